@@ -1,0 +1,72 @@
+"""What every command shares: the --run option and errors as one line with their exit status."""
+
+import argparse
+import errno
+import sys
+
+from hat.errors import HatError, StorageError
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse with one-line errors (status 2) and defaults shown in --help."""
+
+    def __init__(self, description):
+        super().__init__(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def add_run_option(parser):
+    """Add --run DIR; without it a command works on `runs/latest`."""
+    parser.add_argument("--run", metavar="DIR", help="run directory (default: the one last used)")
+
+
+def positive_int(text):
+    """argparse type: an integer of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive integer")
+    return value
+
+
+def run_command(parser, function, arguments=None):
+    """Parse, call `function(options)`, and end the process with the right status.
+
+    An expected error is one line on stderr and its own status; an interrupt ends with 130.
+    """
+    options = parser.parse_args(arguments)
+    try:
+        function(options)
+    except HatError as error:
+        _fail(parser, error)
+    except KeyboardInterrupt:
+        print(f"\n{parser.prog}: interrupted; run the same command again to go on", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None
+    except OSError as error:
+        _fail(parser, _storage_error(error))
+
+
+def _storage_error(error):
+    remedies = {
+        errno.ENOSPC: "the disk is full; free some space and run again",
+        errno.EDQUOT: "the disk quota is used up; free some space and run again",
+        errno.EACCES: "no permission to write there; change it or name another directory with --run",
+        errno.EPERM: "no permission to write there; change it or name another directory with --run",
+        errno.EROFS: "that file system is read-only; name another directory with --run",
+        errno.ENOTDIR: "a file stands where a directory is needed; name another directory with --run",
+    }
+    if error.errno not in remedies:
+        raise error
+    return StorageError(f"{error.filename or 'output'}: {remedies[error.errno]}")
+
+
+def _fail(parser, error):
+    message = " ".join(str(error).split())
+    print(f"{parser.prog}: error: {message}", file=sys.stderr)
+    raise SystemExit(error.exit_status) from None
+
+

@@ -1,0 +1,84 @@
+"""Strict YAML <-> frozen dataclasses: unknown or ill-typed keys are errors that name the nearest valid one."""
+
+import dataclasses
+import difflib
+import types
+import typing
+
+from hat.errors import UsageError
+
+
+def from_mapping(cls, mapping, where):
+    """Build dataclass `cls` from `mapping`; `where` names the file or section in errors.
+
+    Fields may be int, float, str, bool, Literal, Optional, tuple[T, ...] or nested dataclasses.
+    Raises UsageError for an unknown, missing or ill-typed key.
+    """
+    if not isinstance(mapping, dict):
+        raise UsageError(f"{where}: expected keys and values, got {mapping!r}")
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    for key in mapping:
+        if key not in fields:
+            raise UsageError(f"{where}: unknown key {key!r}{_nearest(key, fields)}")
+    values = {}
+    for name, field in fields.items():
+        if name in mapping:
+            values[name] = _convert(hints[name], mapping[name], f"{where}: {name}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise UsageError(f"{where}: key {name!r} is missing")
+    return cls(**values)
+
+
+def to_mapping(value):
+    """Inverse of `from_mapping`: nested dictionaries, lists and scalars."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: to_mapping(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [to_mapping(item) for item in value]
+    if isinstance(value, dict):
+        return {key: to_mapping(item) for key, item in value.items()}
+    return value
+
+
+def _nearest(key, valid):
+    close = difflib.get_close_matches(str(key), valid, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; valid keys: {', '.join(valid)}"
+
+
+def _convert(hint, value, where):
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(hint, value, where)
+    origin = typing.get_origin(hint)
+    if origin is typing.Literal:
+        return _convert_literal(typing.get_args(hint), value, where)
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None
+        inner = [option for option in typing.get_args(hint) if option is not type(None)]
+        return _convert(inner[0], value, where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise UsageError(f"{where}: expected a list, got {value!r}")
+        item_hint = typing.get_args(hint)[0]
+        return tuple(_convert(item_hint, item, where) for item in value)
+    return _convert_scalar(hint, value, where)
+
+
+def _convert_literal(options, value, where):
+    if value not in options:
+        raise UsageError(f"{where}: {value!r} is not one of {', '.join(map(str, options))}")
+    return value
+
+
+def _convert_scalar(hint, value, where):
+    if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-3 as a string
+        try:
+            value = float(value)
+        except ValueError:
+            raise UsageError(f"{where}: expected a number, got {value!r}") from None
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise UsageError(f"{where}: expected {hint.__name__}, got {value!r}")
+    return value

@@ -1,0 +1,147 @@
+"""The experiment config: one YAML file, read into frozen dataclasses. Every key is explained in configs/."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from hat.architecture import read_yaml_mapping
+from hat.complexity import ModelSpec
+from hat.config import from_mapping, to_mapping
+from hat.errors import UsageError
+from hat.search_space import SearchSpace
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the parallel text comes from and how it becomes tokens."""
+
+    corpus: str
+    source_lang: str
+    target_lang: str
+    train: tuple[str, ...] = ()
+    valid: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    vocabulary_size: int = 8000
+    shared_vocabulary: bool = True
+    max_length: int = 250
+    synthetic_sentences: int = 20000
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What is the same for every SubTransformer beside the search space."""
+
+    share_all_embeddings: bool = True
+    share_decoder_input_output_embed: bool = True
+    activation: Literal["relu", "gelu"] = "relu"
+    normalize_before: bool = False
+    dropout: float = 0.1
+    attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run on fairseq's trainer; `lr` is the peak rate, `max_tokens` counts per process."""
+
+    max_update: int
+    warmup_updates: int
+    lr: float
+    lr_scheduler: Literal["inverse_sqrt", "cosine"] = "inverse_sqrt"
+    warmup_init_lr: float = 1e-7
+    min_lr: float = 1e-7
+    max_tokens: int = 4096
+    update_freq: int = 1
+    weight_decay: float = 0.0
+    adam_betas: tuple[float, ...] = (0.9, 0.98)
+    label_smoothing: float = 0.1
+    clip_norm: float = 0.0
+    validate_every: int = 1000
+    save_every: int = 500
+    validation_subnets: int = 4
+    average_checkpoints: int = 5
+    init: Literal["scratch", "inherit"] = "scratch"
+
+
+@dataclass(frozen=True)
+class LatencyConfig:
+    """What one latency sample is: translating one sentence with these lengths and beam."""
+
+    samples: int = 200
+    source_length: int = 25
+    target_steps: int = 25
+    beam: int = 4
+    repeats: int = 20
+    vocabulary_size: int | None = None
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """The evolutionary search (HAT, section 3.3) and the choice of the winner."""
+
+    latency: tuple[str, ...] = ()
+    population: int = 125
+    parents: int = 25
+    mutations: int = 50
+    crossovers: int = 50
+    mutation_probability: float = 0.3
+    iterations: int = 30
+    measured_finalists: int = 5
+    validation_sentences: int = 1000
+    max_tokens: int = 8192
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """Beam search at test time; at most max_len_a * source length + max_len_b tokens come out."""
+
+    beam: int = 5
+    lenpen: float = 1.0
+    max_len_a: float = 1.2
+    max_len_b: int = 10
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """A whole experiment; resolved and saved as `config.yaml` in its run directory."""
+
+    name: str
+    data: DataConfig
+    model: ModelConfig
+    search_space: SearchSpace
+    super_training: TrainingConfig
+    sub_training: TrainingConfig
+    seed: int = 1
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self):
+        if self.model.share_all_embeddings and not self.data.shared_vocabulary:
+            raise UsageError("model.share_all_embeddings needs data.shared_vocabulary: true")
+
+    def model_spec(self, source_vocabulary, target_vocabulary):
+        """The ModelSpec of this experiment's SuperTransformer and of all its SubTransformers."""
+        return ModelSpec(
+            source_vocabulary=source_vocabulary,
+            target_vocabulary=target_vocabulary,
+            encoder_position_dim=self.search_space.encoder.embed_dim[-1],
+            decoder_position_dim=self.search_space.decoder.embed_dim[-1],
+            **to_mapping(self.model),
+        )
+
+    def to_dict(self):
+        """Plain dictionary for YAML."""
+        return to_mapping(self)
+
+
+def load_experiment(path):
+    """Read an experiment config; raises UsageError naming the wrong key, ArtifactError if there is no file."""
+    mapping = read_yaml_mapping(path)
+    mapping.setdefault("name", Path(path).stem if not str(path).endswith("config.yaml") else "experiment")
+    return from_mapping(ExperimentConfig, mapping, str(path))
+
+
+def with_max_update(training, max_update):
+    """A copy of a TrainingConfig that ends after `max_update` updates, its warm-up kept within them."""
+    return replace(training, max_update=max_update, warmup_updates=min(training.warmup_updates, max_update // 2))

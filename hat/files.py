@@ -1,0 +1,102 @@
+"""Files that survive a kill at any moment: atomic replacement, durable appends, strict reads."""
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import yaml
+
+from hat.errors import ArtifactError
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Yield a temporary path beside `path`; on success fsync it and rename it over `path`."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Replace the file at `path` by `text` (UTF-8) in one step."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value):
+    """Replace the file at `path` by `value` as indented JSON in one step."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_yaml(path, value):
+    """Replace the file at `path` by `value` as YAML in one step, keys in their given order."""
+    write_text(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None))
+
+
+def read_json(path, remedy):
+    """Read a JSON file; raise ArtifactError, ending with `remedy`, if it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing; {remedy}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ArtifactError(f"{path} is not valid JSON ({error}); {remedy}") from None
+
+
+def append_json_line(path, value):
+    """Append one JSON line and force it to disk, mending a line that a kill cut short."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b") as handle:
+        if handle.tell() > 0:
+            handle.seek(-1, os.SEEK_END)
+            if handle.read(1) != b"\n":
+                _drop_last_line(handle)
+        handle.write(json.dumps(value, ensure_ascii=False).encode() + b"\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _drop_last_line(handle):
+    handle.seek(0)
+    complete = handle.read().rfind(b"\n") + 1
+    handle.truncate(complete)
+    handle.seek(0, os.SEEK_END)
+
+
+def read_json_lines(path):
+    """All complete JSON lines of a file ([] if it doesn't exist); an unfinished last line is left out.
+
+    Raises ArtifactError, naming the line, if a complete line is damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    rows = []
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            raise ArtifactError(f"{path}, line {number}: not valid JSON; remove that line and run again") from None
+    return rows
+
+
+def sha256_of_file(path):
+    """Hexadecimal SHA-256 of a file's content."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def fingerprint(value):
+    """Hexadecimal SHA-256 of a JSON-like value, the same for equal values."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

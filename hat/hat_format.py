@@ -1,0 +1,62 @@
+"""Reads the YAML files that the HAT authors publish: SubTransformers and search spaces."""
+
+from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
+from hat.errors import UsageError
+from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
+
+HAT_QKV_DIM = 512  # fixed in all spaces of the paper and not written in HAT's SubTransformer files
+
+_LAYER_KEYS = {
+    "ffn_dim": "ffn-embed-dim",
+    "self_attention_heads": "self-attention-heads",
+    "cross_attention_heads": "ende-attention-heads",
+    "cross_attention_span": "arbitrary-ende-attn",
+}
+
+
+def span_from_hat(value):
+    """HAT writes -1 for the last encoder layer, 1 for the last two, 2 for the last three."""
+    return 1 if value == -1 else value + 1
+
+
+def architecture_from_hat(mapping, where):
+    """An Architecture from the keys `*-subtransformer` of HAT's YAML; raises UsageError naming a missing key."""
+    stacks = {}
+    for name, cls in (("encoder", EncoderArchitecture), ("decoder", DecoderArchitecture)):
+        layers = _require(mapping, f"{name}-layer-num-subtransformer", where)
+        values = {"embed_dim": _require(mapping, f"{name}-embed-dim-subtransformer", where)}
+        for field, hat_name in _fields_of(cls):
+            listed = _require(mapping, f"{name}-{hat_name}-all-subtransformer", where)
+            if not isinstance(listed, list) or len(listed) < layers:
+                raise UsageError(f"{where}: {name}-{hat_name}-all-subtransformer must list {layers} layers")
+            values[field] = _converted(field, listed[:layers])  # HAT's search output also lists inactive layers
+        stacks[name] = cls(**values)
+    return Architecture(qkv_dim=mapping.get("qkv-dim", HAT_QKV_DIM), **stacks)
+
+
+def space_from_hat(mapping, where):
+    """A SearchSpace from the keys `*-choice` of HAT's YAML; raises UsageError naming a missing key."""
+    stacks = {}
+    for name, cls in (("encoder", EncoderSpace), ("decoder", DecoderSpace)):
+        values = {
+            "embed_dim": tuple(_require(mapping, f"{name}-embed-choice", where)),
+            "layers": tuple(_require(mapping, f"{name}-layer-num-choice", where)),
+        }
+        for field, hat_name in _fields_of(cls):
+            values[field] = _converted(field, _require(mapping, f"{name}-{hat_name}-choice", where))
+        stacks[name] = cls(**values)
+    return SearchSpace(qkv_dim=mapping.get("qkv-dim", HAT_QKV_DIM), **stacks)
+
+
+def _fields_of(cls):
+    return [(field, name) for field, name in _LAYER_KEYS.items() if field in cls.__dataclass_fields__]
+
+
+def _converted(field, values):
+    return tuple(span_from_hat(value) if field == "cross_attention_span" else value for value in values)
+
+
+def _require(mapping, key, where):
+    if key not in mapping:
+        raise UsageError(f"{where}: key {key!r} is missing")
+    return mapping[key]

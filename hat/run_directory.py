@@ -1,0 +1,117 @@
+"""RunDirectory: where everything that comes of one experiment lies, and which stages are up to date."""
+
+import os
+from pathlib import Path
+
+from hat import files
+from hat.errors import ArtifactError, UsageError
+from hat.experiment import load_experiment
+
+RUNS = Path("runs")
+LATEST = RUNS / "latest"
+
+# What trained weights depend on: a run directory keeps these for life. The other sections may change,
+# and the stages that read them are then done again.
+LASTING_SECTIONS = ("seed", "data", "model", "search_space", "super_training")
+
+
+class RunDirectory:
+    """One run directory. Stage results lie in the folders named by the properties below."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.config = load_experiment(self.path / "config.yaml")
+
+    @classmethod
+    def create(cls, config_path, path=None):
+        """Make (or go on with) the run directory of a config: `path`, or `runs/<config name>`.
+
+        Raises UsageError if the directory belongs to another config; nothing in it is touched then.
+        """
+        config = load_experiment(config_path)
+        path = Path(path) if path else RUNS / config.name
+        saved = path / "config.yaml"
+        if saved.exists():
+            _check_same_experiment(load_experiment(saved), config, path, config_path)
+        elif path.exists() and any(path.iterdir()):
+            raise UsageError(f"{path} is not empty and holds no config.yaml; name another directory with --run")
+        path.mkdir(parents=True, exist_ok=True)
+        files.write_yaml(saved, config.to_dict())
+        return cls._opened(path)
+
+    @classmethod
+    def open(cls, path=None):
+        """Open an existing run directory: `path`, or the one that the last command used."""
+        if path is None and not LATEST.exists():
+            raise ArtifactError("no run yet; start with `hat-run configs/quickstart.yaml` or name one with --run DIR")
+        path = Path(path or LATEST.resolve())
+        if not (path / "config.yaml").exists():
+            raise ArtifactError(f"{path} is not a run directory (it has no config.yaml); name one with --run DIR")
+        return cls._opened(path)
+
+    @classmethod
+    def _opened(cls, path):
+        run = cls(path)
+        run._remember_as_latest()
+        return run
+
+    def _remember_as_latest(self):
+        RUNS.mkdir(exist_ok=True)
+        temporary = RUNS / f".latest.{os.getpid()}"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(self.path.resolve())
+        os.replace(temporary, LATEST)
+
+    @property
+    def data(self):
+        return self.path / "data"
+
+    @property
+    def super_(self):
+        return self.path / "super"
+
+    @property
+    def latency(self):
+        return self.path / "latency"
+
+    def search(self, name):
+        return self.path / "search" / name
+
+    def sub(self, name):
+        return self.path / "sub" / name
+
+    def export(self, name):
+        return self.path / "export" / name
+
+    def sections(self, *names):
+        """The named config sections as one dictionary, for a stage's fingerprint."""
+        config = self.config.to_dict()
+        return {name: config[name] for name in names}
+
+
+def _check_same_experiment(old, new, path, config_path):
+    before, after = old.to_dict(), new.to_dict()
+    for section in LASTING_SECTIONS:
+        if before[section] == after[section]:
+            continue
+        where = section
+        if isinstance(before[section], dict):
+            where += "." + next(key for key in before[section] if before[section][key] != after[section][key])
+        raise UsageError(f"{path} belongs to another config ({where} differs from {config_path}); use --run NEWDIR")
+
+
+def is_current(stage_directory, inputs):
+    """Whether a stage finished in this folder with exactly these inputs (a JSON-like value)."""
+    done = Path(stage_directory) / "done.json"
+    return done.exists() and files.read_json(done, "remove it and run again").get("inputs") == files.fingerprint(inputs)
+
+
+def mark_done(stage_directory, inputs):
+    """Record, as the stage's last act, that it finished with these inputs."""
+    files.write_json(Path(stage_directory) / "done.json", {"inputs": files.fingerprint(inputs)})
+
+
+def stamp(stage_directory):
+    """Fingerprint of a finished stage, for the inputs of the stages after it; None if unfinished."""
+    done = Path(stage_directory) / "done.json"
+    return files.sha256_of_file(done) if done.exists() else None

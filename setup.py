@@ -1,0 +1,52 @@
+"""Distribution `hardware-aware-transformers`: packages hat, latency_predictor and search."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+COMMANDS = [
+    "prepare",
+    "train-super",
+    "train-sub",
+    "measure-latency",
+    "fit-predictor",
+    "search",
+    "evaluate",
+    "export",
+    "translate",
+    "inspect",
+    "run",
+]
+
+setup(
+    name="hardware-aware-transformers",
+    version="0.1.0",
+    description="Find, train and deploy the best translation model that meets a latency budget on your device",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["hat", "hat.*", "latency_predictor", "latency_predictor.*", "search", "search.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "torch>=2.6,<3",
+        # fairseq itself (0.12.2) does not install on Python 3.11; this is its maintained build, same import name.
+        # Install it first and without build isolation (see README), else its build alone fetches a CUDA torch.
+        "fairseq-fixed>=0.12.3.1",
+        "numpy>=1.26",
+        "scikit-learn>=1.4",
+        "onnx>=1.16",
+        "onnxruntime>=1.19",
+        "psutil>=5.9",
+        "sentencepiece>=0.2",
+        "sacrebleu>=2.4",
+        "safetensors>=0.4",
+        "pyyaml>=6.0",
+        "tqdm>=4.66",
+        "matplotlib>=3.8",
+        "tensorboard>=2.16",
+    ],
+    extras_require={"dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.6"]},
+    entry_points={
+        "console_scripts": [f"hat-{name} = hat.cli.{name.replace('-', '_')}:main" for name in COMMANDS]
+    },
+)
