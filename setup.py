@@ -46,7 +46,5 @@ setup(
         "tensorboard>=2.16",
     ],
     extras_require={"dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.6"]},
-    entry_points={
-        "console_scripts": [f"hat-{name} = hat.cli.{name.replace('-', '_')}:main" for name in COMMANDS]
-    },
+    entry_points={"console_scripts": [f"hat-{name} = hat.cli.{name.replace('-', '_')}:main" for name in COMMANDS]},
 )

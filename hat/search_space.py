@@ -151,17 +151,13 @@ class SearchSpace:
 
     def full_transformer(self):
         """The ordinary full-size Transformer: everything largest, attention to the fewest encoder layers."""
-        return self.decode(
-            [0 if "cross_attention_span" in gene.name else len(gene.choices) - 1 for gene in self.genes]
-        )
+        return self.decode([0 if "cross_attention_span" in gene.name else len(gene.choices) - 1 for gene in self.genes])
 
     def size(self):
         """How many distinct architectures the space holds."""
         encoder, decoder = self.encoder, self.decoder
         encoder_choices = len(encoder.ffn_dim) * len(encoder.self_attention_heads)
-        decoder_choices = (
-            len(decoder.ffn_dim) * len(decoder.self_attention_heads) * len(decoder.cross_attention_heads)
-        )
+        decoder_choices = len(decoder.ffn_dim) * len(decoder.self_attention_heads) * len(decoder.cross_attention_heads)
         pairs = sum(
             encoder_choices**depth * (decoder_choices * len(self._allowed_spans(depth))) ** decoder_depth
             for depth in encoder.layers

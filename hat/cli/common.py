@@ -68,5 +68,3 @@ def _fail(parser, error):
     message = " ".join(str(error).split())
     print(f"{parser.prog}: error: {message}", file=sys.stderr)
     raise SystemExit(error.exit_status) from None
-
-
