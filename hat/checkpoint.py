@@ -1,0 +1,116 @@
+"""Models on disk: `model.safetensors` with the weights and `model.json` with all that builds the model."""
+
+from pathlib import Path
+
+from hat import files
+from hat.architecture import Architecture
+from hat.complexity import ModelSpec, parameter_shapes
+from hat.config import from_mapping, to_mapping
+from hat.errors import ArtifactError, HatError
+from hat.search_space import SearchSpace
+
+FORMAT = "hat-model"
+VERSION = 1
+
+
+def save_model(directory, model):
+    """Write a SuperTransformer or Transformer to `directory`, weights before description."""
+    from safetensors.torch import save_file
+
+    directory = Path(directory)
+    space = getattr(model, "space", None)
+    weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with files.replacing(directory / "model.safetensors") as temporary:
+        save_file(weights, temporary)
+    files.write_json(
+        directory / "model.json",
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "kind": "supertransformer" if space else "transformer",
+            "architecture": model.architecture.to_dict(),
+            "space": space.to_dict() if space else None,
+            "spec": to_mapping(model.spec),
+        },
+    )
+
+
+def load_model(directory):
+    """The SuperTransformer or Transformer saved in `directory`, in evaluation mode.
+
+    Raises ArtifactError if it is missing, foreign, newer or damaged.
+    """
+    import torch
+
+    from hat.model import SuperTransformer, Transformer
+
+    description = _read_description(directory)
+    architecture, spec = _architecture_and_spec(description, directory)
+    if description["kind"] == "supertransformer":
+        space = from_mapping(SearchSpace, description["space"], f"{directory}/model.json: space")
+        model = SuperTransformer(space, spec)
+    else:
+        model = Transformer(architecture, spec)
+    weights = _read_weights(directory, parameter_shapes(architecture, spec))
+    model.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})
+    return model.eval()
+
+
+def load_weights(directory):
+    """(Architecture, ModelSpec, {name: numpy float32 array}) of a standalone Transformer, without torch.
+
+    Raises ArtifactError if it is missing, foreign, newer or damaged, or a SuperTransformer.
+    """
+    description = _read_description(directory)
+    if description["kind"] != "transformer":
+        raise ArtifactError(f"{directory} holds a SuperTransformer; retrain a SubTransformer with hat-train-sub first")
+    architecture, spec = _architecture_and_spec(description, directory)
+    return architecture, spec, _read_weights(directory, parameter_shapes(architecture, spec))
+
+
+def _read_description(directory):
+    path = Path(directory) / "model.json"
+    description = files.read_json(path, "train a model first (hat-train-super, hat-train-sub)")
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise ArtifactError(f"{path} does not describe a HAT model; name a folder that hat-train-* wrote")
+    if description.get("version", 0) > VERSION:
+        raise ArtifactError(f"{path} has format version {description['version']}, newer than {VERSION}; update HAT")
+    return description
+
+
+def _architecture_and_spec(description, directory):
+    where = f"{directory}/model.json"
+    try:
+        architecture = Architecture.from_dict(description["architecture"], f"{where}: architecture")
+        return architecture, from_mapping(ModelSpec, description["spec"], f"{where}: spec")
+    except (HatError, KeyError) as error:
+        raise ArtifactError(f"{where} is damaged ({error}); train again or restore it from a copy") from None
+
+
+def _read_weights(directory, shapes):
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = Path(directory) / "model.safetensors"
+    try:
+        weights = load_file(path)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing; train a model first (hat-train-super, hat-train-sub)") from None
+    except SafetensorError as error:
+        raise ArtifactError(f"{path} is truncated or damaged ({error}); train again or restore it") from None
+    check_weights({name: weight.shape for name, weight in weights.items()}, shapes, path)
+    return {name: weights[name] for name in shapes}
+
+
+def check_weights(found, expected, path):
+    """Raise one ArtifactError listing all weights that are missing, unknown or of another shape."""
+    problems = [f"missing {name}" for name in expected if name not in found]
+    problems += [f"unknown {name}" for name in found if name not in expected]
+    problems += [
+        f"{name} is {tuple(found[name])} instead of {tuple(shape)}"
+        for name, shape in expected.items()
+        if name in found and tuple(found[name]) != tuple(shape)
+    ]
+    if problems:
+        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
+        raise ArtifactError(f"{path} does not hold the described model: {shown}; name the matching checkpoint")

@@ -1,0 +1,101 @@
+"""Elastic encoder and decoder layers: attention, feed-forward and layer norms around residual connections."""
+
+from torch import nn
+from torch.nn import functional as F
+
+from hat.elastic.attention import ElasticCrossAttention, ElasticSelfAttention
+from hat.elastic.layers import ElasticLayerNorm, ElasticLinear
+
+ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+
+
+class _ElasticBlock(nn.Module):
+    """What both layers share: self-attention, feed-forward, residual connections, post- or pre-norm."""
+
+    def __init__(self, embed_dim, ffn_dim, qkv_dim, heads, spec):
+        super().__init__()
+        self.spec = spec
+        self.residual_dropout = spec.dropout
+        self.self_attn = ElasticSelfAttention(embed_dim, qkv_dim, heads, spec.attention_dropout)
+        self.self_attn_layer_norm = ElasticLayerNorm(embed_dim)
+
+    def _add_feed_forward(self, embed_dim, ffn_dim):
+        self.fc1 = ElasticLinear(embed_dim, ffn_dim)
+        self.fc2 = ElasticLinear(ffn_dim, embed_dim)
+        self.final_layer_norm = ElasticLayerNorm(embed_dim)
+
+    def _activate_block(self, embed_dim, ffn_dim, heads, dropout):
+        self.residual_dropout = dropout
+        self.self_attn.activate(embed_dim, heads)
+        self.self_attn_layer_norm.activate(embed_dim)
+        self.fc1.activate(embed_dim, ffn_dim)
+        self.fc2.activate(ffn_dim, embed_dim)
+        self.final_layer_norm.activate(embed_dim)
+
+    def _residual(self, x, norm, function):
+        """x + dropout(function(x)), normalised after (post-norm) or before (pre-norm) `function`."""
+        y = function(norm(x) if self.spec.normalize_before else x)
+        x = x + F.dropout(y, self.residual_dropout, self.training)
+        return x if self.spec.normalize_before else norm(x)
+
+    def _feed_forward(self, x):
+        hidden = ACTIVATIONS[self.spec.activation](self.fc1(x))
+        return self.fc2(F.dropout(hidden, self.spec.activation_dropout, self.training))
+
+
+class ElasticEncoderLayer(_ElasticBlock):
+    """One encoder layer; weights for the given full sizes."""
+
+    def __init__(self, embed_dim, ffn_dim, qkv_dim, heads, spec):
+        super().__init__(embed_dim, ffn_dim, qkv_dim, heads, spec)
+        self._add_feed_forward(embed_dim, ffn_dim)
+
+    def activate(self, embed_dim, ffn_dim, heads, dropout):
+        """Use the first features of each weight from now on; `dropout` is the scaled residual dropout."""
+        self._activate_block(embed_dim, ffn_dim, heads, dropout)
+
+    def forward(self, x, key_mask):
+        """x (batch, time, embed_dim); key_mask (batch, 1, 1, time) or None -> like x"""
+        x = self._residual(x, self.self_attn_layer_norm, lambda y: self.self_attn(y, key_mask))
+        return self._residual(x, self.final_layer_norm, self._feed_forward)
+
+
+class ElasticDecoderLayer(_ElasticBlock):
+    """One decoder layer; weights for the given full sizes."""
+
+    def __init__(self, embed_dim, encoder_embed_dim, ffn_dim, qkv_dim, heads, cross_heads, spec):
+        super().__init__(embed_dim, ffn_dim, qkv_dim, heads, spec)
+        self.encoder_attn = ElasticCrossAttention(
+            embed_dim, encoder_embed_dim, qkv_dim, cross_heads, spec.attention_dropout
+        )
+        self.encoder_attn_layer_norm = ElasticLayerNorm(embed_dim)
+        self._add_feed_forward(embed_dim, ffn_dim)
+
+    def activate(self, embed_dim, encoder_embed_dim, ffn_dim, heads, cross_heads, dropout):
+        """Use the first features of each weight from now on; `dropout` is the scaled residual dropout."""
+        self._activate_block(embed_dim, ffn_dim, heads, dropout)
+        self.encoder_attn.activate(embed_dim, encoder_embed_dim, cross_heads)
+        self.encoder_attn_layer_norm.activate(embed_dim)
+
+    def forward(self, x, memory, memory_mask):
+        """x (batch, time, embed_dim), memory (batch, source, encoder_embed_dim) -> like x; causal."""
+        x = self._residual(x, self.self_attn_layer_norm, lambda y: self.self_attn(y, is_causal=True))
+        return self._attend_and_feed_forward(x, self.encoder_attn.keys_and_values(memory), memory_mask)
+
+    def forward_step(self, x, self_cache, memory_keys_and_values, memory_mask):
+        """One step: x (batch, 1, embed_dim) -> (like x, grown self-attention cache)."""
+        grown = None
+
+        def attend(y):
+            nonlocal grown
+            y, grown = self.self_attn.forward_step(y, self_cache)
+            return y
+
+        x = self._residual(x, self.self_attn_layer_norm, attend)
+        return self._attend_and_feed_forward(x, memory_keys_and_values, memory_mask), grown
+
+    def _attend_and_feed_forward(self, x, keys_and_values, memory_mask):
+        x = self._residual(
+            x, self.encoder_attn_layer_norm, lambda y: self.encoder_attn(y, keys_and_values, memory_mask)
+        )
+        return self._residual(x, self.final_layer_norm, self._feed_forward)
