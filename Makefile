@@ -1,0 +1,42 @@
+# `make quickstart` and `make test` set up .venv/ in this clone first, if need be.
+#
+# TORCH is what pip is asked for. On Linux, PyPI's torch brings the CUDA libraries along; on a machine without
+# an NVIDIA GPU the CPU build is a much smaller download:
+#   make quickstart TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+CONFIG ?= configs/quickstart.yaml
+READY := .venv/.ready
+
+.PHONY: quickstart test lint clean help
+
+help:
+	@echo "make quickstart  train, search, deploy and report on an embedded small corpus (about 6 minutes on 2 cores)"
+	@echo "make test        run the tests"
+	@echo "make lint        check style"
+	@echo "make clean       remove .venv/ and build products (runs/ stays)"
+
+# fairseq's build needs torch to be there already; with build isolation it would fetch another torch of its own.
+$(READY): setup.py
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, e.g. make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --upgrade pip
+	.venv/bin/pip install $(TORCH)
+	.venv/bin/pip install "numpy>=1.26" cython "setuptools>=68" wheel
+	.venv/bin/pip install --no-build-isolation "fairseq-fixed>=0.12.3.1"
+	.venv/bin/pip install --no-build-isolation --editable ".[dev]"
+	touch $(READY)
+
+quickstart: $(READY)
+	.venv/bin/hat-run $(CONFIG)
+
+test: $(READY)
+	.venv/bin/pytest
+
+lint: $(READY)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
