@@ -1,0 +1,52 @@
+"""A latency budget as the user writes it: `200ms`, `0.2s`, `900us`, or `50%` of the full-size Transformer."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from hat.errors import UsageError
+
+_MILLISECONDS = {"s": 1000.0, "ms": 1.0, "us": 0.001}
+_PATTERN = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(s|ms|us|%)")
+
+
+@dataclass(frozen=True)
+class LatencyBudget:
+    """Either `milliseconds`, or a `fraction` of the full-size Transformer's measured latency; `text` as written."""
+
+    text: str
+    milliseconds: float | None = None
+    fraction: float | None = None
+
+    def resolve(self, full_ms):
+        """The budget in milliseconds, `full_ms` being the full-size Transformer's latency."""
+        return self.milliseconds if self.fraction is None else self.fraction * full_ms
+
+    def slug(self):
+        """The budget as part of a file name: `200ms`, `50pct`."""
+        return self.text.replace("%", "pct")
+
+
+def parse_budget(text):
+    """Read a budget; raises UsageError naming what is wrong and giving an example."""
+    compact = "".join(str(text).split()).lower().replace("µ", "u").replace("μ", "u")
+    match = _PATTERN.fullmatch(compact)
+    if match is None:
+        raise UsageError(f"latency budget {text!r} {_what_is_wrong(compact)}; write for example 200ms, 0.2s or 50%")
+    number, unit = float(match[1]), match[2]
+    value = number / 100 if unit == "%" else number * _MILLISECONDS[unit]
+    if value == 0 or math.isinf(value):
+        raise UsageError(f"latency budget {text!r} is not above zero and finite; write for example 200ms, 0.2s or 50%")
+    if unit == "%":
+        return LatencyBudget(compact, fraction=value)
+    return LatencyBudget(compact, milliseconds=value)
+
+
+def _what_is_wrong(compact):
+    try:
+        number = float(compact)
+    except ValueError:
+        if compact.startswith("-"):
+            return "is negative"
+        return "is not a number with one of the units ms, s, us, %"
+    return "has no unit" if number > 0 else "is not a positive number with a unit"

@@ -1,0 +1,50 @@
+"""Losses of architectures, append-only on disk, shared by every budget and every later search of a run."""
+
+from dataclasses import dataclass
+
+from hat import files
+from hat.architecture import Architecture
+from hat.config import from_mapping, to_mapping
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One line of the file. `valid_nll` is in bits per target token."""
+
+    key: str
+    architecture: Architecture
+    valid_nll: float
+
+
+class Evaluations:
+    """The losses known so far, by Architecture.
+
+    `key` names what they depend on beside the architecture (the SuperTransformer's weights, the validation
+    sentences); lines with another key stay in the file and are passed over.
+    """
+
+    def __init__(self, path, key):
+        self._path, self._key = path, key
+        self._losses = {}
+        for number, row in enumerate(files.read_json_lines(path), start=1):
+            evaluation = from_mapping(Evaluation, row, f"{path}, line {number}")
+            if evaluation.key == key:
+                self._losses[evaluation.architecture] = evaluation.valid_nll
+
+    def __contains__(self, architecture):
+        return architecture in self._losses
+
+    def __getitem__(self, architecture):
+        return self._losses[architecture]
+
+    def __len__(self):
+        return len(self._losses)
+
+    def items(self):
+        """Pairs of Architecture and loss, in the order of scoring."""
+        return self._losses.items()
+
+    def add(self, architecture, loss):
+        """Keep a loss, durably before this returns."""
+        files.append_json_line(self._path, to_mapping(Evaluation(self._key, architecture, loss)))
+        self._losses[architecture] = loss

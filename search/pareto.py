@@ -1,0 +1,14 @@
+"""The Pareto front of (latency, loss), both to be small."""
+
+
+def pareto_front(items, key):
+    """The items that no other beats: fastest first, their losses strictly falling.
+
+    `key(item)` gives (latency, loss). An item is beaten by another that is no worse in both and better in one;
+    of items equal in both, the first is kept.
+    """
+    front = []
+    for item in sorted(items, key=key):
+        if not front or key(item)[1] < key(front[-1])[1]:
+            front.append(item)
+    return front

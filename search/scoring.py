@@ -1,0 +1,32 @@
+"""The loss that the search minimises: validation NLL with weights inherited from the SuperTransformer."""
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+
+class InheritedLoss:
+    """Architecture -> negative log-likelihood in bits per target token, of a SuperTransformer's SubTransformer.
+
+    `batches` have `src_tokens`, `prev_output_tokens` and `target`, int64 (batch, time), padded.
+    """
+
+    def __init__(self, supertransformer, batches, device="cpu"):
+        self._model = supertransformer.to(device).eval()
+        self._batches = [
+            tuple(tokens.to(device) for tokens in (batch.src_tokens, batch.prev_output_tokens, batch.target))
+            for batch in batches
+        ]
+        self._padding = supertransformer.spec.padding
+
+    def __call__(self, architecture):
+        self._model.activate(architecture)
+        nats, tokens = 0.0, 0
+        with torch.inference_mode():
+            for src_tokens, prev_output_tokens, target in self._batches:
+                logits = self._model(src_tokens, prev_output_tokens)  # (batch, time, vocabulary)
+                kept = target != self._padding
+                nats += F.cross_entropy(logits[kept].float(), target[kept], reduction="sum").item()
+                tokens += int(kept.sum())
+        return nats / tokens / math.log(2)

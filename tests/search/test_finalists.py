@@ -1,0 +1,104 @@
+"""The choice of the winner, with a device that contradicts the predictor."""
+
+import pytest
+from search_toys import SPACE, everything, latency, loss, timing
+
+from hat.errors import BudgetError
+from search.budget import parse_budget
+from search.candidate import Candidate
+from search.finalists import BATCHES, ROUNDS, Finals
+
+CANDIDATES = [Candidate(architecture, latency(architecture), loss(architecture)) for architecture in everything()]
+FULL = SPACE.full_transformer()
+
+
+def best_within(limit_ms, measured):
+    """What the choice should come to if it could measure everything."""
+    return min(loss(c.architecture) for c in CANDIDATES if measured(c.architecture) <= limit_ms)
+
+
+def finals(budget, measured):
+    return Finals(parse_budget(budget), FULL, lambda architecture: timing(measured(architecture)))
+
+
+def test_an_honest_predictor_gives_the_best_predicted():
+    contest = finals("9ms", latency)
+    winner = contest.choose(CANDIDATES, 9.0, few=3)
+    assert winner.candidate.valid_nll == best_within(9.0, latency)
+    assert winner.meets
+    assert winner.timing.median == latency(winner.candidate.architecture) <= 9.0
+    assert winner.full.median == latency(FULL)
+    assert len(contest.measured) == 4  # three finalists, and the winner afresh
+
+
+def test_the_best_predicted_that_is_too_slow_is_passed_over():
+    slow = min((c for c in CANDIDATES if c.predicted_ms <= 9.0), key=lambda c: c.valid_nll).architecture
+
+    def measured(architecture):
+        return 9.01 if architecture == slow else latency(architecture)
+
+    winner = finals("9ms", measured).choose(CANDIDATES, 9.0, few=3)
+    assert winner.candidate.architecture != slow
+    assert winner.candidate.valid_nll == best_within(9.0, measured)
+
+
+@pytest.mark.parametrize("factor", [1.1, 1.3, 1.5])
+def test_an_optimistic_predictor_is_corrected_by_what_was_measured(factor):
+    contest = finals("9ms", lambda architecture: factor * latency(architecture))
+    winner = contest.choose(CANDIDATES, 9.0, few=3)
+    assert winner.timing.median <= 9.0
+    assert winner.candidate.valid_nll == best_within(9.0, lambda architecture: factor * latency(architecture))
+    assert len(contest.measured) <= 7
+
+
+def test_nothing_meets_names_the_fastest_and_ends():
+    measurements = []
+
+    def measured(architecture):
+        measurements.append(architecture)
+        return 20.0 + latency(architecture)
+
+    with pytest.raises(BudgetError, match="fastest measured takes") as error:
+        finals("9ms", measured).choose(CANDIDATES, 9.0, few=3)
+    fastest = min(20.0 + latency(candidate.architecture) for candidate in CANDIDATES)
+    assert f"{fastest:.4g} ms" in str(error.value)
+    assert len(measurements) <= BATCHES * ROUNDS * (3 + 1)
+
+
+def test_a_share_is_of_the_full_transformer_timed_in_the_same_round():
+    """The machine gets slower all the time: milliseconds drift, the share does not."""
+    load = iter(range(10**6))
+
+    def measured(architecture):
+        return latency(architecture) * (1 + 0.3 * (next(load) // 4))  # one round: the full one and three candidates
+
+    winner = finals("60%", measured).choose(CANDIDATES, 0.6 * latency(FULL), few=3)
+    assert winner.budget_ms == pytest.approx(0.6 * winner.full.median)
+    assert winner.timing.median <= winner.budget_ms
+    assert winner.candidate.valid_nll == best_within(0.6 * latency(FULL), latency)
+
+
+def test_one_round_above_the_budget_is_not_meeting_it():
+    rounds = {}
+
+    def measured(architecture):
+        rounds[architecture] = rounds.get(architecture, 0) + 1
+        return 9.5 if rounds[architecture] == ROUNDS else 5.0
+
+    assert not finals("9ms", measured).time(CANDIDATES[:1])[0].meets
+
+
+def test_a_winner_that_fails_when_timed_afresh_gives_way():
+    best = min((c for c in CANDIDATES if c.predicted_ms <= 9.0), key=lambda c: c.valid_nll).architecture
+    times = []
+
+    def measured(architecture):
+        times.append(architecture)
+        return 9.5 if architecture == best and times.count(best) > ROUNDS else latency(architecture)
+
+    assert finals("9ms", measured).choose(CANDIDATES, 9.0, few=3).candidate.architecture != best
+
+
+def test_without_candidates_it_says_so():
+    with pytest.raises(BudgetError, match="no candidate"):
+        finals("9ms", latency).choose([], 9.0, few=3)

@@ -1,0 +1,57 @@
+"""A search space small enough for brute force, with a made-up latency and loss."""
+
+import itertools
+
+from hat.experiment import SearchConfig
+from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
+from latency_predictor.timing import Timing
+
+SPACE = SearchSpace(
+    qkv_dim=32,
+    encoder=EncoderSpace(embed_dim=(16, 32), layers=(1, 2), ffn_dim=(32, 64), self_attention_heads=(2,)),
+    decoder=DecoderSpace(
+        embed_dim=(16, 32),
+        layers=(1, 2),
+        ffn_dim=(32, 64),
+        self_attention_heads=(2, 4),
+        cross_attention_heads=(2,),
+        cross_attention_span=(1, 2),
+    ),
+)
+SETTINGS = SearchConfig(population=30, parents=8, mutations=12, crossovers=12, iterations=30, measured_finalists=3)
+
+
+def everything():
+    """All architectures of SPACE, each once."""
+    ranges = [range(len(gene.choices)) for gene in SPACE.genes]
+    return list(dict.fromkeys(SPACE.decode(genome) for genome in itertools.product(*ranges)))
+
+
+def latency(architecture):
+    """Made-up milliseconds: more with every size, unevenly."""
+    encoder, decoder = architecture.encoder, architecture.decoder
+    encoder_ms = encoder.embed_dim / 16 + 0.6 * encoder.layers + sum(encoder.ffn_dim) / 100
+    return encoder_ms + sum(
+        1.7 + decoder.embed_dim / 24 + ffn_dim / 90 + 0.3 * span + 0.05 * heads
+        for ffn_dim, span, heads in zip(
+            decoder.ffn_dim, decoder.cross_attention_span, decoder.self_attention_heads, strict=True
+        )
+    )
+
+
+def predict(architectures):
+    """`latency` of a list."""
+    return [latency(architecture) for architecture in architectures]
+
+
+def loss(architecture):
+    """Made-up bits per token: less with every size, and a taste for span 2 in the last layer."""
+    encoder, decoder = architecture.encoder, architecture.decoder
+    size = encoder.embed_dim * encoder.layers + sum(encoder.ffn_dim) / 2 + 1.5 * decoder.embed_dim * decoder.layers
+    taste = 0.3 * (decoder.cross_attention_span[-1] == 2) + 0.1 * decoder.self_attention_heads[0]
+    return 9.0 - size**0.5 / 4 - sum(decoder.ffn_dim) / 300 - taste
+
+
+def timing(milliseconds):
+    """A Timing of runs that all took the same."""
+    return Timing(median=milliseconds, p10=milliseconds, p90=milliseconds, count=1)
