@@ -23,6 +23,12 @@ def _merge_heads(x):
     return x.transpose(1, 2).flatten(2)
 
 
+def _attend_in_float32(query, key, value, **options):
+    """On CPUs torch's bfloat16 attention is many times slower backwards than its float32 one."""
+    with torch.autocast("cpu", enabled=False):
+        return F.scaled_dot_product_attention(query.float(), key.float(), value.float(), **options)
+
+
 class _ElasticAttention(nn.Module):
     def __init__(self, qkv_dim, heads, dropout):
         super().__init__()
@@ -30,10 +36,12 @@ class _ElasticAttention(nn.Module):
 
     def _attend(self, query, key, value, key_mask=None, is_causal=False):
         dropout = self.dropout if self.training else 0.0
-        attended = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=key_mask, dropout_p=dropout, is_causal=is_causal
+        attend = F.scaled_dot_product_attention
+        if query.device.type == "cpu" and query.dtype != torch.float32:
+            attend = _attend_in_float32
+        return self.out_proj(
+            _merge_heads(attend(query, key, value, attn_mask=key_mask, dropout_p=dropout, is_causal=is_causal))
         )
-        return self.out_proj(_merge_heads(attended))
 
 
 class ElasticSelfAttention(_ElasticAttention):
