@@ -1,0 +1,97 @@
+"""Beam search over the encoder and step graphs (see hat.deploy.graphs) with onnxruntime."""
+
+import numpy as np
+import onnxruntime
+
+from hat.deploy.beams import Beams
+
+MAX_STEPS = 2000  # the graphs place a little more
+
+
+def make_session(model, threads):
+    """An onnxruntime session on the CPU for a file's path or a serialised model, with `threads` threads."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.enable_mem_pattern = False  # shapes grow with every step, so no pattern is met twice
+    options.log_severity_level = 3
+    # Exact int8 products on processors without VNNI, where signed weights could overflow.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    model = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+class BeamSearch:
+    """Translates token ids with an encoder and a step session; one search at a time."""
+
+    def __init__(self, encoder_session, step_session, padding=1, end_of_sentence=2):
+        self._encoder, self._step = encoder_session, step_session
+        self._padding, self._end = padding, end_of_sentence
+        self._memory_names = [output.name for output in encoder_session.get_outputs()]
+        self._output_names = [output.name for output in step_session.get_outputs()]
+        shapes = {value.name: value.shape for value in step_session.get_inputs()}
+        self._cache_names = [name[len("next_") :] for name in self._output_names if name.startswith("next_")]
+        self._cache_shapes = {name: shapes[name] for name in self._cache_names}  # (rows, heads, steps, head_dim)
+        self._vocabulary = int(step_session.get_modelmeta().custom_metadata_map["target_vocabulary"])
+        self._binding = step_session.io_binding()
+
+    def search(self, sources, beam, lenpen=1.0, max_len_a=1.2, max_len_b=10, forced_steps=None):
+        """list of Hypothesis, best first, for each source; all sources are one batch.
+
+        A source is a list of ids ending with </s>; at most `max_len_a * len(source) + max_len_b` tokens come before
+        the </s> of a hypothesis. `forced_steps` makes exactly that many steps, never choosing </s>, and returns the
+        unfinished hypotheses: for timing.
+        """
+        if not sources:
+            return []
+        if forced_steps is None:
+            limits = [min(int(max_len_a * len(source) + max_len_b), MAX_STEPS) for source in sources]
+        else:
+            limits = [forced_steps] * len(sources)
+        beams = Beams(limits, beam, lenpen, self._padding, self._end, may_end=forced_steps is None)
+        memory = self.encode(sources)
+        self._start(memory, rows=len(sources) * beam, candidates=min(2 * beam + 2, self._vocabulary))
+        while not beams.finished:
+            beams.advance(*self._run_step(beams.last_tokens, beams.step, beams.origins))
+            kept = beams.shrink()
+            if kept is not None:
+                memory = {name: _ort_value(value.numpy()[kept]) for name, value in memory.items()}
+                self._bind(memory)
+        self._binding.clear_binding_inputs()
+        self._binding.clear_binding_outputs()
+        return beams.hypotheses()
+
+    def encode(self, sources):
+        """{name: OrtValue} of the encoder's outputs; sources are padded on the right."""
+        width = max(len(source) for source in sources)
+        tokens = np.full((len(sources), width), self._padding, np.int64)
+        for row, source in enumerate(sources):
+            tokens[row, : len(source)] = source
+        values = self._encoder.run_with_ort_values(self._memory_names, {"source_tokens": _ort_value(tokens)})
+        return dict(zip(self._memory_names, values))
+
+    def _start(self, memory, rows, candidates):
+        """Bind what stays the same from step to step, and empty caches."""
+        self._bind(memory)
+        for name, (_, heads, _, head_dim) in self._cache_shapes.items():
+            self._bind({name: _ort_value(np.zeros((rows, heads, 0, head_dim), np.float32))})
+        self._bind({"candidates": _ort_value(np.array([candidates]))})
+
+    def _run_step(self, tokens, step, origins):
+        """(candidate_scores, candidate_tokens, end_score) of the next step; the caches stay in onnxruntime."""
+        self._bind({"tokens": _ort_value(tokens), "reorder": _ort_value(origins), "step": _ort_value(np.array([step]))})
+        for name in self._output_names:
+            self._binding.bind_output(name, "cpu")
+        self._step.run_with_iobinding(self._binding)
+        outputs = dict(zip(self._output_names, self._binding.get_outputs()))
+        self._bind({name: outputs[f"next_{name}"] for name in self._cache_names})
+        return [outputs[name].numpy() for name in ("candidate_scores", "candidate_tokens", "end_score")]
+
+    def _bind(self, values):
+        for name, value in values.items():
+            self._binding.bind_ortvalue_input(name, value)
+
+
+def _ort_value(array):
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array)

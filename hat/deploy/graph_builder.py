@@ -1,0 +1,72 @@
+"""GraphBuilder: nodes and constants of one ONNX graph, each tensor known by its name."""
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+CONTRIB = "com.microsoft"  # onnxruntime's own operators
+OPSET = 18
+IR_VERSION = 9  # readable by every onnxruntime from 1.16 on
+_TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
+
+
+class GraphBuilder:
+    """Collects nodes in order of computation; `model()` closes the graph."""
+
+    def __init__(self, name):
+        self._name = name
+        self._nodes, self._inputs, self._outputs = [], [], []
+        self._constants = {}
+        self._small_constants = {}
+        self._count = 0
+
+    def input(self, name, dtype, shape):
+        """Declare a graph input; `shape` mixes sizes and names of variable sizes. Returns its name."""
+        self._inputs.append(helper.make_tensor_value_info(name, _TYPES[dtype], shape))
+        return name
+
+    def output(self, name, dtype, shape):
+        """Declare the tensor `name` as a graph output."""
+        self._outputs.append(helper.make_tensor_value_info(name, _TYPES[dtype], shape))
+
+    def weight(self, name, array):
+        """A named constant, stored once however often it is asked for. Returns its name."""
+        if name not in self._constants:
+            self._constants[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
+        return name
+
+    def constant(self, value, dtype=np.int64):
+        """A small constant (shape, axis, scale); equal ones are stored once. Returns its name."""
+        array = np.array(value, dtype=dtype)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._small_constants:
+            self._small_constants[key] = self.weight(f"constant.{len(self._small_constants)}", array)
+        return self._small_constants[key]
+
+    def node(self, operator, inputs, outputs=1, domain="", **attributes):
+        """Append a node; `outputs` is a count or a list of names. Returns the name, or names if several."""
+        if isinstance(outputs, int):
+            outputs = [self._fresh(operator) for _ in range(outputs)]
+        self._nodes.append(helper.make_node(operator, inputs, outputs, domain=domain, **attributes))
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def contrib(self, operator, inputs, outputs=1, **attributes):
+        """Append a node of onnxruntime's own domain."""
+        return self.node(operator, inputs, outputs, domain=CONTRIB, **attributes)
+
+    def reshape(self, x, shape):
+        """`x` with a fixed shape (list, -1 and 0 as in ONNX) or a computed one (name)."""
+        return self.node("Reshape", [x, shape if isinstance(shape, str) else self.constant(shape)])
+
+    def _fresh(self, operator):
+        self._count += 1
+        return f"{operator}.{self._count}"
+
+    def model(self, metadata):
+        """The finished onnx.ModelProto; `metadata` are texts that the session shows to its user."""
+        graph = helper.make_graph(
+            self._nodes, self._name, self._inputs, self._outputs, initializer=list(self._constants.values())
+        )
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="hat")
+        helper.set_model_props(model, metadata)
+        return model

@@ -1,0 +1,225 @@
+"""ONNX graphs of a Transformer, built straight from an Architecture and its weights.
+
+Two graphs share the work of translating. The *encoder* runs once per batch of sentences and leaves, for every decoder
+layer, the keys and values of its encoder-decoder attention. The *step* appends one token to each hypothesis. The
+hypotheses of a sentence are the queries of its encoder-decoder attention, so its keys and values exist once.
+"""
+
+import numpy as np
+
+from hat.complexity import parameter_shapes
+from hat.deploy.blocks import Blocks
+from hat.deploy.graph_builder import GraphBuilder
+from hat.deploy.positions import position_table
+from hat.deploy.products import PRODUCTS
+from hat.errors import UsageError
+
+PRECISIONS = tuple(PRODUCTS)
+
+
+def build_graphs(architecture, spec, weights, precision="fp32"):
+    """{"encoder": onnx.ModelProto, "step": onnx.ModelProto}
+
+    `weights` are float32 arrays named and shaped as `hat.complexity.parameter_shapes` says; `precision` is fp32 or
+    int8 (every matrix product and embedding with int8 weights). Raises UsageError for another precision.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+    return {
+        "encoder": _encoder_graph(architecture, spec, weights, precision),
+        "step": _step_graph(architecture, spec, weights, precision),
+    }
+
+
+def random_weights(architecture, spec, seed):
+    """Weights of the right names and shapes for measuring latency, which doesn't depend on their values."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: (rng.standard_normal(shape, dtype=np.float32) * np.float32(shape[-1] ** -0.5))
+        for name, shape in parameter_shapes(architecture, spec).items()
+    }
+
+
+def _encoder_graph(architecture, spec, weights, precision):
+    """source_tokens (batch, source) -> per decoder layer cross_key, cross_value; per span source_mask."""
+    graph = GraphBuilder("encoder")
+    blocks = Blocks(graph, architecture, spec, weights, precision)
+    tokens = graph.input("source_tokens", "int64", ["batch", "source"])
+    present = graph.node("Not", [graph.node("Equal", [tokens, graph.constant(spec.padding)])])
+    mask = graph.node("Cast", [present], to=6)
+    x = _embed_source(blocks, architecture, tokens, mask)
+    states = _encoder_layers(blocks, architecture, x, tokens, mask)
+    _keys_and_values(blocks, architecture, states, tokens)
+    for span in sorted(set(architecture.decoder.cross_attention_span)):
+        graph.node("Concat", [mask] * span, [f"source_mask.{span}"], axis=1)
+        graph.output(f"source_mask.{span}", "int32", ["batch", f"memory_{span}"])
+    return graph.model({"source_vocabulary": str(spec.source_vocabulary)})
+
+
+def _embed_source(blocks, architecture, tokens, mask):
+    """Scaled embeddings plus positions counted from each sentence's first token: (batch * source, embed_dim)"""
+    graph, spec, dim = blocks.graph, blocks.spec, architecture.encoder.embed_dim
+    x = blocks.products.embed(graph.reshape(tokens, [-1]), "encoder.embed_tokens.weight", dim)
+    counted = graph.node("CumSum", [mask, graph.constant(1)], exclusive=1)
+    table = position_table(graph, spec.encoder_position_dim, dim, spec.padding)
+    positions = graph.node("Gather", [table, graph.reshape(counted, [-1])], axis=0)
+    return graph.node("Add", [x, positions])
+
+
+def _encoder_layers(blocks, architecture, x, tokens, mask):
+    """The output of every layer, (batch * source, embed_dim) each, normalised."""
+    graph, encoder = blocks.graph, architecture.encoder
+    shape = _shape_like(graph, tokens, [architecture.qkv_dim])
+    states = []
+    for layer, heads in enumerate(encoder.self_attention_heads):
+        prefix = f"encoder.layers.{layer}"
+
+        def self_attention(y, prefix=prefix, heads=heads):
+            query, key, value = blocks.projected(y, f"{prefix}.self_attn.qkv_proj", 3)
+            attended = blocks.attend(query, graph.reshape(key, shape), graph.reshape(value, shape), heads, shape, mask)
+            return blocks.products.linear(attended, f"{prefix}.self_attn.out_proj")
+
+        x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", self_attention)
+        x = blocks.residual(x, f"{prefix}.final_layer_norm", lambda y, prefix=prefix: blocks.feed_forward(y, prefix))
+        states.append(x)
+    if blocks.spec.normalize_before:
+        states = [blocks.layer_norm(state, "encoder.layer_norm") for state in states]
+    return states
+
+
+def _keys_and_values(blocks, architecture, states, tokens):
+    """Graph outputs cross_key.N and cross_value.N (batch, heads, span * source, head_dim) of decoder layer N."""
+    graph, decoder = blocks.graph, architecture.decoder
+    memories = {
+        span: _memory(graph, states, span, tokens, architecture.encoder.embed_dim)
+        for span in set(decoder.cross_attention_span)
+    }
+    batch = graph.node("Shape", [tokens], start=0, end=1)
+    for layer, (heads, span) in enumerate(zip(decoder.cross_attention_heads, decoder.cross_attention_span)):
+        head_dim = architecture.qkv_dim // heads
+        shape = graph.node("Concat", [batch, graph.constant([-1, heads, head_dim])], axis=0)
+        parts = blocks.projected(memories[span], f"decoder.layers.{layer}.encoder_attn.kv_proj", 2)
+        for name, part in zip((f"cross_key.{layer}", f"cross_value.{layer}"), parts):
+            graph.node("Transpose", [graph.reshape(part, shape)], [name], perm=[0, 2, 1, 3])
+            graph.output(name, "float32", ["batch", heads, f"memory_{span}", head_dim])
+
+
+def _memory(graph, states, span, tokens, embed_dim):
+    """The last `span` states concatenated along time, last layer first: (batch * span * source, embed_dim)"""
+    if span == 1:
+        return states[-1]
+    shape = _shape_like(graph, tokens, [embed_dim])
+    joined = graph.node("Concat", [graph.reshape(state, shape) for state in states[-1 : -span - 1 : -1]], axis=1)
+    return graph.reshape(joined, [-1, embed_dim])
+
+
+def _step_graph(architecture, spec, weights, precision):
+    """One more token for every hypothesis.
+
+    Inputs: tokens (batch, beam), the last token of each; step (1,), how many were computed before; reorder (rows,),
+    for each row the row of the previous call that it continues; candidates (1,), how many best tokens to return;
+    caches self_key.N and self_value.N (previous rows, heads, step, head_dim); the encoder's outputs.
+    Outputs: candidate_scores and candidate_tokens (rows, candidates), best first, and end_score (rows, 1), all
+    log-probabilities; next_self_key.N and next_self_value.N. Rows are batch * beam.
+    """
+    graph = GraphBuilder("step")
+    blocks = Blocks(graph, architecture, spec, weights, precision)
+    tokens = graph.input("tokens", "int64", ["batch", "beam"])
+    step = graph.input("step", "int64", [1])
+    reorder = graph.input("reorder", "int64", ["rows"])
+    candidates = graph.input("candidates", "int64", [1])
+    masks = {
+        span: graph.input(f"source_mask.{span}", "int32", ["batch", f"memory_{span}"])
+        for span in sorted(set(architecture.decoder.cross_attention_span))
+    }
+    graph.output("candidate_scores", "float32", ["rows", "candidates"])
+    graph.output("candidate_tokens", "int64", ["rows", "candidates"])
+    graph.output("end_score", "float32", ["rows", 1])
+    x = _embed_target(blocks, architecture, tokens, step)
+    x = decoder_layers(blocks, architecture, x, tokens, masks, _cache_inputs(graph, architecture, reorder))
+    log_probabilities = graph.node("LogSoftmax", [_logits(blocks, architecture, x)], axis=-1)
+    names = ["candidate_scores", "candidate_tokens"]
+    graph.node("TopK", [log_probabilities, candidates], names, axis=-1)
+    end = graph.constant([spec.end_of_sentence])
+    graph.node("Gather", [log_probabilities, end], ["end_score"], axis=1)
+    return graph.model({"target_vocabulary": str(spec.target_vocabulary)})
+
+
+def _embed_target(blocks, architecture, tokens, step):
+    """Scaled embeddings plus the position of `step`: (rows, embed_dim)"""
+    graph, spec, dim = blocks.graph, blocks.spec, architecture.decoder.embed_dim
+    name = "encoder.embed_tokens.weight" if spec.share_all_embeddings else "decoder.embed_tokens.weight"
+    x = blocks.products.embed(graph.reshape(tokens, [-1]), name, dim)
+    table = position_table(graph, spec.decoder_position_dim, dim, spec.padding)
+    return graph.node("Add", [x, graph.node("Gather", [table, step], axis=0)])
+
+
+def _cache_inputs(graph, architecture, reorder):
+    """Per layer the (key, value) caches of the previous steps, in the new order of the hypotheses."""
+    caches = []
+    for layer, heads in enumerate(architecture.decoder.self_attention_heads):
+        shape = ["previous_rows", heads, "past", architecture.qkv_dim // heads]
+        pair = [graph.input(f"self_{part}.{layer}", "float32", shape) for part in ("key", "value")]
+        caches.append([graph.node("Gather", [cache, reorder], axis=0) for cache in pair])
+    return caches
+
+
+def decoder_layers(blocks, architecture, x, tokens, masks, caches):
+    """All decoder layers for one step: x (rows, embed_dim) -> the same.
+
+    Declares the inputs cross_key.N, cross_value.N and the outputs next_self_key.N, next_self_value.N.
+    """
+    graph, decoder = blocks.graph, architecture.decoder
+    shape = _shape_like(graph, tokens, [architecture.qkv_dim])
+    for layer, span in enumerate(decoder.cross_attention_span):
+        prefix = f"decoder.layers.{layer}"
+
+        def self_attention(y, layer=layer, prefix=prefix):
+            return _self_attention_step(blocks, architecture, y, layer, prefix, caches[layer])
+
+        def cross_attention(y, layer=layer, prefix=prefix, span=span):
+            heads = decoder.cross_attention_heads[layer]
+            cross = ["batch", heads, f"memory_{span}", architecture.qkv_dim // heads]
+            key, value = (graph.input(f"cross_{part}.{layer}", "float32", cross) for part in ("key", "value"))
+            query = blocks.products.linear(y, f"{prefix}.encoder_attn.q_proj")
+            attended = blocks.attend(query, key, value, heads, shape, masks[span])
+            return blocks.products.linear(attended, f"{prefix}.encoder_attn.out_proj")
+
+        x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", self_attention)
+        x = blocks.residual(x, f"{prefix}.encoder_attn_layer_norm", cross_attention)
+        x = blocks.residual(x, f"{prefix}.final_layer_norm", lambda y, prefix=prefix: blocks.feed_forward(y, prefix))
+    return x
+
+
+def _self_attention_step(blocks, architecture, x, layer, prefix, cache):
+    """Attention of one new token per row to itself and to the cached ones; outputs the grown cache."""
+    graph, heads = blocks.graph, architecture.decoder.self_attention_heads[layer]
+    head_dim = architecture.qkv_dim // heads
+    query, *new = blocks.projected(x, f"{prefix}.self_attn.qkv_proj", 3)
+    grown = []
+    for part, past, fresh in zip(("key", "value"), cache, new):
+        name = f"next_self_{part}.{layer}"
+        graph.node("Concat", [past, graph.reshape(fresh, [-1, heads, 1, head_dim])], [name], axis=2)
+        graph.output(name, "float32", ["rows", heads, "length", head_dim])
+        grown.append(name)
+    attended = blocks.attend(query, *grown, heads, [-1, 1, architecture.qkv_dim])
+    return blocks.products.linear(attended, f"{prefix}.self_attn.out_proj")
+
+
+def _logits(blocks, architecture, x):
+    """x (rows, embed_dim) -> (rows, vocabulary)"""
+    spec = blocks.spec
+    if spec.normalize_before:
+        x = blocks.layer_norm(x, "decoder.layer_norm")
+    if spec.share_all_embeddings:
+        name = "encoder.embed_tokens.weight"
+    elif spec.share_decoder_input_output_embed:
+        name = "decoder.embed_tokens.weight"
+    else:
+        name = "decoder.output_projection.weight"
+    return blocks.products.logits(x, name, architecture.decoder.embed_dim)
+
+
+def _shape_like(graph, x, more):
+    """The shape of `x` followed by `more` sizes, as a tensor."""
+    return graph.node("Concat", [graph.node("Shape", [x]), graph.constant(more)], axis=0)
