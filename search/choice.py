@@ -1,0 +1,60 @@
+"""What a finished search leaves: the winner, the front of everything scored, the history, a picture, a table."""
+
+from hat import files
+from hat.complexity import count_flops, count_parameters
+from search.figure import draw_front
+from search.pareto import pareto_front
+
+
+def write_choice(directory, choice, winner, finalists, candidates, history):
+    """Write a search's results to its directory; `candidates` is everything scored, within the budget or not."""
+    front = pareto_front(candidates, key=lambda candidate: (candidate.predicted_ms, candidate.valid_nll))
+    files.write_json(directory / "front.json", [candidate.to_dict() for candidate in front])
+    files.write_json(directory / "candidates.json", [candidate.to_dict() for candidate in candidates])
+    files.write_json(directory / "finalists.json", [finalist.to_dict() for finalist in finalists])
+    files.write_json(directory / "history.json", history)
+    draw_front(directory / "front.png", candidates, front, finalists, choice)
+    files.write_yaml(directory / "architecture.yaml", winner.candidate.architecture.to_dict())
+    files.write_json(directory / "choice.json", choice)
+
+
+def describe_choice(name, device_name, budget, winner, spec, space, latency_config):
+    """The dictionary of choice.json; latencies in ms, loss in bits per target token."""
+    architecture, full = winner.candidate.architecture, space.full_transformer()
+    parameters, without_embeddings = count_parameters(architecture, spec)
+    full_parameters, full_without_embeddings = count_parameters(full, spec)
+    lengths = latency_config.source_length, latency_config.target_steps
+    return {
+        "name": name,
+        "device": device_name,
+        "budget": budget.text,
+        "budget_ms": winner.budget_ms,
+        "architecture": architecture.to_dict(),
+        "valid_nll": winner.candidate.valid_nll,
+        "predicted_ms": winner.candidate.predicted_ms,
+        "measured_ms": winner.timing.median,
+        "measured_p90_ms": winner.timing.p90,
+        "full_ms": winner.full.median,
+        "full_p90_ms": winner.full.p90,
+        "parameters": parameters,
+        "parameters_without_embeddings": without_embeddings,
+        "flops": count_flops(architecture, *lengths),
+        "full_parameters": full_parameters,
+        "full_parameters_without_embeddings": full_without_embeddings,
+        "full_flops": count_flops(full, *lengths),
+    }
+
+
+def finalists_table(finalists, winner, spec):
+    """Lines of text: every finalist once, best loss first, the chosen one marked."""
+    latest = {finalist.candidate.architecture: finalist for finalist in finalists}
+    lines = [f"  {'bits/token':>10} {'predicted':>10} {'measured':>10} {'p90':>10} {'budget':>10} {'parameters':>11}"]
+    for finalist in sorted(latest.values(), key=lambda finalist: finalist.candidate.valid_nll):
+        candidate, mark = finalist.candidate, "*" if finalist is winner else " "
+        parameters = count_parameters(candidate.architecture, spec)[0] / 1e6
+        lines.append(
+            f"{mark} {candidate.valid_nll:10.4f} {candidate.predicted_ms:7.2f} ms {finalist.timing.median:7.2f} ms "
+            f"{finalist.timing.p90:7.2f} ms {finalist.budget_ms:7.2f} ms {parameters:9.2f} M  "
+            f"{candidate.architecture.summary()}"
+        )
+    return lines

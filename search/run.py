@@ -1,0 +1,224 @@
+"""The search stage: from a SuperTransformer, a latency predictor and budgets to one measured winner a budget."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hat import files
+from hat.complexity import ModelSpec
+from hat.config import to_mapping
+from hat.data.prepared import PreparedData
+from hat.errors import ArtifactError, UsageError
+from hat.progress import Progress
+from hat.run_directory import is_current, mark_done, stamp
+from search.candidate import Candidate
+from search.choice import describe_choice, finalists_table, write_choice
+from search.evaluations import Evaluations
+from search.evolution import Evolution
+from search.finalists import Finals
+from search.reference import find_reference
+from search.state import load_state, save_state
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """What a search asks of the rest.
+
+    `predict`: architectures -> milliseconds; `measure`: architecture -> Timing on the device; `score`:
+    architecture -> validation loss in bits per token; `spec` is for counting parameters.
+    """
+
+    predict: Callable
+    measure: Callable
+    score: Callable
+    spec: ModelSpec
+
+
+def search(run, device_name, budgets, name=None):
+    """Search for every budget (LatencyBudgets) and return the names of the results, in the budgets' order.
+
+    Results that are up to date stay. Raises ArtifactError naming the stage that has to run first, DeviceError
+    for an unknown device, BudgetError before anything is scored if a budget is impossible.
+    """
+    from latency_predictor.devices import load_device
+    from latency_predictor.fit import load_or_fit
+
+    named = name_budgets(device_name, budgets, name)
+    device = load_device(device_name)
+    if stamp(run.super_) is None:
+        raise ArtifactError(f"{run.super_} holds no finished SuperTransformer; run hat-train-super first")
+    predictor = load_or_fit(run, device_name)
+    inputs = {
+        "super": stamp(run.super_),
+        "device": to_mapping(device),
+        "predictor": _content(run.latency / f"{device_name}.predictor"),
+    }
+    return search_with(run, device_name, named, inputs, lambda: _instruments(run, device, predictor))
+
+
+def last_measured_device(run):
+    """The name of the device whose samples are the newest in this run, or cpu."""
+    measured = sorted(run.latency.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+    return measured[-1].stem if measured else "cpu"
+
+
+def name_budgets(device_name, budgets, name=None):
+    """{name of the result: budget}; raises UsageError for a `name` that can't be used."""
+    if name is None:
+        return {f"{device_name}-{budget.slug()}": budget for budget in budgets}
+    if len(budgets) != 1:
+        raise UsageError(f"--name {name!r} names one search, but {len(budgets)} budgets were given; give one --latency")
+    if not name or name.startswith(".") or "/" in name:
+        raise UsageError(f"--name {name!r} can't be a folder's name; write for example --name phone")
+    return {name: budgets[0]}
+
+
+def search_with(run, device_name, named, inputs, make_instruments):
+    """`search` with its instruments given: a function that makes them, called only if there is work to do."""
+    inputs = inputs | _settings(run)
+    searches = {}
+    for name, budget in named.items():
+        searches[name] = inputs | {"budget": budget.text}
+        if is_current(run.search(name), searches[name]):
+            print(f"search {name}: up to date")
+    pending = {name: budget for name, budget in named.items() if not is_current(run.search(name), searches[name])}
+    if pending:
+        instruments = make_instruments()
+        config, shared = run.config, run.path / "search"
+        reference = find_reference(
+            shared / f"reference.{device_name}.json",
+            files.fingerprint(inputs),
+            pending.values(),
+            device_name,
+            config.search_space,
+            instruments.predict,
+            instruments.measure,
+            config.seed,
+        )
+        key = files.fingerprint([inputs["super"], config.search.validation_sentences])
+        evaluations = Evaluations(shared / "evaluations.jsonl", key)
+        for name, budget in pending.items():
+            stage = BudgetSearch(run, name, device_name, budget, searches[name], reference, instruments, evaluations)
+            stage.run()
+    return list(named)
+
+
+def _settings(run):
+    """The config that a search depends on beside the earlier stages."""
+    sections = run.sections("seed", "search_space", "latency", "search")
+    sections["search"].pop("latency")  # the budgets themselves
+    return sections
+
+
+class BudgetSearch:
+    """The search for one budget: evolve, choose by measuring, write."""
+
+    def __init__(self, run, name, device_name, budget, inputs, reference, instruments, evaluations):
+        self._run, self._name, self._device_name, self._budget = run, name, device_name, budget
+        self._inputs, self._reference = inputs, reference
+        self._instruments, self._evaluations = instruments, evaluations
+        self._directory = run.search(name)
+
+    def run(self):
+        """Do the whole search, from where an interrupted one stopped, and report on standard output."""
+        config, budget, instruments = self._run.config, self._budget, self._instruments
+        limit_ms = self._reference.limit_ms(budget)
+        evolution = self._evolve(limit_ms)
+        print(f"search {self._name}: timing the best of {len(evolution.candidates)} candidates on {self._device_name}")
+        finals = Finals(budget, config.search_space.full_transformer(), instruments.measure)
+        scored = self._everything_scored()
+        feasible = [candidate for candidate in scored if candidate.predicted_ms <= limit_ms]
+        winner = finals.choose(feasible, limit_ms, config.search.measured_finalists)
+        choice = describe_choice(
+            self._name, self._device_name, budget, winner, instruments.spec, config.search_space, config.latency
+        )
+        write_choice(self._directory, choice, winner, finals.measured, scored, evolution.history)
+        mark_done(self._directory, self._inputs)
+        self._report(finals.measured, winner)
+
+    def _evolve(self, limit_ms):
+        config, path = self._run.config, self._directory / "state.json"
+        evolution = Evolution(
+            config.search_space,
+            config.search,
+            limit_ms,
+            self._instruments.predict,
+            config.seed,
+            starters=[self._reference.fastest],
+        )
+        fingerprint = files.fingerprint([self._inputs, limit_ms])
+        kept = load_state(path, fingerprint)
+        if kept is not None:
+            evolution.restore(kept)
+        with Progress(
+            f"search {self._name}", _most_candidates(config.search), "candidates", initial=len(evolution.candidates)
+        ) as progress:
+            while not evolution.finished:
+                asked = evolution.ask()
+                losses = [self._loss(architecture, progress) for architecture in asked]
+                if asked:
+                    evolution.tell(losses)
+                    save_state(path, fingerprint, evolution.state())
+                    progress.advance(0, f"best {evolution.history[-1]['best_nll']:.4f} bits/token")
+        return evolution
+
+    def _loss(self, architecture, progress):
+        """The loss, scored at most once in the life of a run directory."""
+        if architecture not in self._evaluations:
+            self._evaluations.add(architecture, self._instruments.score(architecture))
+        progress.advance()
+        return self._evaluations[architecture]
+
+    def _everything_scored(self):
+        pairs = list(self._evaluations.items())
+        predicted = self._instruments.predict([architecture for architecture, _ in pairs])
+        return [
+            Candidate(architecture, float(milliseconds), loss)
+            for (architecture, loss), milliseconds in zip(pairs, predicted, strict=True)
+        ]
+
+    def _report(self, finalists, winner):
+        print(f"\nSearch {self._name}: finalists, best loss first, * chosen")
+        print("\n".join(finalists_table(finalists, winner, self._instruments.spec)))
+        print(
+            f"full-size Transformer {winner.full.median:.2f} ms, chosen {winner.timing.median:.2f} ms "
+            f"({winner.full.median / winner.timing.median:.2f} times faster)\n"
+            f"results: {self._directory} (architecture.yaml, choice.json, front.png)\n"
+            f"next: hat-train-sub {self._name}"
+        )
+
+
+def _most_candidates(settings):
+    return settings.population + (settings.iterations - 1) * (settings.mutations + settings.crossovers)
+
+
+def _content(directory):
+    """SHA-256 of every file in a folder."""
+    return {path.name: files.sha256_of_file(path) for path in sorted(directory.iterdir()) if path.is_file()}
+
+
+def _instruments(run, device, predictor):
+    from latency_predictor.measure import Measurer
+
+    prepared = PreparedData(run.data)
+    spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
+    measurer = Measurer(device, run.config.latency, spec)
+    score = functools.cache(lambda: _load_score(run, prepared))  # loaded when the first candidate needs it
+    return Instruments(
+        predict=predictor.predict,
+        measure=lambda architecture: measurer.measure(architecture).total_ms,
+        score=lambda architecture: score()(architecture),
+        spec=spec,
+    )
+
+
+def _load_score(run, prepared):
+    import torch
+
+    from hat.checkpoint import load_model
+    from hat.fairseq_plugin.datasets import load_batches
+    from search.scoring import InheritedLoss
+
+    settings = run.config.search
+    batches = load_batches(prepared, "valid", settings.max_tokens, limit=settings.validation_sentences)
+    return InheritedLoss(load_model(run.super_), batches, "cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,208 @@
+"""The whole stage with a made-up predictor, device and loss: results, resuming, sharing, errors."""
+
+import json
+
+import pytest
+import yaml
+from search_toys import SPACE, everything, latency, loss, predict, timing
+
+from hat.architecture import load_architecture
+from hat.errors import ArtifactError, BudgetError, UsageError
+from hat.run_directory import RunDirectory, is_current
+from search.budget import parse_budget
+from search.run import Instruments, last_measured_device, name_budgets, search_with
+
+CONFIG = {
+    "data": {"corpus": "synthetic.de-en", "source_lang": "de", "target_lang": "en"},
+    "model": {},
+    "search_space": SPACE.to_dict(),
+    "super_training": {"max_update": 1, "warmup_updates": 1, "lr": 0.1},
+    "sub_training": {"max_update": 1, "warmup_updates": 1, "lr": 0.1},
+    "search": {
+        "population": 12,
+        "parents": 6,
+        "mutations": 6,
+        "crossovers": 6,
+        "iterations": 6,
+        "measured_finalists": 3,
+    },
+}
+INPUTS = {"super": "weights 1", "predictor": "first"}
+FULL_MS = latency(SPACE.full_transformer())
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
+
+class Device:
+    """Instruments that count their calls, and can be killed at the n-th loss or measurement."""
+
+    def __init__(self, run, killed_at=None):
+        self.scored, self.measured, self._killed_at = [], [], killed_at
+        spec = run.config.model_spec(100, 100)
+        self.instruments = Instruments(predict, self._measure, self._score, spec)
+
+    def _score(self, architecture):
+        if len(self.scored) + len(self.measured) == self._killed_at:
+            raise Killed
+        self.scored.append(architecture)
+        return loss(architecture)
+
+    def _measure(self, architecture):
+        if len(self.scored) + len(self.measured) == self._killed_at:
+            raise Killed
+        self.measured.append(architecture)
+        return timing(latency(architecture))
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(CONFIG))
+    return RunDirectory.create(tmp_path / "toy.yaml")
+
+
+def find(run, *budgets, device=None, inputs=INPUTS):
+    device = device or Device(run)
+    named = name_budgets("cpu", [parse_budget(budget) for budget in budgets])
+    names = search_with(run, "cpu", named, inputs, lambda: device.instruments)
+    return names, device
+
+
+def results(run, name):
+    """Everything a search leaves, by file name, and the losses it stored."""
+    kept = {path.name: path.read_bytes() for path in run.search(name).iterdir() if path.name != "front.png"}
+    return kept | {"evaluations": (run.path / "search" / "evaluations.jsonl").read_bytes()}
+
+
+def test_leaves_the_winner_the_front_and_the_history(run, capsys):
+    names, device = find(run, "9ms")
+    assert names == ["cpu-9ms"]
+    folder = run.search("cpu-9ms")
+    choice = json.loads((folder / "choice.json").read_text())
+    architecture = load_architecture(folder / "architecture.yaml")
+    assert architecture.to_dict() == choice["architecture"]
+    assert choice["measured_ms"] == latency(architecture) <= choice["budget_ms"] == 9
+    assert choice["full_ms"] == FULL_MS
+    assert choice["valid_nll"] == loss(architecture)
+    assert choice["valid_nll"] == min(loss(a) for a in device.scored if latency(a) <= 9)
+    front = json.loads((folder / "front.json").read_text())
+    assert [row["valid_nll"] for row in front] == sorted((row["valid_nll"] for row in front), reverse=True)
+    assert len(json.loads((folder / "candidates.json").read_text())) == len(device.scored)
+    history = json.loads((folder / "history.json").read_text())
+    assert [row["iteration"] for row in history] == [1, 2, 3, 4, 5, 6]
+    assert history[-1]["evaluations"] == len(device.scored)
+    assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert "* " in printed
+    assert "hat-train-sub cpu-9ms" in printed
+
+
+def test_budgets_share_evaluations_and_nothing_is_scored_twice(run):
+    names, device = find(run, "9ms", "60%")
+    assert names == ["cpu-9ms", "cpu-60pct"]
+    assert len(set(device.scored)) == len(device.scored)
+    alone = sum(json.loads((run.search(n) / "history.json").read_text())[-1]["evaluations"] for n in names)
+    assert len(device.scored) < alone
+    choice = json.loads((run.search("cpu-60pct") / "choice.json").read_text())
+    assert choice["budget_ms"] == pytest.approx(0.6 * FULL_MS)
+    assert choice["measured_ms"] <= choice["budget_ms"]
+
+
+def test_up_to_date_results_stay_without_making_instruments(run, capsys):
+    find(run, "9ms")
+    before = results(run, "cpu-9ms")
+
+    def unwanted():
+        raise AssertionError("nothing to do")
+
+    named = name_budgets("cpu", [parse_budget("9ms")])
+    assert search_with(run, "cpu", named, INPUTS, unwanted) == ["cpu-9ms"]
+    assert results(run, "cpu-9ms") == before
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_new_weights_are_scored_anew_and_a_new_predictor_is_not(run):
+    _, first = find(run, "9ms")
+    _, again = find(run, "9ms", inputs=INPUTS | {"predictor": "second"})
+    assert first.scored
+    assert not again.scored
+    assert again.measured
+    _, other = find(run, "9ms", inputs=INPUTS | {"super": "weights 2"})
+    assert other.scored == first.scored
+
+
+@pytest.mark.parametrize("killed_at", [0, 4, 9, 25, 44, 83])
+def test_killed_and_run_again_ends_like_an_uninterrupted_search(run, tmp_path, killed_at):
+    whole = RunDirectory.create(tmp_path / "toy.yaml", tmp_path / "whole")
+    _, uninterrupted = find(whole, "9ms")
+    first = Device(run, killed_at)
+    with pytest.raises(Killed):
+        find(run, "9ms", device=first)
+    assert not is_current(run.search("cpu-9ms"), INPUTS)
+    _, second = find(run, "9ms")
+    assert results(run, "cpu-9ms") == results(whole, "cpu-9ms")
+    assert first.scored + second.scored == uninterrupted.scored
+
+
+def test_an_impossible_budget_fails_before_anything_is_scored(run):
+    device, fastest = Device(run), min(predict(everything()))
+    with pytest.raises(BudgetError, match="below the fastest SubTransformer") as error:
+        find(run, "9ms", "2ms", device=device)
+    assert f"{fastest:.4g} ms measured" in str(error.value)
+    assert device.scored == []
+    with pytest.raises(BudgetError, match=f"5% of the full-size Transformer's {FULL_MS:.4g} ms"):
+        find(run, "5%")
+
+
+def test_the_remedy_of_an_impossible_budget_works(run):
+    for impossible in ("2ms", "5%"):
+        with pytest.raises(BudgetError) as error:
+            find(run, impossible)
+        enough = str(error.value).rpartition("raise --latency to ")[2].split()[0]
+        find(run, enough)
+
+
+def test_a_budget_that_only_the_measured_fastest_meets_is_met(run):
+    """The predictor says 5 ms where the device takes 4."""
+    device, fastest = Device(run), min(predict(everything()))
+    quicker = Instruments(
+        predict, lambda a: timing(0.8 * latency(a)), device.instruments.score, device.instruments.spec
+    )
+    named = {"tight": parse_budget(f"{0.85 * fastest:.3f}ms")}
+    search_with(run, "cpu", named, INPUTS, lambda: quicker)
+    choice = json.loads((run.search("tight") / "choice.json").read_text())
+    assert choice["predicted_ms"] == fastest
+    assert choice["measured_ms"] <= choice["budget_ms"]
+
+
+def test_a_name_is_for_one_budget_and_must_be_a_folder_name():
+    budgets = [parse_budget("9ms"), parse_budget("50%")]
+    assert list(name_budgets("rpi4", budgets)) == ["rpi4-9ms", "rpi4-50pct"]
+    assert list(name_budgets("rpi4", budgets[:1], "phone")) == ["phone"]
+    with pytest.raises(UsageError, match="2 budgets"):
+        name_budgets("rpi4", budgets, "phone")
+    for bad in ("", "a/b", "..", ".x"):
+        with pytest.raises(UsageError, match="folder"):
+            name_budgets("rpi4", budgets[:1], bad)
+
+
+def test_the_default_device_is_the_one_measured_last(run):
+    import os
+
+    assert last_measured_device(run) == "cpu"
+    run.latency.mkdir()
+    for seconds, name in enumerate(("rpi4", "gpu")):
+        path = run.latency / f"{name}.jsonl"
+        path.write_text("")
+        os.utime(path, (1000 + seconds, 1000 + seconds))
+    assert last_measured_device(run) == "gpu"
+
+
+def test_damaged_state_is_named(run):
+    find(run, "9ms")
+    (run.search("cpu-9ms") / "done.json").unlink()
+    (run.search("cpu-9ms") / "state.json").write_text("{")
+    with pytest.raises(ArtifactError, match=r"state\.json is not valid JSON"):
+        find(run, "9ms")
