@@ -1,0 +1,84 @@
+"""Describes architectures and search spaces: layers, parameters, FLOPs, number of SubTransformers."""
+
+from hat.architecture import Architecture, load_architecture, read_yaml_mapping
+from hat.complexity import ModelSpec, count_flops, count_parameters
+from hat.config import from_mapping
+from hat.errors import UsageError
+from hat.experiment import load_experiment
+from hat.hat_format import space_from_hat
+from hat.search_space import SearchSpace
+
+
+def inspect_file(path, vocabulary, length):
+    """Describe the architecture, search space or experiment in a YAML or JSON file as a dictionary.
+
+    `vocabulary` is the size of a shared embedding table, `length` the source and target tokens for FLOPs.
+    For a space, the figures are those of its largest architecture. Raises UsageError for any other file.
+    """
+    mapping = read_yaml_mapping(path)
+    space = _space_of(mapping, path)
+    if space is not None:
+        largest = describe(space.largest(), vocabulary, length)
+        smallest = describe(space.smallest(), vocabulary, length)
+        return {"kind": "search space", "size": space.size(), **largest, "smallest": smallest}
+    is_architecture = "encoder" in mapping or any(key.endswith("-subtransformer") for key in mapping)
+    if not is_architecture:
+        raise UsageError(f"{path} is neither an architecture, a search space nor an experiment config")
+    return {"kind": "architecture", **describe(load_architecture(path), vocabulary, length)}
+
+
+def _space_of(mapping, path):
+    if "search_space" in mapping:
+        return load_experiment(path).search_space
+    if "encoder-embed-choice" in mapping:
+        return space_from_hat(mapping, str(path))
+    if isinstance(mapping.get("encoder"), dict) and "layers" in mapping["encoder"]:
+        return from_mapping(SearchSpace, mapping, str(path))
+    return None
+
+
+def describe(architecture: Architecture, vocabulary, length):
+    """Layers, parameters (total and without embeddings and output layer) and FLOPs at `length` tokens."""
+    dims = (architecture.encoder.embed_dim, architecture.decoder.embed_dim)
+    total, without_embeddings = count_parameters(architecture, ModelSpec(vocabulary, vocabulary, *dims))
+    return {
+        "architecture": architecture.to_dict(),
+        "vocabulary": vocabulary,
+        "length": length,
+        "parameters": total,
+        "parameters_without_embeddings": without_embeddings,
+        "flops": count_flops(architecture, length, length),
+    }
+
+
+def render(described):
+    """The description as a table for people."""
+    lines = []
+    if described["kind"] == "search space":
+        lines += [f"search space of {described['size']:.3e} SubTransformers; its largest:"]
+    lines += _render_stacks(described["architecture"])
+    lines += _render_costs(described)
+    if "smallest" in described:
+        lines += ["its smallest:", *_render_stacks(described["smallest"]["architecture"])]
+        lines += _render_costs(described["smallest"])
+    return "\n".join(lines)
+
+
+def _render_stacks(architecture):
+    lines = []
+    for name in ("encoder", "decoder"):
+        stack = architecture[name]
+        lines.append(f"{name}: embed_dim {stack['embed_dim']}, qkv_dim {architecture['qkv_dim']}")
+        columns = [field for field in stack if field != "embed_dim"]
+        lines.append("  layer  " + "  ".join(columns))
+        for layer in range(len(stack["ffn_dim"])):
+            lines.append(f"  {layer + 1:5d}  " + "  ".join(f"{stack[field][layer]:>{len(field)}}" for field in columns))
+    return lines
+
+
+def _render_costs(described):
+    return [
+        f"parameters: {described['parameters'] / 1e6:.2f} M with a shared vocabulary of {described['vocabulary']}, "
+        f"{described['parameters_without_embeddings'] / 1e6:.2f} M without embeddings and output layer",
+        f"FLOPs: {described['flops'] / 1e9:.2f} G at {described['length']} source and target tokens",
+    ]

@@ -1,0 +1,51 @@
+"""hat-inspect through its real command line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from test_config_files import EXPERIMENT, HAT_YAML
+from tiny import TINY_SPACE
+
+from hat import files
+
+
+def hat_inspect(*arguments):
+    command = [sys.executable, "-m", "hat.cli.inspect", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_json_of_hats_yaml_has_hand_counted_figures(tmp_path):
+    path = tmp_path / "hat.yml"
+    path.write_text(HAT_YAML)
+    found = json.loads(hat_inspect(path, "--json", "--vocabulary", 100).stdout)
+    encoder = sum(4 * 512 * 512 + 3 * 512 + 512 + 2 * 512 * ffn + ffn + 512 + 4 * 512 for ffn in (1024, 2048))
+    self_attention = 4 * 640 * 512 + 3 * 512 + 640
+    cross_attention = 2 * 640 * 512 + 2 * 512 * 512 + 3 * 512 + 640
+    decoder = self_attention + cross_attention + 2 * 640 * 2048 + 2048 + 640 + 6 * 640
+    assert found["parameters_without_embeddings"] == encoder + decoder
+    assert found["parameters"] == encoder + decoder + 100 * 640
+    assert found["flops"] > 0
+
+
+def test_space_and_experiment_print_their_size(tmp_path):
+    files.write_yaml(tmp_path / "experiment.yaml", EXPERIMENT)
+    files.write_yaml(tmp_path / "space.yaml", TINY_SPACE.to_dict())
+    for name in ("experiment.yaml", "space.yaml"):
+        assert json.loads(hat_inspect(tmp_path / name, "--json").stdout)["size"] == TINY_SPACE.size()
+        assert "search space of" in hat_inspect(tmp_path / name).stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "status"),
+    [("learning: 3", "neither an architecture", 2), ("- 1", "expected keys and values", 2), (None, "no such file", 4)],
+)
+def test_other_files_are_refused_in_one_line(tmp_path, content, message, status):
+    path = tmp_path / "other.yaml"
+    if content is not None:
+        path.write_text(content)
+    result = hat_inspect(path)
+    assert result.returncode == status
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1

@@ -1,0 +1,23 @@
+"""A tiny search space and model for tests."""
+
+from hat.complexity import ModelSpec
+from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
+
+TINY_SPACE = SearchSpace(
+    qkv_dim=16,
+    encoder=EncoderSpace(embed_dim=(24, 16), layers=(3, 2, 1), ffn_dim=(32, 20), self_attention_heads=(4, 2)),
+    decoder=DecoderSpace(
+        embed_dim=(24, 12),
+        layers=(2, 1),
+        ffn_dim=(32, 20),
+        self_attention_heads=(4, 2),
+        cross_attention_heads=(4, 2),
+        cross_attention_span=(1, 2, 3),
+    ),
+)
+VOCABULARY = 30
+
+
+def tiny_spec(**options):
+    """The ModelSpec of TINY_SPACE's SuperTransformer, with `options` in place of the defaults."""
+    return ModelSpec(VOCABULARY, VOCABULARY, encoder_position_dim=24, decoder_position_dim=24, **options)
