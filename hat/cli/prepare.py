@@ -1,0 +1,25 @@
+"""hat-prepare CONFIG: parallel text to SentencePiece models, fairseq dictionaries and binarised splits."""
+
+from hat.cli.common import ArgumentParser, run_command
+
+
+def main(arguments=None):
+    """Entry point of `hat-prepare`."""
+    parser = ArgumentParser("Prepare the parallel text of an experiment: tokenizer, dictionary, binarised splits.")
+    parser.add_argument("config", metavar="CONFIG", help="experiment config, such as configs/multi30k.en-de.yaml")
+    parser.add_argument("--run", metavar="DIR", help="run directory (default: runs/<config name>)")
+    parser.add_argument(
+        "--from", metavar="DIR", dest="source_directory", help="folder with the corpus's files, read instead of fetched"
+    )
+    run_command(parser, _prepare, arguments)
+
+
+def _prepare(options):
+    from hat.data.prepare import prepare
+    from hat.run_directory import RunDirectory
+
+    prepare(RunDirectory.create(options.config, options.run), options.source_directory)
+
+
+if __name__ == "__main__":
+    main()

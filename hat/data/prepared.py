@@ -1,0 +1,48 @@
+"""PreparedData: what `hat-prepare` left, for the stages after it. Imports nothing heavy."""
+
+from pathlib import Path
+
+from hat import files
+from hat.errors import ArtifactError
+
+SPLITS = ("train", "valid", "test")
+REMEDY = "run hat-prepare"
+
+
+class PreparedData:
+    """The prepared data in `directory`: languages, vocabulary sizes, sentence counts, and where the files are.
+
+    Raises ArtifactError if the preparation isn't there or never finished.
+    """
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        if not (self.directory / "done.json").exists():
+            raise ArtifactError(f"{self.directory} holds no prepared data; {REMEDY}")
+        description = files.read_json(self.directory / "data.json", REMEDY)
+        try:
+            self.corpus = description["corpus"]
+            self.source_lang, self.target_lang = description["source_lang"], description["target_lang"]
+            self.source_vocabulary = description["source_vocabulary"]
+            self.target_vocabulary = description["target_vocabulary"]
+            self.sentences = dict(description["sentences"])
+        except (KeyError, TypeError):
+            path = self.directory / "data.json"
+            raise ArtifactError(f"{path} is not what hat-prepare writes; remove it and {REMEDY}") from None
+
+    def raw(self, split):
+        """(sources, references) of a split: plain detokenised sentences."""
+        return self._lines(split, self.source_lang), self._lines(split, self.target_lang)
+
+    def _lines(self, split, lang):
+        path = self.directory / "raw" / f"{split}.{lang}"
+        if not path.exists():
+            raise ArtifactError(f"{path} is missing; {REMEDY}")
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+        if len(lines) != self.sentences[split]:
+            raise ArtifactError(f"{path} has {len(lines)} lines instead of {self.sentences[split]}; {REMEDY}")
+        return lines
+
+    def sentencepiece(self, lang):
+        """Path of the SentencePiece model of one of the two languages."""
+        return self.directory / f"sentencepiece.{lang}.model"

@@ -1,0 +1,211 @@
+"""From the data section of a config to streams of sentence pairs, one per split, and the files they come from."""
+
+import contextlib
+import html
+import itertools
+import re
+import shutil
+import tarfile
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from hat.data import corpora
+from hat.data.download import download
+from hat.data.prepared import SPLITS
+from hat.data.synthetic import generate
+from hat.data.text import paired, read_lines, read_pairs
+from hat.errors import DataError, UsageError
+
+COPY_BYTES = 1 << 20
+SEGMENT = re.compile(r"<seg[^>]*>(.*?)</seg>", re.IGNORECASE)
+TED_METADATA = re.compile(r"\s*</?(url|talkid|keywords|speaker|reviewer|translator|doc)\b")
+TED_TEXT_TAGS = re.compile(r"</?(title|description)>")
+
+
+@dataclass(frozen=True)
+class ParallelText:
+    """`splits`: train, valid and test as iterables of (source, target); `files`: name -> path of what is read."""
+
+    splits: dict
+    files: dict
+
+
+def open_parallel_text(config, seed, source_directory, download_directory, workspace):
+    """The parallel text that a DataConfig names.
+
+    Named corpora are read from `source_directory`, or else fetched into `download_directory`; members of archives
+    are extracted into `workspace`. Raises UsageError or DataError.
+    """
+    if config.corpus == corpora.FILES:
+        return _from_config_files(config)
+    if config.corpus == corpora.SYNTHETIC:
+        return _from_generator(config, seed)
+    corpus = corpora.named_corpus(config.corpus, config.source_lang, config.target_lang)
+    languages = (config.source_lang, config.target_lang)
+    if source_directory is None:
+        for url in _urls(corpus, languages):
+            download(url, download_directory, corpora.CHECKSUMS.get(url))
+        source_directory = download_directory
+    elif not Path(source_directory).is_dir():
+        raise DataError(f"--from {source_directory}: no such directory")
+    return _from_directory(config.corpus, corpus, languages, Path(source_directory), workspace)
+
+
+def _from_config_files(config):
+    paths = {}
+    for split in SPLITS:
+        named = getattr(config, split)
+        if len(named) != 2:
+            raise UsageError(f"data.{split}: corpus `files` needs [source file, target file], got {list(named)}")
+        paths[split] = named
+    files = {name: Path(name) for pair in paths.values() for name in pair}
+    return ParallelText({split: read_pairs(*pair) for split, pair in paths.items()}, files)
+
+
+def _from_generator(config, seed):
+    pairs = (("de", "en"), ("en", "de"))
+    corpora.check_languages(config.corpus, pairs, config.source_lang, config.target_lang)
+    splits = generate(seed, config.synthetic_sentences)
+    if config.source_lang == "en":
+        splits = {split: [(english, german) for german, english in rows] for split, rows in splits.items()}
+    return ParallelText(splits, {})
+
+
+def _urls(corpus, languages):
+    parts = corpus.train + corpus.valid + corpus.test
+    return list(dict.fromkeys(part.url.format(lang=lang) for part in parts for lang in languages))
+
+
+def _from_directory(name, corpus, languages, directory, workspace):
+    """A named corpus out of a folder: ready-made splits, the original text files, or the original archives."""
+    ready = _ready_made(languages, directory)
+    if ready:
+        return ParallelText({split: read_pairs(*pair) for split, pair in ready.items()}, _named(ready.values()))
+    finder = _Finder(directory, workspace)
+    located = {split: [(part, finder.files(part, languages)) for part in getattr(corpus, split)] for split in SPLITS}
+    if finder.missing:
+        raise DataError(
+            f"{directory} lacks {', '.join(finder.missing)} (of {name}); add what is missing, "
+            f"or put train, valid and test .{languages[0]} and .{languages[1]} files there"
+        )
+    splits = {split: _chain(parts, languages) for split, parts in located.items()}
+    if corpus.valid_every:
+        splits["train"] = _held_out(_chain(located["train"], languages), corpus.valid_every, wanted=False)
+        splits["valid"] = _held_out(_chain(located["train"], languages), corpus.valid_every, wanted=True)
+    return ParallelText(splits, finder.read)
+
+
+def _ready_made(languages, directory):
+    """{split: (source path, target path)} if plain or gzip train, valid and test files are all there, else None."""
+    paths = {split: tuple(_existing(directory, f"{split}.{lang}") for lang in languages) for split in SPLITS}
+    return paths if all(path for pair in paths.values() for path in pair) else None
+
+
+def _existing(directory, name):
+    """The file called `name` below `directory` (or its last part directly in it), plain or .gz; None if absent."""
+    for candidate in (name, Path(name).name):
+        for path in (directory / candidate, directory / f"{candidate}.gz", directory / candidate.removesuffix(".gz")):
+            if path.is_file():
+                return path
+    return None
+
+
+def _named(pairs):
+    return {path.name: path for pair in pairs for path in pair}
+
+
+class _Finder:
+    """Finds the text files of a corpus's parts below `directory`; `missing` and `read` list what it met."""
+
+    def __init__(self, directory, workspace):
+        self._directory, self._workspace = directory, workspace
+        self.missing, self.read = [], {}
+
+    def files(self, part, languages):
+        """Paths of a part: one per language, or a single one for tsv."""
+        names = zip(languages, ("src", "ref"), strict=True)
+        templates = [(part.url.format(lang=lang), part.member.format(lang=lang, side=side)) for lang, side in names]
+        return [self._file(url.rsplit("/", 1)[1], member) for url, member in dict.fromkeys(templates)]
+
+    def _file(self, download_name, member):
+        found = _existing(self._directory, member or download_name)
+        if found is None and member:
+            archive = _existing(self._directory, download_name)
+            if archive:
+                self.read[archive.name] = archive
+                return _extract(archive, member, self._workspace)
+        if found is None:
+            self.missing.append(f"{download_name} ({member})" if member else download_name)
+            return None
+        self.read[str(found.relative_to(self._directory))] = found
+        return found
+
+
+def _extract(archive, member, workspace):
+    """Copy one member of a tar or zip archive into `workspace`; DataError if it isn't in there."""
+    target = workspace / member
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _member(archive, member) as source, open(target, "wb") as copy:
+            shutil.copyfileobj(source, copy, COPY_BYTES)
+    except KeyError:
+        raise DataError(f"{archive} holds no {member}; is it the right archive?") from None
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(f"{archive} is damaged ({error}); fetch it again") from None
+    return target
+
+
+@contextlib.contextmanager
+def _member(archive, name):
+    """Open one member of a tar or zip archive for reading; KeyError if it isn't in there."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened, opened.open(name) as member:
+            yield member
+    else:
+        with tarfile.open(archive) as opened, opened.extractfile(name) as member:
+            yield member
+
+
+def _chain(parts, languages):
+    return itertools.chain.from_iterable(_pairs(part, paths, languages) for part, paths in parts)
+
+
+def _pairs(part, paths, languages):
+    """Yield the (source, target) lines of one part."""
+    if part.text_format == "tsv":
+        yield from _tsv_pairs(paths[0], [part.columns.index(lang) for lang in languages])
+    else:
+        read = {"plain": iter, "seg": _segments, "ted": _ted_text}[part.text_format]
+        yield from paired(*(read(read_lines(path)) for path in paths), *paths)
+
+
+def _tsv_pairs(path, columns):
+    for line in read_lines(path):
+        fields = line.split("\t")
+        yield tuple(fields[column] if column < len(fields) else "" for column in columns)
+
+
+def _segments(lines):
+    """The text of the <seg> elements, each on a line of its own."""
+    for line in lines:
+        segment = SEGMENT.search(line)
+        if segment:
+            yield html.unescape(segment[1])
+
+
+def _ted_text(lines):
+    """IWSLT's training text: titles, descriptions and sentences, without the other metadata."""
+    for line in lines:
+        if not TED_METADATA.match(line):
+            yield TED_TEXT_TAGS.sub("", line)
+
+
+def _held_out(pairs, every, wanted):
+    """Every `every`-th pair if `wanted`, else all the others."""
+    for number, pair in enumerate(pairs, start=1):
+        if (number % every == 0) == wanted:
+            yield pair

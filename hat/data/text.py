@@ -1,0 +1,83 @@
+"""Reading parallel text: plain or gzip, strict UTF-8, one sentence a line, both sides equally long."""
+
+import gzip
+import itertools
+import zlib
+from pathlib import Path
+
+from hat.errors import DataError
+
+GZIP_MAGIC = b"\x1f\x8b"
+MAX_LINE_BYTES = 1_000_000
+MISSING = object()
+
+
+def open_bytes(path):
+    """Open a plain or gzip file (told apart by content, not by name) for reading bytes; DataError if missing."""
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such file; check the data paths")
+    if path.is_dir():
+        raise DataError(f"{path} is a directory; name a text file (plain or .gz) in it")
+    with open(path, "rb") as handle:
+        is_gzip = handle.read(2) == GZIP_MAGIC
+    return gzip.open(path, "rb") if is_gzip else open(path, "rb")
+
+
+def read_lines(path):
+    """Yield the lines of a text file without their line ends (and without a byte-order mark).
+
+    Only a line feed ends a line. Raises DataError, naming file and line, for a missing, empty or damaged file,
+    a line that is not UTF-8, holds a NUL character or is longer than 1 MB.
+    """
+    number = 0
+    with open_bytes(path) as handle:
+        try:
+            while line := handle.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                yield _decoded(line, path, number)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(f"{path}, after line {number}: damaged gzip file ({error}); fetch it again") from None
+    if number == 0:
+        raise DataError(f"{path} is empty; it needs one sentence a line")
+
+
+def _decoded(line, path, number):
+    if len(line) > MAX_LINE_BYTES:
+        raise DataError(f"{path}, line {number}: longer than {MAX_LINE_BYTES} bytes; split it into one sentence a line")
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = line[error.start]
+        raise DataError(
+            f"{path}, line {number}, byte {error.start + 1}: not UTF-8 (0x{byte:02x}); "
+            "convert the file, for example with `iconv -f latin1 -t utf-8`"
+        ) from None
+    if "\0" in text:
+        raise DataError(f"{path}, line {number}: holds a NUL character; is it a text file?")
+    if number == 1:
+        text = text.removeprefix("\ufeff")
+    return text.rstrip("\r\n")
+
+
+def read_pairs(source_path, target_path):
+    """Yield (source, target) lines of two text files; DataError, with both line counts, if they are misaligned."""
+    return paired(read_lines(source_path), read_lines(target_path), source_path, target_path)
+
+
+def paired(sources, targets, source_name, target_name):
+    """Yield pairs of two line iterators; DataError, with both counts, if one ends before the other."""
+    for before, (source, target) in enumerate(itertools.zip_longest(sources, targets, fillvalue=MISSING)):
+        if source is MISSING or target is MISSING:
+            longer = before + 1 + sum(1 for _ in (targets if source is MISSING else sources))
+            lengths = (before, longer) if source is MISSING else (longer, before)
+            raise DataError(
+                f"misaligned: {source_name} has {lengths[0]} lines, {target_name} has {lengths[1]}; "
+                "line n of one must be the translation of line n of the other"
+            )
+        yield source, target
+
+
+def normalise_spaces(line):
+    """The line with each run of (Unicode) white space as one blank, none at its ends: no line break survives."""
+    return " ".join(line.split())

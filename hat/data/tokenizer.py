@@ -1,0 +1,75 @@
+"""SentencePiece: training whose result depends on text and settings alone, and encoding in batches."""
+
+import io
+import re
+
+from hat.errors import UsageError
+
+# fairseq's special symbols: SentencePiece ids then are fairseq dictionary ids.
+SPECIAL_IDS = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}
+END_OF_SENTENCE = SPECIAL_IDS["eos_id"]
+
+# Characters that make up the rarest 0.01 % of the text become <unk>: keeps stray symbols of web text out.
+CHARACTER_COVERAGE = 0.9999
+MAX_TRAINING_SENTENCES = 2_000_000
+# The sums of expected counts depend on the number of threads, so it is fixed, whatever the machine.
+THREADS = 4
+
+
+def train_tokenizer(lines, vocabulary_size):
+    """Train a unigram SentencePiece model on an iterable of sentences; returns the serialised model (bytes).
+
+    Raises UsageError, naming the nearest possible size, if the text can't fill or fit the vocabulary.
+    """
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.set_random_generator_seed(1)
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=model,
+            vocab_size=vocabulary_size,
+            character_coverage=CHARACTER_COVERAGE,
+            input_sentence_size=MAX_TRAINING_SENTENCES,
+            num_threads=THREADS,
+            minloglevel=2,
+            **SPECIAL_IDS,
+        )
+    except RuntimeError as error:
+        raise _size_error(str(error), vocabulary_size) or error from None
+    return model.getvalue()
+
+
+def _size_error(message, vocabulary_size):
+    largest = re.search(r"value <= (\d+)", message)
+    if largest:
+        remedy = f"is more than the training text can fill; the largest possible is {largest[1]}"
+        return UsageError(f"data.vocabulary_size {vocabulary_size} {remedy}")
+    smallest = re.search(r"required_chars\. \d+ vs (\d+)", message)
+    if smallest:
+        remedy = f"can't hold the characters of the training text; the smallest possible is {smallest[1]}"
+        return UsageError(f"data.vocabulary_size {vocabulary_size} {remedy}")
+    return None
+
+
+class Tokenizer:
+    """A trained SentencePiece model: `encode` lists of sentences, `pieces` in the order of their ids."""
+
+    def __init__(self, path):
+        import sentencepiece
+
+        self._processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+
+    def encode(self, sentences):
+        """list[str] -> list[list[int]], without </s>."""
+        return self._processor.encode(sentences)
+
+    def __len__(self):
+        """Vocabulary size, the special symbols included."""
+        return len(self._processor)
+
+    @property
+    def pieces(self):
+        """All pieces in the order of their ids."""
+        return [self._processor.id_to_piece(index) for index in range(len(self))]
