@@ -74,6 +74,11 @@ class RunDirectory:
     def latency(self):
         return self.path / "latency"
 
+    def last_measured_device(self):
+        """The name of the device whose latency samples are the newest here, or cpu."""
+        measured = sorted(self.latency.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+        return measured[-1].stem if measured else "cpu"
+
     def search(self, name):
         return self.path / "search" / name
 

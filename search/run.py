@@ -11,6 +11,7 @@ from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
 from hat.progress import Progress
 from hat.run_directory import is_current, mark_done, stamp
+from latency_predictor.devices import load_device
 from search.candidate import Candidate
 from search.choice import describe_choice, finalists_table, write_choice
 from search.evaluations import Evaluations
@@ -40,13 +41,13 @@ def search(run, device_name, budgets, name=None):
     Results that are up to date stay. Raises ArtifactError naming the stage that has to run first, DeviceError
     for an unknown device, BudgetError before anything is scored if a budget is impossible.
     """
-    from latency_predictor.devices import load_device
-    from latency_predictor.fit import load_or_fit
-
     named = name_budgets(device_name, budgets, name)
     device = load_device(device_name)
+    device.require_local()
     if stamp(run.super_) is None:
         raise ArtifactError(f"{run.super_} holds no finished SuperTransformer; run hat-train-super first")
+    from latency_predictor.fit import load_or_fit
+
     predictor = load_or_fit(run, device_name)
     inputs = {
         "super": stamp(run.super_),
@@ -54,12 +55,6 @@ def search(run, device_name, budgets, name=None):
         "predictor": _content(run.latency / f"{device_name}.predictor"),
     }
     return search_with(run, device_name, named, inputs, lambda: _instruments(run, device, predictor))
-
-
-def last_measured_device(run):
-    """The name of the device whose samples are the newest in this run, or cpu."""
-    measured = sorted(run.latency.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
-    return measured[-1].stem if measured else "cpu"
 
 
 def name_budgets(device_name, budgets, name=None):

@@ -5,11 +5,13 @@ import math
 import torch
 from torch.nn import functional as F
 
+from hat.errors import ArtifactError
+
 
 class InheritedLoss:
     """Architecture -> negative log-likelihood in bits per target token, of a SuperTransformer's SubTransformer.
 
-    `batches` have `src_tokens`, `prev_output_tokens` and `target`, int64 (batch, time), padded.
+    Raises ArtifactError if that isn't finite. `batches` have `src_tokens`, `prev_output_tokens` and `target`, int64 (batch, time), padded.
     """
 
     def __init__(self, supertransformer, batches, device="cpu"):
@@ -29,4 +31,9 @@ class InheritedLoss:
                 kept = target != self._padding
                 nats += F.cross_entropy(logits[kept].float(), target[kept], reduction="sum").item()
                 tokens += int(kept.sum())
+        if not math.isfinite(nats):
+            raise ArtifactError(
+                "the SuperTransformer's validation loss is not a number: its training diverged; "
+                "train it again in a new run directory with a lower super_training.lr"
+            )
         return nats / tokens / math.log(2)

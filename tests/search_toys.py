@@ -20,6 +20,22 @@ SPACE = SearchSpace(
 )
 SETTINGS = SearchConfig(population=30, parents=8, mutations=12, crossovers=12, iterations=30, measured_finalists=3)
 
+CONFIG = {  # of an experiment with this space
+    "data": {"corpus": "synthetic.de-en", "source_lang": "de", "target_lang": "en"},
+    "model": {},
+    "search_space": SPACE.to_dict(),
+    "super_training": {"max_update": 1, "warmup_updates": 1, "lr": 0.1},
+    "sub_training": {"max_update": 1, "warmup_updates": 1, "lr": 0.1},
+    "search": {
+        "population": 12,
+        "parents": 6,
+        "mutations": 6,
+        "crossovers": 6,
+        "iterations": 6,
+        "measured_finalists": 3,
+    },
+}
+
 
 def everything():
     """All architectures of SPACE, each once."""

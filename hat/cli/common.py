@@ -7,11 +7,18 @@ import sys
 from hat.errors import HatError, StorageError
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, save those that say nothing."""
+
+    def _get_help_string(self, action):
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """argparse with one-line errors (status 2) and defaults shown in --help."""
 
     def __init__(self, description):
-        super().__init__(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        super().__init__(description=description, formatter_class=_HelpFormatter)
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message}\n")

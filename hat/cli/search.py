@@ -24,14 +24,14 @@ def _search(options):
     from hat.errors import UsageError
     from hat.run_directory import RunDirectory
     from search.budget import parse_budget
-    from search.run import last_measured_device, search
+    from search.run import search
 
     budgets = [parse_budget(text) for text in options.latency or ()]
     run = RunDirectory.open(options.run)
     budgets = budgets or [parse_budget(text) for text in run.config.search.latency]
     if not budgets:
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
-    search(run, options.device or last_measured_device(run), budgets, options.name)
+    search(run, options.device or run.last_measured_device(), budgets, options.name)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,18 @@
 """The whole stage with a made-up predictor, device and loss: results, resuming, sharing, errors."""
 
 import json
+import os
 
 import pytest
 import yaml
-from search_toys import SPACE, everything, latency, loss, predict, timing
+from search_toys import CONFIG, SPACE, everything, latency, loss, predict, timing
 
 from hat.architecture import load_architecture
 from hat.errors import ArtifactError, BudgetError, UsageError
 from hat.run_directory import RunDirectory, is_current
 from search.budget import parse_budget
-from search.run import Instruments, last_measured_device, name_budgets, search_with
+from search.run import Instruments, name_budgets, search_with
 
-CONFIG = {
-    "data": {"corpus": "synthetic.de-en", "source_lang": "de", "target_lang": "en"},
-    "model": {},
-    "search_space": SPACE.to_dict(),
-    "super_training": {"max_update": 1, "warmup_updates": 1, "lr": 0.1},
-    "sub_training": {"max_update": 1, "warmup_updates": 1, "lr": 0.1},
-    "search": {
-        "population": 12,
-        "parents": 6,
-        "mutations": 6,
-        "crossovers": 6,
-        "iterations": 6,
-        "measured_finalists": 3,
-    },
-}
 INPUTS = {"super": "weights 1", "predictor": "first"}
 FULL_MS = latency(SPACE.full_transformer())
 
@@ -189,15 +175,13 @@ def test_a_name_is_for_one_budget_and_must_be_a_folder_name():
 
 
 def test_the_default_device_is_the_one_measured_last(run):
-    import os
-
-    assert last_measured_device(run) == "cpu"
+    assert run.last_measured_device() == "cpu"
     run.latency.mkdir()
     for seconds, name in enumerate(("rpi4", "gpu")):
         path = run.latency / f"{name}.jsonl"
         path.write_text("")
         os.utime(path, (1000 + seconds, 1000 + seconds))
-    assert last_measured_device(run) == "gpu"
+    assert run.last_measured_device() == "gpu"
 
 
 def test_damaged_state_is_named(run):

@@ -1,0 +1,254 @@
+"""The report, made from a run directory whose files are written here by hand."""
+
+import json
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from hat import files
+from hat.errors import ArtifactError
+from hat.run_directory import RunDirectory, mark_done
+from search import report_data
+from search.architecture_drawing import draw_architecture
+from search.report import result_table, write_report
+from search.svg import Chart, nice_ticks, padded_range
+
+CONFIG = """
+name: fabricated
+data: {corpus: synthetic.de-en, source_lang: de, target_lang: en, vocabulary_size: 800}
+model: {}
+search_space:
+  qkv_dim: 128
+  encoder: {embed_dim: [128, 64], layers: [3, 2, 1], ffn_dim: [512, 256, 128], self_attention_heads: [4, 2]}
+  decoder: {embed_dim: [128, 64], layers: [4, 3, 2, 1], ffn_dim: [512, 256, 128], self_attention_heads: [4, 2],
+            cross_attention_heads: [4, 2], cross_attention_span: [1, 2, 3]}
+super_training: {max_update: 900, warmup_updates: 100, lr: 0.004}
+sub_training: {max_update: 200, warmup_updates: 20, lr: 0.002}
+"""
+NAMES = ["cpu-60pct", "cpu-40pct"]
+FULL_MS = 10.0
+
+
+class Predictor:
+    """Stands for the fitted predictor: latency by the number of layers."""
+
+    def predict(self, architectures):
+        return np.array([0.5 * item.encoder.layers + 2.1 * item.decoder.layers for item in architectures])
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A finished run directory of two searches, as the stages leave it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(report_data.LatencyPredictor, "load", lambda _directory: Predictor())
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    run = RunDirectory.create(tmp_path / "config.yaml", tmp_path / "run")
+    rng = np.random.default_rng(1)
+    write_data(run)
+    write_measurements(run, rng)
+    for name, fraction in zip(NAMES, (0.6, 0.4), strict=True):
+        write_search(run, name, fraction, rng)
+    write_training(run.super_, ["smallest", "largest", "random1", "random2", "mean"], 900, rng)
+    for position, name in enumerate(["full", *NAMES]):
+        write_training(run.sub(name), ["full"], 200, rng)
+        for precision, size in (("fp32", 9_000_000), ("int8", 2_500_000)):
+            write_evaluation(run, name, precision, 80.0 - position, size)
+    return run
+
+
+def write_data(run):
+    description = {"corpus": "synthetic.de-en", "source_lang": "de", "target_lang": "en", "source_vocabulary": 800}
+    description |= {"target_vocabulary": 800, "sentences": {"train": 2, "valid": 2, "test": 2}}
+    files.write_json(run.data / "data.json", description)
+    for lang, lines in (("de", "Es ist <drei> Uhr.\nGuten Tag.\n"), ("en", "It is <three> o'clock.\nHello.\n")):
+        files.write_text(run.data / "raw" / f"test.{lang}", lines)
+    mark_done(run.data, {})
+
+
+def write_measurements(run, rng):
+    sample = {"environment": {"cpu": "Some Processor", "cores": 2, "gpu": None}}
+    for _ in range(120):
+        files.append_json_line(run.latency / "cpu.jsonl", sample)
+    measured = rng.uniform(2, 10, 24)
+    held_out = [{"measured_ms": ms, "predicted_ms": ms * rng.normal(1, 0.03)} for ms in measured]
+    scores = {"rmse_ms": 0.21, "mape": 0.03, "kendall_tau": 0.95, "within_5": 0.8, "within_10": 0.98}
+    quality = scores | {"samples": 120, "held_out": held_out, "baselines": {"depth": scores, "linear": scores}}
+    files.write_json(run.latency / "cpu.predictor" / "quality.json", quality)
+
+
+def write_search(run, name, fraction, rng):
+    space = run.config.search_space
+    candidates = []
+    for _ in range(150):
+        architecture = space.sample(rng)
+        predicted_ms = float(Predictor().predict([architecture])[0] + rng.normal(0, 0.1))
+        loss = 1.4 + 6 / (predicted_ms + 1) + rng.uniform(0, 0.6)
+        candidates.append({"architecture": architecture.to_dict(), "predicted_ms": predicted_ms, "valid_nll": loss})
+    front = [row for row in candidates if not any(dominates(other, row) for other in candidates)]
+    winner = min((row for row in front if row["predicted_ms"] < fraction * FULL_MS), key=lambda row: row["valid_nll"])
+    choice = {"name": name, "device": "cpu", "budget": f"{fraction:.0%}", "budget_ms": fraction * FULL_MS, **winner}
+    choice |= {"measured_ms": fraction * FULL_MS - 0.1, "measured_p90_ms": fraction * FULL_MS + 0.3}
+    choice |= {"full_ms": FULL_MS, "full_p90_ms": FULL_MS + 0.4}
+    history = [
+        {"iteration": step, "best_nll": 2.5 - 0.05 * step, "median_nll": 3 - 0.06 * step, "evaluations": 60 + 40 * step}
+        for step in range(8)
+    ]
+    files.write_json(run.search(name) / "candidates.json", candidates)
+    files.write_json(run.search(name) / "front.json", sorted(front, key=lambda row: row["predicted_ms"]))
+    files.write_json(run.search(name) / "choice.json", choice)
+    files.write_json(run.search(name) / "history.json", history)
+
+
+def dominates(one, other):
+    faster, better = one["predicted_ms"] < other["predicted_ms"], one["valid_nll"] < other["valid_nll"]
+    return faster and better
+
+
+def write_training(directory, subnets, updates, rng):
+    for step in range(1, 7):
+        valid = {name: 8 / step + 1 + 0.2 * number + rng.uniform(0, 0.1) for number, name in enumerate(subnets)}
+        row = {"update": updates * step // 6, "epoch": step, "train_loss": 8 / step + 1, "valid": valid}
+        files.append_json_line(directory / "metrics.jsonl", row | {"seconds": 20.0 * step})
+
+
+def write_evaluation(run, name, precision, bleu, size):
+    evaluation = {
+        "target": name,
+        "kind": "bundle",
+        "bleu": bleu,
+        "chrf": bleu + 5,
+        "bleu_signature": "nrefs:1|case:mixed",
+    }
+    evaluation |= {"sentences": 500, "size_bytes": size, "latency_ms": 5.0, "latency_p90_ms": 5.5, "device": "cpu"}
+    files.write_json(run.export(name) / f"evaluation.{precision}.json", evaluation)
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, its text, and whether its tags are balanced."""
+
+    VOID = {"meta", "br", "line", "circle", "rect", "polyline", "polygon", "path"}
+
+    def __init__(self, html):
+        super().__init__()
+        self.references, self.text, self.open = [], "", []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.references += [value for key, value in attributes if key in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        self.text += text
+
+
+def test_report_is_one_self_contained_well_formed_file(run):
+    path, _ = write_report(
+        run, "cpu", NAMES, ["hat-run configs/x.yaml"], lambda name, lines: [f"{name}:" for _ in lines]
+    )
+    html = path.read_text(encoding="utf-8")
+    page = Page(html)
+    assert page.open == []
+    assert page.references == []
+    assert "url(" not in html
+    assert "http" not in html.replace("http://www.w3.org", "")
+    for svg in re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL):
+        ElementTree.fromstring(svg)
+    assert len(re.findall("<svg", html)) == 5 + 3  # charts, and a drawing a system
+
+
+def test_report_shows_the_result(run):
+    path, data = write_report(
+        run, "cpu", NAMES, ["hat-run configs/x.yaml"], lambda name, lines: [f"{name}!" for _ in lines]
+    )
+    text = Page(path.read_text(encoding="utf-8")).text
+    for shown in (
+        "HAT, 60%",
+        "HAT, 40%",
+        "6.00 ms",
+        "3.90 ms",
+        "80.0",
+        "9.00 MB",
+        "2.50 MB",
+        "Some Processor",
+        "1.69×",
+    ):
+        assert shown in text
+    assert "It is <three> o'clock." in text
+    assert "cpu-40pct!" in text
+    assert "✓ met" in text
+    assert "✗ missed" not in text
+    assert data.picks[0].speedup == pytest.approx(10 / 5.9)
+
+
+def test_missed_budget_is_shown_as_missed(run):
+    path = run.search(NAMES[0]) / "choice.json"
+    files.write_json(path, json.loads(path.read_text()) | {"measured_ms": 6.5})
+    report, _ = write_report(run, "cpu", NAMES, [])
+    assert "✗ missed" in report.read_text(encoding="utf-8")
+
+
+def test_text_table_has_a_line_a_system_and_aligned_columns(run):
+    _, data = write_report(run, "cpu", NAMES, [])
+    lines = result_table(data)
+    assert len(lines) == 1 + 3
+    assert len({len(line) for line in lines}) == 1
+    assert "full-size Transformer" in lines[1]
+    assert "1.69x" in lines[2]
+
+
+def test_a_missing_stage_is_named(run):
+    (run.export(NAMES[1]) / "evaluation.int8.json").unlink()
+    with pytest.raises(ArtifactError, match="evaluation.int8.json is missing; run hat-run"):
+        write_report(run, "cpu", NAMES, [])
+
+
+def test_drawing_shows_every_layer_and_every_attended_layer(run):
+    space = run.config.search_space
+    for architecture in (space.smallest(), space.largest(), space.sample(np.random.default_rng(3))):
+        drawing = ElementTree.fromstring(draw_architecture(architecture, space))
+        boxes = [item for item in drawing.iter("rect") if item.get("class") == "ffn"]
+        lines = [item for item in drawing.iter("path") if item.get("class") == "attends"]
+        assert len(boxes) == architecture.encoder.layers + architecture.decoder.layers
+        assert len(lines) == sum(architecture.decoder.cross_attention_span)
+        widths = [float(box.get("width")) for box in boxes]
+        dims = [*architecture.encoder.ffn_dim, *architecture.decoder.ffn_dim]
+        assert np.allclose(np.array(widths) / dims, widths[0] / dims[0], rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 10, [0, 2, 4, 6, 8, 10]),
+        (0.13, 0.98, [0.2, 0.4, 0.6, 0.8]),
+        (3, 3, [3]),
+        (950, 1400, [1000, 1100, 1200, 1300, 1400]),
+    ],
+)
+def test_ticks_are_round_numbers(low, high, expected):
+    assert nice_ticks(low, high) == pytest.approx(expected)
+
+
+def test_range_of_equal_values_is_not_empty():
+    for value in (0.0, 5.0, -2.0):
+        low, high = padded_range([value, value])
+        assert low < value < high
+
+
+def test_labels_of_close_lines_do_not_overlap():
+    chart = Chart("x", "y", (0, 10), (0, 1))
+    for x in (5.0, 5.1, 5.2, 9.9):
+        chart.vertical(x, "a long label at this line", "c1")
+    labels = [
+        (float(item.get("x")), float(item.get("y")))
+        for item in ElementTree.fromstring(chart.svg("test")).iter("text")
+        if item.text == "a long label at this line"
+    ]
+    assert len({y for _, y in labels[:3]}) == 3

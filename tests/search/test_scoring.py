@@ -1,0 +1,66 @@
+"""The validation loss against each sentence computed by itself with an extracted model."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from search_toys import SPACE
+
+from hat.complexity import ModelSpec
+from hat.errors import ArtifactError
+from hat.model import SuperTransformer
+from search.scoring import InheritedLoss
+
+PADDING, END, VOCABULARY = 1, 2, 23
+SPEC = ModelSpec(
+    source_vocabulary=VOCABULARY,
+    target_vocabulary=VOCABULARY,
+    encoder_position_dim=32,
+    decoder_position_dim=32,
+    dropout=0.5,
+)
+SENTENCES = [([5, 6, 7, END], [8, 9, END]), ([4, END], [10, 11, 12, 13, END]), ([20, 21, END], [22, END])]
+
+
+def padded(rows, left=False):
+    width = max(len(row) for row in rows)
+    fill = [[PADDING] * (width - len(row)) for row in rows]
+    return torch.tensor([f + row if left else row + f for f, row in zip(fill, rows, strict=True)])
+
+
+def batch(pairs):
+    return SimpleNamespace(
+        src_tokens=padded([source for source, _ in pairs], left=True),
+        prev_output_tokens=padded([[END, *target[:-1]] for _, target in pairs]),
+        target=padded([target for _, target in pairs]),
+    )
+
+
+def bits_alone(model, source, target):
+    """Summed -log2 of a sentence's tokens."""
+    with torch.no_grad():
+        logits = model(torch.tensor([source]), torch.tensor([[END, *target[:-1]]]))[0].double().numpy()
+    log_sums = np.log(np.exp(logits).sum(axis=1))
+    return sum(log_sum - row[token] for row, log_sum, token in zip(logits, log_sums, target, strict=True)) / math.log(2)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_is_the_mean_over_tokens_of_the_extracted_model(seed):
+    torch.manual_seed(seed)
+    supertransformer = SuperTransformer(SPACE, SPEC)
+    architecture = SPACE.sample(np.random.default_rng(seed))
+    extracted = supertransformer.extract(architecture).eval()
+    expected = sum(bits_alone(extracted, *pair) for pair in SENTENCES) / sum(len(target) for _, target in SENTENCES)
+    loss = InheritedLoss(supertransformer, [batch(SENTENCES[:2]), batch(SENTENCES[2:])])
+    assert loss(architecture) == pytest.approx(expected, rel=1e-5)
+    loss(SPACE.largest())
+    assert loss(architecture) == pytest.approx(expected, rel=1e-5)  # whatever was active before
+
+
+def test_a_diverged_supertransformer_is_an_error():
+    supertransformer = SuperTransformer(SPACE, SPEC)
+    torch.nn.init.constant_(supertransformer.encoder.embed_tokens.weight, float("nan"))
+    with pytest.raises(ArtifactError, match="diverged"):
+        InheritedLoss(supertransformer, [batch(SENTENCES)])(SPACE.smallest())

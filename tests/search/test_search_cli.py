@@ -1,0 +1,63 @@
+"""hat-search: its errors are one line with their own exit status."""
+
+import pytest
+import yaml
+from search_toys import CONFIG
+
+from hat.cli.search import main
+from hat.run_directory import RunDirectory
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(CONFIG))
+    return RunDirectory.create(tmp_path / "toy.yaml")
+
+
+def failure(capsys, *arguments):
+    """(exit status, the one line on stderr)."""
+    with pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    return end.value.code, message
+
+
+@pytest.mark.parametrize("budget", ["200", "-1ms", "0ms", "quick"])
+def test_a_wrong_budget(run, capsys, budget):
+    status, message = failure(capsys, f"--latency={budget}")
+    assert status == 2
+    assert repr(budget) in message
+    assert "200ms" in message
+
+
+def test_no_budget(run, capsys):
+    status, message = failure(capsys)
+    assert status == 2
+    assert "--latency 200ms" in message
+
+
+def test_one_name_for_two_budgets(run, capsys):
+    status, message = failure(capsys, "--latency=9ms", "--latency=8ms", "--name=phone")
+    assert status == 2
+    assert "phone" in message
+
+
+def test_no_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    status, message = failure(capsys, "--latency=9ms")
+    assert status == 4
+    assert "--run" in message
+
+
+def test_a_device_that_does_not_exist(run, capsys):
+    status, message = failure(capsys, "--latency=9ms", "--device=toaster")
+    assert status == 5
+    assert "toaster" in message
+
+
+def test_no_supertransformer(run, capsys):
+    status, message = failure(capsys, "--latency=9ms", "--device=cpu")
+    assert status == 4
+    assert "hat-train-super" in message
