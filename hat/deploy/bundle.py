@@ -1,0 +1,123 @@
+"""Bundles: folders that hold all a translator needs, and `open_bundle`, which trusts nothing before checking it.
+
+`bundle.json` describes the translator and names every other file with its size and SHA-256.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from hat.errors import ArtifactError
+
+FORMAT = "hat-bundle"
+VERSION = 1
+DESCRIPTION = "bundle.json"
+REMEDY = "export it again with hat-export or restore it from a copy"
+
+# Key of bundle.json -> the types it may have.
+KEYS = {
+    "precision": str,
+    "architecture": dict,
+    "source_lang": str,
+    "target_lang": str,
+    "source_vocabulary": int,
+    "target_vocabulary": int,
+    "padding": int,
+    "end_of_sentence": int,
+    "max_source_tokens": int,
+    "parameters": int,
+    "search": dict,
+    "graphs": dict,
+    "tokenizers": dict,
+    "built_from": dict,
+    "files": dict,
+}
+SEARCH_KEYS = {"beam": int, "lenpen": (int, float), "max_len_a": (int, float), "max_len_b": int}
+
+
+class Bundle:
+    """A checked bundle: `description` is the content of bundle.json."""
+
+    def __init__(self, path, description):
+        self.path, self.description = path, description
+
+    def graph(self, name):
+        """Path of the ONNX file of the graph `encoder` or `step`."""
+        return self.path / self.description["graphs"][name]
+
+    def tokenizer(self, side):
+        """Path of the SentencePiece model of `source` or `target`."""
+        return self.path / self.description["tokenizers"][side]
+
+    @property
+    def size_bytes(self):
+        """Size of all files together, bundle.json included."""
+        listed = sum(entry["size"] for entry in self.description["files"].values())
+        return listed + (self.path / DESCRIPTION).stat().st_size
+
+
+def open_bundle(path):
+    """The Bundle in folder `path`; raises ArtifactError if it is missing, foreign, newer, truncated or changed."""
+    path = Path(path)
+    description = _read_description(path)
+    _check_keys(path, "", description, KEYS)
+    _check_keys(path, "search.", description["search"], SEARCH_KEYS)
+    files = description["files"]
+    for section, keys in (("graphs", ("encoder", "step")), ("tokenizers", ("source", "target"))):
+        for key in keys:
+            if description[section].get(key) not in files:
+                raise ArtifactError(f"{path / DESCRIPTION}: {section}.{key} names no file of the bundle; {REMEDY}")
+    for name, entry in files.items():
+        _check_file(path, name, entry)
+    return Bundle(path, description)
+
+
+def file_entry(path):
+    """{"size", "sha256"} of a file, as listed in bundle.json."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        for block in iter(lambda: handle.read(1 << 20), b""):
+            digest.update(block)
+    return {"size": Path(path).stat().st_size, "sha256": digest.hexdigest()}
+
+
+def _read_description(path):
+    if not path.exists():
+        raise ArtifactError(f"{path}: no such bundle; make one with hat-export")
+    inner = sorted(folder.parent.name for folder in path.glob(f"*/{DESCRIPTION}"))
+    if inner:
+        raise ArtifactError(f"{path} holds the bundles {', '.join(inner)}; name one of them, such as {path / inner[0]}")
+    try:
+        description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ArtifactError(f"{path} is not a bundle (it has no {DESCRIPTION}); make one with hat-export") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ArtifactError(f"{path / DESCRIPTION} is damaged ({error}); {REMEDY}") from None
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise ArtifactError(f"{path / DESCRIPTION} does not describe a bundle; name a folder that hat-export wrote")
+    version = description.get("version")
+    if not isinstance(version, int):
+        raise ArtifactError(f"{path / DESCRIPTION}: version {version!r} is not a number; {REMEDY}")
+    if version > VERSION:
+        raise ArtifactError(f"{path} has format version {version}, newer than {VERSION}; update HAT")
+    return description
+
+
+def _check_keys(path, prefix, mapping, keys):
+    """Raise one ArtifactError naming all keys that are missing or of a wrong type."""
+    wrong = [prefix + key for key, types in keys.items() if not isinstance(mapping.get(key), types)]
+    if wrong:
+        raise ArtifactError(f"{path / DESCRIPTION}: missing or ill-typed {', '.join(wrong)}; {REMEDY}")
+
+
+def _check_file(path, name, entry):
+    if Path(name).name != name or not isinstance(entry, dict):
+        raise ArtifactError(f"{path / DESCRIPTION}: files: {name!r} is not a file of the bundle; {REMEDY}")
+    file = path / name
+    if not file.is_file():
+        raise ArtifactError(f"{file} is missing; {REMEDY}")
+    size = file.stat().st_size
+    if size != entry.get("size"):
+        raise ArtifactError(f"{file} has {size} bytes instead of {entry.get('size')}; {REMEDY}")
+    if file_entry(file)["sha256"] != entry.get("sha256"):
+        raise ArtifactError(f"{file} is not the exported file (its SHA-256 differs); {REMEDY}")

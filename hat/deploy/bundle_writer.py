@@ -1,0 +1,76 @@
+"""Writes bundles: graphs without their weights, one file with each weight once, tokenizers, description."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import onnx
+from onnx.external_data_helper import set_external_data
+
+from hat.deploy.bundle import DESCRIPTION, FORMAT, VERSION, file_entry
+
+WEIGHTS = "weights.bin"
+ALIGNMENT = 64  # bytes: what vector instructions like
+SMALLEST_EXTERNAL = 256  # bytes: smaller constants stay in the graph
+
+
+def write_bundle(directory, graphs, tokenizers, description):
+    """Write a bundle into the empty or new folder `directory` and force it to disk.
+
+    graphs: {"encoder", "step": onnx.ModelProto}, whose constants are moved out of them; tokenizers: {"source",
+    "target": path}; description: the keys of `hat.deploy.bundle.KEYS` but graphs, tokenizers and files.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / WEIGHTS, "wb") as weights:
+        store = _WeightStore(weights)
+        for graph in graphs.values():
+            store.take(graph)
+    graph_names = {name: f"{name}.onnx" for name in graphs}
+    for name, graph in graphs.items():
+        onnx.save(graph, directory / graph_names[name])
+    names = {"graphs": graph_names, "tokenizers": _copy_tokenizers(directory, tokenizers)}
+    listed = {file.name: file_entry(file) for file in sorted(directory.iterdir())}
+    content = {"format": FORMAT, "version": VERSION, **description, **names, "files": listed}
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    (directory / DESCRIPTION).write_text(text, encoding="utf-8")
+    for file in directory.iterdir():
+        with open(file, "rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def _copy_tokenizers(directory, tokenizers):
+    """{"source", "target": file name in `directory`}; two equal models are stored once."""
+    if file_entry(tokenizers["source"]) == file_entry(tokenizers["target"]):
+        names = {side: "sentencepiece.model" for side in tokenizers}
+    else:
+        names = {side: f"sentencepiece.{side}.model" for side in tokenizers}
+    for side, name in names.items():
+        shutil.copyfile(tokenizers[side], directory / name)
+    return names
+
+
+class _WeightStore:
+    """Appends constants to one file; equal ones of several graphs share their place in it."""
+
+    def __init__(self, handle):
+        self._handle, self._places = handle, {}
+
+    def take(self, model):
+        """Move the larger constants of `model` into the file and leave references to it."""
+        for tensor in model.graph.initializer:
+            if len(tensor.raw_data) < SMALLEST_EXTERNAL:
+                continue
+            offset = self._place(tensor.raw_data)
+            set_external_data(tensor, WEIGHTS, offset, len(tensor.raw_data))
+            tensor.ClearField("raw_data")
+
+    def _place(self, content):
+        key = hashlib.sha256(content).digest()
+        if key not in self._places:
+            self._handle.write(b"\0" * (-self._handle.tell() % ALIGNMENT))
+            self._places[key] = self._handle.tell()
+            self._handle.write(content)
+        return self._places[key]
