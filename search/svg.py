@@ -4,9 +4,9 @@ import math
 from html import escape
 
 WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 34, 46
-CHARACTER = 6.4  # width of one character of a chart's labels, in pixels
-LABEL_ROW = 14
+LEFT, RIGHT, TOP, BOTTOM = 66, 14, 36, 54
+CHARACTER = 7.4  # width of one character of a chart's labels, in pixels
+LABEL_ROW = 17
 
 
 def nice_ticks(low, high, count=6):
@@ -51,7 +51,7 @@ class Chart:
             self._parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
             self._text(LEFT - 8, y + 4, f"{value:g}", "tick", "end")
         for value in nice_ticks(*self._x_range):
-            self._text(self._x(value), bottom + 17, f"{value:g}", "tick", "middle")
+            self._text(self._x(value), bottom + 20, f"{value:g}", "tick", "middle")
         self._parts.append(f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
         self._text((LEFT + right) / 2, HEIGHT - 8, x_label, "label", "middle")
         middle = (TOP + bottom) / 2
@@ -85,16 +85,15 @@ class Chart:
             )
 
     def vertical(self, x, text, css):
-        """A dashed vertical line with a label above the plot, on the first row where it is free."""
+        """A dashed vertical line, labelled above the plot on the first free row; add lines from left to right."""
         position, half = self._x(x), len(text) * CHARACTER / 2
         centre = min(max(position, LEFT + half), WIDTH - RIGHT - half)
         rows = range(len(self._label_ends) + 1)
         row = next(row for row in rows if row == len(self._label_ends) or self._label_ends[row] < centre - half - 8)
         self._label_ends[row : row + 1] = [centre + half]
         top = TOP - 6 - LABEL_ROW * row
-        self._parts.append(
-            f'<line class="vertical {css}" x1="{position:.1f}" x2="{position:.1f}" y1="{top + 3}" y2="{HEIGHT - BOTTOM}"/>'
-        )
+        ends = f'x1="{position:.1f}" x2="{position:.1f}" y1="{top + 3}" y2="{HEIGHT - BOTTOM}"'
+        self._parts.append(f'<line class="vertical {css}" {ends}/>')
         self._text(centre, top, text, f"label {css}", "middle")
 
     def svg(self, description):

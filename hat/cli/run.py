@@ -1,0 +1,50 @@
+"""hat-run CONFIG: from parallel text and latency budgets to deployed translators and a report, all stages."""
+
+from hat.cli.common import ArgumentParser, run_command
+
+
+def main(arguments=None):
+    """Entry point of `hat-run`."""
+    parser = ArgumentParser(
+        "Do all stages of an experiment: prepare, measure, train the SuperTransformer, search, train the chosen "
+        "SubTransformers and the full-size Transformer, export, evaluate, report. Stages that are up to date are "
+        "skipped."
+    )
+    parser.add_argument("config", metavar="CONFIG", help="experiment config, such as configs/quickstart.yaml")
+    parser.add_argument("--device", metavar="NAME", default="cpu", help="device whose latency counts")
+    parser.add_argument(
+        "--latency",
+        action="append",
+        metavar="BUDGET",
+        help="200ms, 0.2s, 900us, or 50%% of the full-size Transformer's latency; may be given several times "
+        "(default: search.latency of the config)",
+    )
+    parser.add_argument("--run", metavar="DIR", help="run directory (default: runs/<config name>)")
+    parser.add_argument(
+        "--from", metavar="DIR", dest="source_directory", help="folder with the corpus's files, read instead of fetched"
+    )
+    parser.add_argument("--bf16", action="store_true", help="train in bfloat16")
+    run_command(parser, _run, arguments)
+
+
+def _run(options):
+    from hat.cli.pipeline import run_pipeline
+    from hat.errors import UsageError
+    from hat.run_directory import RunDirectory
+    from search.budget import parse_budget
+    from search.report import result_table
+
+    budgets = [parse_budget(text) for text in options.latency or ()]
+    run = RunDirectory.create(options.config, options.run)
+    budgets = budgets or [parse_budget(text) for text in run.config.search.latency]
+    if not budgets:
+        raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
+    precision = "bf16" if options.bf16 else "fp32"
+    report, data = run_pipeline(run, options.device, budgets, options.source_directory, precision)
+    best = run.export(data.picks[-1].name)
+    print("\n" + "\n".join(result_table(data)))
+    print(f"\nreport: {report}\nnext: hat-translate {best / 'fp32'} < input.txt > output.txt")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""What the report shows, read from a run directory's files."""
+
+import statistics
+from dataclasses import dataclass
+
+from hat import files
+from hat.architecture import Architecture
+from hat.complexity import count_flops, count_parameters
+from hat.data.prepared import PreparedData
+from latency_predictor.predictor import LatencyPredictor
+
+FULL = "full"  # name of the full-size Transformer among a run's sub-trainings
+PRECISIONS = ("fp32", "int8")
+REMEDY = "run hat-run with this run directory's config again"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One deployable form of a system; `latency_ms` and `p90_ms` are median and 90th percentile of a translation."""
+
+    bleu: float
+    chrf: float
+    bleu_signature: str
+    latency_ms: float
+    p90_ms: float
+    size_bytes: int
+    sentences: int
+
+
+@dataclass(frozen=True)
+class System:
+    """A trained Transformer: the full-size one, or one chosen for a budget (then with `budget` and `budget_ms`).
+
+    `full_ms` is the full-size Transformer's latency as measured in turns with this one.
+    """
+
+    name: str
+    label: str
+    architecture: Architecture
+    budget: str | None
+    budget_ms: float | None
+    predicted_ms: float
+    measured_ms: float
+    measured_p90_ms: float
+    full_ms: float
+    valid_nll: float | None
+    parameters: int
+    parameters_without_embeddings: int
+    flops: int
+    bundles: dict[str, Bundle]
+
+    @property
+    def meets_budget(self):
+        return self.budget_ms is None or self.measured_ms <= self.budget_ms
+
+    @property
+    def speedup(self):
+        return self.full_ms / self.measured_ms
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Validation losses of one training: update numbers, and a list of the same length per validated subnet."""
+
+    name: str
+    updates: list[int]
+    losses: dict[str, list[float]]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All that is shown. `candidates` and `fronts` hold (predicted ms, validation loss, one-line summary)."""
+
+    config: object
+    device: str
+    systems: list[System]
+    candidates: list[tuple[float, float, str]]
+    fronts: dict[str, list[tuple[float, float, str]]]
+    histories: dict[str, list[dict]]
+    quality: dict
+    curves: list[Curve]
+    environment: dict
+    samples: int
+
+    @property
+    def full(self):
+        return self.systems[0]
+
+    @property
+    def picks(self):
+        return self.systems[1:]
+
+
+def load_report_data(run, device, names):
+    """ReportData of the searches `names` on `device`; raises ArtifactError if a stage's result is missing."""
+    predictor = LatencyPredictor.load(run.latency / f"{device}.predictor")
+    choices = {name: files.read_json(run.search(name) / "choice.json", REMEDY) for name in names}
+    samples = files.read_json_lines(run.latency / f"{device}.jsonl")
+    return ReportData(
+        config=run.config,
+        device=device,
+        systems=_systems(run, predictor, choices),
+        candidates=sorted({point for name in names for point in _points(run.search(name) / "candidates.json")}),
+        fronts={name: _points(run.search(name) / "front.json") for name in names},
+        histories={name: files.read_json(run.search(name) / "history.json", REMEDY) for name in names},
+        quality=files.read_json(run.latency / f"{device}.predictor" / "quality.json", REMEDY),
+        curves=[_curve("SuperTransformer", run.super_), *(_curve(name, run.sub(name)) for name in [FULL, *names])],
+        environment=samples[-1]["environment"] if samples else {},
+        samples=len(samples),
+    )
+
+
+def _points(path):
+    """(predicted ms, validation loss, summary) of a file of candidates."""
+    rows = files.read_json(path, REMEDY)
+    return [
+        (row["predicted_ms"], row["valid_nll"], Architecture.from_dict(row["architecture"], str(path)).summary())
+        for row in rows
+    ]
+
+
+def _systems(run, predictor, choices):
+    full = run.config.search_space.full_transformer()
+    measured = [choice["full_ms"] for choice in choices.values()]
+    measured_p90 = [choice["full_p90_ms"] for choice in choices.values()]
+    reference = _system(
+        run,
+        FULL,
+        full,
+        label="full-size Transformer",
+        budget=None,
+        budget_ms=None,
+        predicted_ms=float(predictor.predict([full])[0]),
+        measured_ms=statistics.median(measured),
+        measured_p90_ms=statistics.median(measured_p90),
+        full_ms=statistics.median(measured),
+        valid_nll=None,
+    )
+    return [reference, *(_chosen(run, name, choice) for name, choice in choices.items())]
+
+
+def _chosen(run, name, choice):
+    architecture = Architecture.from_dict(choice["architecture"], f"{name}/choice.json")
+    keys = ("budget", "budget_ms", "predicted_ms", "measured_ms", "measured_p90_ms", "full_ms", "valid_nll")
+    return _system(run, name, architecture, label=f"HAT, {choice['budget']}", **{key: choice[key] for key in keys})
+
+
+def _system(run, name, architecture, **measured):
+    evaluations = {
+        precision: files.read_json(run.export(name) / f"evaluation.{precision}.json", REMEDY)
+        for precision in PRECISIONS
+    }
+    lengths = run.config.latency
+    prepared = PreparedData(run.data)
+    spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
+    parameters, without_embeddings = count_parameters(architecture, spec)
+    return System(
+        name=name,
+        architecture=architecture,
+        parameters=parameters,
+        parameters_without_embeddings=without_embeddings,
+        flops=count_flops(architecture, lengths.source_length, lengths.target_steps),
+        bundles={precision: _bundle(evaluation) for precision, evaluation in evaluations.items()},
+        **measured,
+    )
+
+
+def _bundle(evaluation):
+    return Bundle(
+        bleu=evaluation["bleu"],
+        chrf=evaluation["chrf"],
+        bleu_signature=evaluation["bleu_signature"],
+        latency_ms=evaluation["latency_ms"],
+        p90_ms=evaluation["latency_p90_ms"],
+        size_bytes=evaluation["size_bytes"],
+        sentences=evaluation["sentences"],
+    )
+
+
+def _curve(name, directory):
+    rows = files.read_json_lines(directory / "metrics.jsonl")
+    names = list(rows[-1]["valid"]) if rows else []
+    return Curve(
+        name=name,
+        updates=[row["update"] for row in rows],
+        losses={subnet: [row["valid"][subnet] for row in rows] for subnet in names},
+        seconds=rows[-1]["seconds"] if rows else 0.0,
+    )

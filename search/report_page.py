@@ -1,0 +1,252 @@
+"""The report's text and tables around its charts: ReportData to one self-contained HTML page."""
+
+from html import escape
+
+from hat.config import to_mapping
+from search.architecture_drawing import draw_architecture
+from search.report_charts import (
+    colour,
+    pareto_figure,
+    predictor_figure,
+    progress_figure,
+    sub_training_figure,
+    super_training_figure,
+)
+from search.report_style import STYLE
+
+LANGUAGES = {"en": "English", "de": "German", "fr": "French", "cs": "Czech"}
+MEGABYTE = 1e6
+
+
+def render_page(data, commands, examples):
+    """The whole page. `commands` are shell lines, `examples` are lists of (label, sentence)."""
+    title = f"{_language(data.config.data.source_lang)} to {_language(data.config.data.target_lang)} on {data.device}"
+    sections = [
+        _head(data, title),
+        _cards(data),
+        _section("Result", _RESULT_NOTE, _result_table(data) + _bundle_note(data)),
+        _section("The chosen Transformers, layer by layer", _DRAWING_NOTE, _drawings(data)),
+        _section(
+            "The search",
+            _SEARCH_NOTE,
+            _grid(
+                _figure("Latency and loss", _PARETO_NOTE, pareto_figure(data)),
+                _figure("Progress", _PROGRESS_NOTE, progress_figure(data)),
+            ),
+        ),
+        _section("The latency predictor", _quality_note(data), _predictor(data)),
+        _section("Training", _TRAINING_NOTE, _training(data)),
+        _section(
+            "Translations",
+            "The first sentences of the test set, as the fp32 bundles translate them.",
+            _examples(examples),
+        )
+        if examples
+        else "",
+        _section("How this was made", "", _origin(data, commands)),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
+        + "\n".join(section for section in sections if section)
+        + "\n</main></body></html>\n"
+    )
+
+
+_RESULT_NOTE = (
+    "BLEU and chrF are those of the fp32 bundle on the test set. Predicted latency is the predictor's; measured is the "
+    "median of repeated translations of one sentence on the device (in brackets the 90th percentile), by the runtime "
+    "and with the graphs that are deployed."
+)
+_DRAWING_NOTE = (
+    "A box is a layer, first layer at the bottom; its width is the feed-forward dimension, h its attention heads "
+    "(decoder: self + encoder-decoder). Lines show which encoder layers a decoder layer attends to. Bars at the foot "
+    "are the embedding widths. All drawings have one scale."
+)
+_SEARCH_NOTE = (
+    "Evolution over SubTransformers, each scored by its validation loss with weights inherited from the "
+    "SuperTransformer; the best few were then measured, and the best that really meets the budget was chosen."
+)
+_PARETO_NOTE = "Each dot is a SubTransformer that was scored; dashed lines are the budgets."
+_PROGRESS_NOTE = "Loss within the budget, by generation."
+_TRAINING_NOTE = (
+    "Left: SubTransformers inside the SuperTransformer, which trains one of them at each update. Right: the full-size "
+    "Transformer and the chosen ones, each trained on its own afterwards."
+)
+
+
+def _language(code):
+    return LANGUAGES.get(code, code)
+
+
+def _section(title, note, body):
+    note = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f"<section><h2>{escape(title)}</h2>{note}{body}</section>"
+
+
+def _grid(*figures):
+    return f'<div class="grid">{"".join(figures)}</div>'
+
+
+def _figure(title, note, body, css=""):
+    small = f"<small>{escape(note)}</small>" if note else ""
+    return f'<figure class="{css}"><figcaption>{escape(title)}{small}</figcaption>{body}</figure>'
+
+
+def _head(data, title):
+    space = data.config.search_space.size()
+    return (
+        f"<header><h1>{escape(title)}</h1>"
+        f'<p class="lead">{len(data.picks)} Transformers chosen out of {_large(space)} for their latency on '
+        f"<b>{escape(data.device)}</b>, against the full-size Transformer. Experiment {escape(data.config.name)}, "
+        f"corpus {escape(data.config.data.corpus)}.</p></header>"
+    )
+
+
+def _large(number):
+    if number < 10**6:
+        return f"{number:,}"
+    exponent = len(str(number)) - 1
+    return f"{number / 10**exponent:.1f} × 10<sup>{exponent}</sup>"
+
+
+def _cards(data):
+    full = data.full
+    cards = []
+    for index, system in enumerate(data.picks, start=1):
+        bleu, reference = system.bundles["fp32"].bleu, full.bundles["fp32"].bleu
+        cards.append(
+            f'<div class="card {colour(index)}"><h3>{escape(system.label)}</h3><div class="big">'
+            f"<div><b>{system.speedup:.1f}×</b><span>faster</span></div>"
+            f"<div><b>{full.parameters / system.parameters:.1f}×</b><span>smaller</span></div>"
+            f"<div><b>{bleu:.1f}</b><span>BLEU ({_signed(bleu - reference)})</span></div></div>"
+            f"<p>{system.measured_ms:.2f} ms measured, budget {system.budget_ms:.2f} ms {_verdict(system)}</p></div>"
+        )
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _signed(difference):
+    return f"{difference:+.1f}".replace("-", "−")
+
+
+def _verdict(system):
+    return '<span class="good">✓ met</span>' if system.meets_budget else '<span class="bad">✗ missed</span>'
+
+
+_RESULT_HEADS = [
+    "",
+    "BLEU",
+    "chrF",
+    "predicted",
+    "measured",
+    "budget",
+    "speed-up",
+    "parameters",
+    "bundle (int8)",
+]
+
+
+def _result_table(data):
+    heads = "".join(f"<th>{head}</th>" for head in _RESULT_HEADS)
+    rows = "".join(_result_row(index, system) for index, system in enumerate(data.systems))
+    return f'<div class="scroll"><table><tr>{heads}</tr>{rows}</table></div>'
+
+
+def _result_row(index, system):
+    bundle = system.bundles["fp32"]
+    cells = [
+        f'<span class="swatch {colour(index)}"></span>{escape(system.label)}'
+        f"<br><small>{escape(system.architecture.summary())}</small>",
+        f"{bundle.bleu:.1f}",
+        f"{bundle.chrf:.1f}",
+        f"{system.predicted_ms:.2f} ms",
+        f"{system.measured_ms:.2f} ms <small>({system.measured_p90_ms:.2f})</small>",
+        "" if system.budget_ms is None else f"{system.budget_ms:.2f} ms {_verdict(system)}",
+        "" if system.budget_ms is None else f"{system.speedup:.2f}×",
+        f"{system.parameters / 1e6:.2f} M",
+        f"{bundle.size_bytes / MEGABYTE:.2f} MB <small>({system.bundles['int8'].size_bytes / MEGABYTE:.2f})</small>",
+    ]
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _bundle_note(data):
+    bundle = data.full.bundles["fp32"]
+    scores = "; ".join(
+        f"{system.label} {system.bundles['int8'].bleu:.1f} BLEU in {system.bundles['int8'].latency_ms:.2f} ms"
+        for system in data.systems
+    )
+    return (
+        f'<p class="note">int8 bundles: {escape(scores)}. Test set of {bundle.sentences} sentences; BLEU is sacreBLEU '
+        f"<code>{escape(bundle.bleu_signature)}</code>.</p>"
+    )
+
+
+def _drawings(data):
+    figures = []
+    for index, system in enumerate(data.systems):
+        drawing = draw_architecture(system.architecture, data.config.search_space)
+        note = f"{system.parameters / 1e6:.2f} M parameters, {system.flops / 1e9:.3f} GFLOPs"
+        figures.append(_figure(system.label, note, f'<div class="{colour(index)}">{drawing}</div>'))
+    return f'<div class="drawings">{"".join(figures)}</div>'
+
+
+def _quality_note(data):
+    quality = data.quality
+    return (
+        f"Fitted on {data.samples} measured architectures. On those held out it is wrong by "
+        f"{100 * quality['mape']:.1f} % on average, and {100 * quality['within_10']:.0f} % of its predictions "
+        f"are within 10 %."
+    )
+
+
+def _predictor(data):
+    rows = {"this predictor": data.quality, **data.quality["baselines"]}
+    heads = ["", "RMSE", "MAPE", "Kendall τ", "within 5 %", "within 10 %"]
+    body = "".join(
+        f"<tr><td>{escape(name)}</td><td>{row['rmse_ms']:.3f} ms</td><td>{100 * row['mape']:.1f} %</td>"
+        f"<td>{row['kendall_tau']:.3f}</td><td>{100 * row['within_5']:.0f} %</td>"
+        f"<td>{100 * row['within_10']:.0f} %</td></tr>"
+        for name, row in rows.items()
+    )
+    table = f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>{body}</table>"
+    note = "On held-out architectures, beside a fit to depth alone and a linear one."
+    return _grid(_figure("Predicted against measured", "", predictor_figure(data)), _figure("Accuracy", note, table))
+
+
+def _training(data):
+    super_curve = data.curves[0]
+    minutes = ", ".join(f"{curve.name} {curve.seconds / 60:.1f} min" for curve in data.curves)
+    figures = _grid(
+        _figure("SuperTransformer", "", super_training_figure(super_curve)),
+        _figure(
+            "Full-size and chosen Transformers", f"init: {data.config.sub_training.init}", sub_training_figure(data)
+        ),
+    )
+    return figures + f'<p class="note">Training time: {escape(minutes)}.</p>'
+
+
+def _examples(examples):
+    rows = []
+    for example in examples:
+        for number, (label, text) in enumerate(example):
+            css = ' class="first"' if number == 0 else ""
+            rows.append(f"<tr{css}><td>{escape(label)}</td><td>{escape(text)}</td></tr>")
+    return f'<div class="scroll"><table class="text examples">{"".join(rows)}</table></div>'
+
+
+def _origin(data, commands):
+    environment = ", ".join(f"{key} {value}" for key, value in data.environment.items() if value is not None)
+    training = to_mapping(data.config.super_training)
+    facts = {
+        "measured on": environment,
+        "seed": data.config.seed,
+        "SuperTransformer": ", ".join(f"{key} {value}" for key, value in training.items()),
+        "latency": ", ".join(f"{key} {value}" for key, value in to_mapping(data.config.latency).items()),
+        "search": ", ".join(
+            f"{key} {value}" for key, value in to_mapping(data.config.search).items() if key != "latency"
+        ),
+    }
+    rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(str(fact))}</td></tr>" for name, fact in facts.items())
+    lines = escape("\n".join(commands))
+    return f'<table class="text">{rows}</table><p>The same again, and the translators in use:</p><pre>{lines}</pre>'
