@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from hat.complexity import parameter_shapes
 from hat.elastic.blocks import ElasticDecoderLayer, ElasticEncoderLayer
+from hat.elastic.dropout import dropout
 from hat.elastic.layers import ElasticEmbedding, ElasticLayerNorm
 from hat.elastic.positions import SinusoidalPositions
 
@@ -84,7 +84,7 @@ class Encoder(nn.Module):
         """src_tokens (batch, source) -> EncoderOutput; padding may stand on either side."""
         dim = self.active.embed_dim
         x = self.embed_tokens(src_tokens, dim) * math.sqrt(dim) + self.positions.of_tokens(src_tokens, dim)
-        x = F.dropout(x, self.dropout, self.training)
+        x = dropout(x, self.dropout, self.training)
         present = src_tokens.ne(self.spec.padding)
         mask = None if bool(present.all()) else present[:, None, None, :]
         states = []
@@ -149,7 +149,7 @@ class Decoder(nn.Module):
         dim = self.active.embed_dim
         positions = self.positions.of_tokens(prev_output_tokens, dim)
         x = self.embedding(prev_output_tokens, dim) * math.sqrt(dim) + positions
-        x = F.dropout(x, self.dropout, self.training)
+        x = dropout(x, self.dropout, self.training)
         memories = {span: encoder_output.memory(span) for span in set(self.active.cross_attention_span)}
         for layer, span in zip(self.layers, self.active.cross_attention_span, strict=False):
             x = layer(x, *memories[span])

@@ -4,6 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hat.elastic.attention import ElasticCrossAttention, ElasticSelfAttention
+from hat.elastic.dropout import dropout
 from hat.elastic.layers import ElasticLayerNorm, ElasticLinear
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
@@ -35,12 +36,12 @@ class _ElasticBlock(nn.Module):
     def _residual(self, x, norm, function):
         """x + dropout(function(x)), normalised after (post-norm) or before (pre-norm) `function`."""
         y = function(norm(x) if self.spec.normalize_before else x)
-        x = x + F.dropout(y, self.residual_dropout, self.training)
+        x = x + dropout(y, self.residual_dropout, self.training)
         return x if self.spec.normalize_before else norm(x)
 
     def _feed_forward(self, x):
         hidden = ACTIVATIONS[self.spec.activation](self.fc1(x))
-        return self.fc2(F.dropout(hidden, self.spec.activation_dropout, self.training))
+        return self.fc2(dropout(hidden, self.spec.activation_dropout, self.training))
 
 
 class ElasticEncoderLayer(_ElasticBlock):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from hat.elastic.attention import ElasticCrossAttention, ElasticSelfAttention
+from hat.elastic.dropout import dropout
 from hat.elastic.layers import ElasticEmbedding, ElasticLayerNorm, ElasticLinear
 from hat.elastic.positions import SinusoidalPositions
 
@@ -116,3 +117,21 @@ def test_positions_are_the_papers_formula_counted_from_the_first_token():
     np.testing.assert_allclose(found[2:].numpy(), expected, atol=1e-5)
     assert found[:2].abs().max() == 0
     np.testing.assert_allclose(positions.of_step(3, active=4).numpy(), expected[3], atol=1e-5)
+
+
+def test_dropout_drops_at_its_rate_keeps_the_mean_and_passes_the_same_gradient():
+    torch.manual_seed(0)
+    x = torch.ones(400_003, requires_grad=True)
+    y = dropout(x, 0.3, training=True)
+    assert abs((y == 0).float().mean().item() - 0.3) < 0.005
+    assert abs(y.mean().item() - 1) < 0.01
+    y.sum().backward()
+    assert_close(x.grad, y.detach())
+    assert dropout(x, 0.3, training=False) is x
+
+
+def test_dropout_repeats_with_its_seed():
+    torch.manual_seed(7)
+    first = dropout(torch.ones(100), 0.5, training=True)
+    torch.manual_seed(7)
+    assert_close(dropout(torch.ones(100), 0.5, training=True), first)
