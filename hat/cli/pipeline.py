@@ -45,20 +45,19 @@ def run_pipeline(run, device_name, budgets, source_directory=None, precision="fp
     load_device(device_name).require_local()  # before hours of training
     options = TrainingOptions(precision=precision)
     log = StageLog(run.path / "run.log")
-    _prepare_and_train(run, log, options, source_directory)
+    _prepare(run, log, source_directory)
     _measure(run, log, device_name)
+    _train(run, log, options)
     names = _search(run, log, device_name, budgets)
     for name in [FULL, *names]:
         _deploy(run, log, name, options, device_name)
     return _report(run, log, device_name, budgets, names)
 
 
-def _prepare_and_train(run, log, options, source_directory):
+def _prepare(run, log, source_directory):
     from hat.data.prepare import prepare
-    from hat.training.super import train_super
 
     log.stage("prepare the data", [run.data / "done.json"], lambda: prepare(run, source_directory))
-    log.stage("train the SuperTransformer", [run.super_ / "done.json"], lambda: train_super(run, options))
 
 
 def _measure(run, log, device_name):
@@ -69,6 +68,12 @@ def _measure(run, log, device_name):
     quality = run.latency / f"{device_name}.predictor" / "quality.json"
     log.stage(f"measure latencies on {device_name}", [samples], lambda: collect(run, device_name))
     log.stage("fit the latency predictor", [quality], lambda: fit_predictor(run, device_name))
+
+
+def _train(run, log, options):
+    from hat.training.super import train_super
+
+    log.stage("train the SuperTransformer", [run.super_ / "done.json"], lambda: train_super(run, options))
 
 
 def _search(run, log, device_name, budgets):
