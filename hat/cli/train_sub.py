@@ -1,0 +1,32 @@
+"""hat-train-sub [NAME]: train the winner of a search, or any architecture, as a model of its own."""
+
+from hat.cli.common import ArgumentParser, add_run_option, run_command
+from hat.training.options import TrainingOptions, add_training_options
+
+
+def main(arguments=None):
+    """Entry point of `hat-train-sub`."""
+    parser = ArgumentParser("Train a SubTransformer; interrupted, run the same command again and it goes on.")
+    parser.add_argument("search", metavar="NAME", nargs="?", help="finished search (default: the only one)")
+    parser.add_argument("--architecture", metavar="FILE", help="architecture YAML instead, or 'full' for the full size")
+    parser.add_argument("--name", help="name of the result (default: that of the search, or 'full')")
+    parser.add_argument("--init", choices=("scratch", "inherit"), help="initial weights (default: the config's)")
+    add_run_option(parser)
+    add_training_options(parser)
+    run_command(parser, _train_sub, arguments)
+
+
+def _train_sub(options):
+    training_options = TrainingOptions(options.precision, options.device, options.threads, init=options.init)
+    from hat.run_directory import RunDirectory
+    from hat.training import processes
+    from hat.training.sub import choose_architecture, train_sub
+
+    with processes.joined(training_options.resolved_device()):
+        run = processes.first_rank_first(lambda: RunDirectory.open(options.run))
+        name, architecture = choose_architecture(run, options.search, options.architecture)
+        train_sub(run, options.name or name, architecture, training_options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Prepared splits as batches of tensors, through fairseq's datasets and its batching by tokens."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from fairseq.data import Dictionary, LanguagePairDataset
+from fairseq.tasks.translation import load_langpair_dataset
+
+from hat.errors import ArtifactError
+
+LONGEST = 100_000  # no sentence is left out for its length
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sentences of similar length; `ids` are their line numbers (batch,), the others (batch, time) token ids.
+
+    Sources are padded on the left, targets on the right; all end with </s>, which `prev_output_tokens` start with.
+    """
+
+    ids: torch.Tensor
+    src_tokens: torch.Tensor
+    prev_output_tokens: torch.Tensor
+    target: torch.Tensor
+
+
+def load_dictionary(prepared, lang):
+    """fairseq's dictionary of one of the two languages; raises ArtifactError if it is missing."""
+    path = prepared.directory / f"dict.{lang}.txt"
+    if not path.exists():
+        raise ArtifactError(f"{path} is missing; run hat-prepare")
+    return Dictionary.load(str(path))
+
+
+def load_split(prepared, split):
+    """A prepared split as fairseq's LanguagePairDataset; raises ArtifactError if it is missing."""
+    try:
+        return load_langpair_dataset(
+            str(prepared.directory),
+            split,
+            prepared.source_lang,
+            load_dictionary(prepared, prepared.source_lang),
+            prepared.target_lang,
+            load_dictionary(prepared, prepared.target_lang),
+            combine=False,
+            dataset_impl=None,
+            upsample_primary=1,
+            left_pad_source=True,
+            left_pad_target=False,
+            max_source_positions=LONGEST,
+            max_target_positions=LONGEST,
+            shuffle=False,
+        )
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{error}; run hat-prepare") from None
+
+
+def load_batches(prepared, split, max_tokens, limit=None):
+    """The split (or its first `limit` sentences) as a list of Batch, shortest first, at most `max_tokens` a side."""
+    dataset = load_split(prepared, split)
+    return [
+        Batch(
+            batch["id"],
+            batch["net_input"]["src_tokens"],
+            batch["net_input"]["prev_output_tokens"],
+            batch["target"],
+        )
+        for batch in _collated(dataset, max_tokens, limit)
+    ]
+
+
+def source_batches(sources, dictionary, max_tokens):
+    """Token id lists (with or without </s>) as fairseq samples for its generator, similar lengths together."""
+    end = dictionary.eos()
+    tensors = [torch.tensor([*(ids[:-1] if ids and ids[-1] == end else ids), end]) for ids in sources]
+    dataset = LanguagePairDataset(tensors, np.array([len(ids) for ids in tensors]), dictionary, shuffle=False)
+    return _collated(dataset, max_tokens, None)
+
+
+def _collated(dataset, max_tokens, limit):
+    indices = dataset.ordered_indices()
+    if limit is not None:
+        indices = indices[indices < limit]
+    longest = max((dataset.num_tokens(index) for index in indices), default=1)
+    for batch in dataset.batch_by_size(indices, max_tokens=max(max_tokens, longest)):
+        yield dataset.collater([dataset[index] for index in batch])

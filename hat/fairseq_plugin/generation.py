@@ -1,0 +1,36 @@
+"""Beam search by fairseq's SequenceGenerator: the reference for every other translator here."""
+
+import torch
+from fairseq.sequence_generator import SequenceGenerator
+
+from hat.fairseq_plugin.datasets import load_dictionary, load_split, source_batches
+from hat.fairseq_plugin.model import HatModel
+
+MAX_TOKENS = 4096
+
+
+def translate_ids(model, prepared, split_or_sources, beam=5, lenpen=1.0, max_len_a=1.2, max_len_b=10):
+    """Translate a prepared split (by name) or a list of source id lists with a hat.model.Transformer.
+
+    Returns, in input order, the best hypothesis of each: (target ids without </s>, score), the score being the
+    log-probability divided by length ** lenpen. A translation has at most max_len_a * source length + max_len_b tokens.
+    """
+    source = load_dictionary(prepared, prepared.source_lang)
+    target = load_dictionary(prepared, prepared.target_lang)
+    generator = SequenceGenerator(
+        [HatModel(model, source, target).eval()],
+        target,
+        beam_size=beam,
+        max_len_a=max_len_a,
+        max_len_b=max_len_b,
+        len_penalty=lenpen,
+    )
+    sources = split_or_sources
+    if isinstance(split_or_sources, str):
+        sources = [ids.tolist() for ids in load_split(prepared, split_or_sources).src]
+    hypotheses = [None] * len(sources)
+    with torch.inference_mode():
+        for sample in source_batches(sources, source, MAX_TOKENS):
+            for index, found in zip(sample["id"].tolist(), generator.generate(None, sample), strict=True):
+                hypotheses[index] = (found[0]["tokens"].tolist()[:-1], float(found[0]["score"]))
+    return hypotheses

@@ -1,0 +1,54 @@
+"""Everything that lets fairseq run on today's torch, numpy and omegaconf; nothing of fairseq is changed on disk."""
+
+import argparse
+import contextlib
+import importlib
+import logging
+import warnings
+
+import numpy as np
+import torch
+
+
+def _allow_fairseq_checkpoints():
+    """Let `torch.load(weights_only=True)`, the default since torch 2.6, read what fairseq's checkpoints hold.
+
+    These are plain values without code: the old `args` namespace, and numpy scalars in the meters.
+    """
+    torch.serialization.add_safe_globals(
+        [argparse.Namespace, np.dtype, np.float64, np.int64]
+        + [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
+        + [np._core.multiarray.scalar]
+    )
+
+
+def _restore_numpy_aliases():
+    """fairseq still says `np.int` and `np.float`, which numpy 1.24 removed."""
+    for name, builtin in (("int", int), ("float", float), ("bool", bool)):
+        if name not in np.__dict__:
+            setattr(np, name, builtin)
+
+
+@contextlib.contextmanager
+def quiet():
+    """Silence fairseq's and hydra's advice to their own developers while something of theirs is set up."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+def _import_quietly():
+    warnings.filterwarnings("ignore", message=".*pin_memory.*")  # fairseq always asks for pinned memory
+    warnings.filterwarnings("ignore", category=FutureWarning, message=".*torch.cuda.amp.*")
+    with quiet():
+        importlib.import_module("fairseq.tasks")
+
+
+_allow_fairseq_checkpoints()
+_restore_numpy_aliases()
+_import_quietly()

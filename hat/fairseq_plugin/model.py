@@ -1,0 +1,110 @@
+"""fairseq's view of our models: `hat_supertransformer` and `hat_transformer`, for its trainer and beam search."""
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+import torch
+from fairseq.dataclass import FairseqDataclass
+from fairseq.models import (
+    FairseqEncoder,
+    FairseqEncoderDecoderModel,
+    FairseqIncrementalDecoder,
+    register_model,
+)
+
+from hat.architecture import load_architecture
+from hat.model import SuperTransformer, Transformer
+
+
+@dataclass
+class HatModelConfig(FairseqDataclass):
+    """Sizes come from the task's --hat-config; weights are float32 whatever the computation."""
+
+    autocast_bf16: bool = field(default=False, metadata={"help": "compute in bfloat16; weights stay float32"})
+
+
+@dataclass
+class HatTransformerConfig(HatModelConfig):
+    hat_architecture: Optional[str] = field(  # noqa: UP045 (fairseq's argument parser knows no other spelling)
+        default=None, metadata={"help": "architecture YAML (default: the full-size Transformer of the search space)"}
+    )
+
+
+class _Encoder(FairseqEncoder):
+    """Lends a hat.model.Encoder to fairseq; the weights stay registered in the model's `transformer`."""
+
+    def __init__(self, dictionary, encoder):
+        super().__init__(dictionary)
+        self._encoder = (encoder,)
+
+    def forward(self, src_tokens, src_lengths=None):
+        """src_tokens (batch, source) -> hat.model.EncoderOutput"""
+        return self._encoder[0](src_tokens)
+
+    def reorder_encoder_out(self, encoder_out, new_order):
+        return encoder_out.select(new_order)
+
+
+class _Decoder(FairseqIncrementalDecoder):
+    """Lends a hat.model.Decoder to fairseq; a DecoderCache lives in fairseq's incremental state."""
+
+    def __init__(self, dictionary, decoder):
+        super().__init__(dictionary)
+        self._decoder = (decoder,)
+
+    def forward(self, prev_output_tokens, encoder_out=None, incremental_state=None):
+        """-> (logits (batch, target or 1 if incremental, vocabulary), None)"""
+        cache = None
+        if incremental_state is not None:
+            cache = incremental_state.setdefault("cache", self._decoder[0].new_cache())
+        return self._decoder[0](prev_output_tokens, encoder_out, cache), None
+
+    def reorder_incremental_state(self, incremental_state, new_order):
+        if "cache" in incremental_state:
+            incremental_state["cache"].reorder(new_order)
+
+
+class HatModel(FairseqEncoderDecoderModel):
+    """A Transformer or SuperTransformer (`.transformer`, which holds all weights) as a fairseq model."""
+
+    def __init__(self, transformer, source_dictionary, target_dictionary, autocast_bf16=False):
+        super().__init__(
+            _Encoder(source_dictionary, transformer.encoder), _Decoder(target_dictionary, transformer.decoder)
+        )
+        self.transformer = transformer
+        self.autocast_bf16 = autocast_bf16
+
+    def forward(self, src_tokens, src_lengths, prev_output_tokens):
+        """Tokens (batch, source), (batch, target) -> (logits (batch, target, vocabulary), None)"""
+        if not self.autocast_bf16:
+            return self.transformer(src_tokens, prev_output_tokens), None
+        with torch.autocast(src_tokens.device.type, torch.bfloat16):
+            return self.transformer(src_tokens, prev_output_tokens), None
+
+
+@register_model("hat_supertransformer", dataclass=HatModelConfig)
+class HatSuperTransformerModel(HatModel):
+    """The SuperTransformer of the task's search space."""
+
+    @classmethod
+    def build_model(cls, cfg, task):
+        transformer = SuperTransformer(task.experiment.search_space, task.model_spec())
+        return cls(transformer, task.source_dictionary, task.target_dictionary, cfg.autocast_bf16)
+
+    def activate(self, architecture):
+        """Compute this SubTransformer from now on."""
+        self.transformer.activate(architecture)
+
+
+@register_model("hat_transformer", dataclass=HatTransformerConfig)
+class HatTransformerModel(HatModel):
+    """One standalone Transformer."""
+
+    @classmethod
+    def build_model(cls, cfg, task):
+        if cfg.hat_architecture:
+            architecture = load_architecture(cfg.hat_architecture)
+        else:
+            architecture = task.experiment.search_space.full_transformer()
+        transformer = Transformer(architecture, task.model_spec())
+        return cls(transformer, task.source_dictionary, task.target_dictionary, cfg.autocast_bf16)

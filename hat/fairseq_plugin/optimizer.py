@@ -1,0 +1,21 @@
+"""Optimiser `hat_adam`: fairseq's Adam (decoupled weight decay) computed by torch's fused kernel."""
+
+import torch
+from fairseq.optim import FairseqOptimizer, register_optimizer
+from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
+
+
+@register_optimizer("hat_adam", dataclass=FairseqAdamConfig)
+class HatAdam(FairseqAdam):
+    """Weights that an update's SubTransformer doesn't use get no gradient and stand still, on any number of ranks."""
+
+    def __init__(self, cfg, params):
+        FairseqOptimizer.__init__(self, cfg)
+        self._optimizer = torch.optim.AdamW(list(params), fused=True, **self.optimizer_config)
+
+    def all_reduce_grads(self, module):
+        """Sum gradients over ranks; what no rank used (legacy_ddp fills in zeros) has none afterwards either."""
+        unused = [parameter for parameter in self.params if parameter.grad is None]
+        super().all_reduce_grads(module)
+        for parameter in unused:
+            parameter.grad = None

@@ -1,0 +1,77 @@
+"""fairseq task `hat_translation`: translation that trains one sampled SubTransformer an update."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Optional
+
+import torch
+from fairseq.logging import metrics
+from fairseq.tasks import register_task
+from fairseq.tasks.translation import TranslationConfig, TranslationTask
+
+from hat.errors import UsageError
+from hat.experiment import load_experiment
+from hat.training.sampling import uniform
+from hat.training.validation import named_subnets
+
+SUBNET_PREFIX = "nll_loss_"
+
+
+@dataclass
+class HatTranslationConfig(TranslationConfig):
+    # fairseq's argument parser knows no other spelling of the type
+    hat_config: Optional[str] = field(  # noqa: UP045
+        default=None, metadata={"help": "experiment config: search space, model, seed"}
+    )
+
+
+@register_task("hat_translation", dataclass=HatTranslationConfig)
+class HatTranslationTask(TranslationTask):
+    """Samples by (seed, update number), so every rank and accumulation step trains the same SubTransformer.
+
+    Validation scores each subnet of `named_subnets`; fairseq's `loss`, hence its best checkpoint, is their mean.
+    """
+
+    def __init__(self, cfg, source_dictionary, target_dictionary):
+        super().__init__(cfg, source_dictionary, target_dictionary)
+        if not cfg.hat_config:
+            raise UsageError("--task hat_translation needs --hat-config, the experiment's YAML file")
+        self.experiment = load_experiment(cfg.hat_config)
+        self.subnets = named_subnets(
+            self.experiment.search_space, self.experiment.seed, self.experiment.super_training.validation_subnets
+        )
+
+    def model_spec(self):
+        """The ModelSpec for this task's dictionaries."""
+        return self.experiment.model_spec(len(self.source_dictionary), len(self.target_dictionary))
+
+    def can_reuse_epoch_itr(self, dataset):
+        """No: batches are made anew each epoch from (seed, epoch), so a resumed run makes the same ones."""
+        return False
+
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        if hasattr(model, "activate"):
+            model.activate(uniform(self.experiment.search_space, self.experiment.seed, update_num))
+        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+
+    def valid_step(self, sample, model, criterion):
+        if not hasattr(model, "activate"):
+            return super().valid_step(sample, model, criterion)
+        outputs = {}
+        for name, architecture in self.subnets.items():
+            model.activate(architecture)
+            loss, sample_size, outputs[name] = super().valid_step(sample, model, criterion)
+        mean = dict(outputs["smallest"])
+        for key in ("loss", "nll_loss"):
+            mean[key] = torch.stack([output[key] for output in outputs.values()]).mean()
+        mean.update({SUBNET_PREFIX + name: output["nll_loss"] for name, output in outputs.items()})
+        return loss, sample_size, mean
+
+    def reduce_metrics(self, logging_outputs, criterion):
+        super().reduce_metrics(logging_outputs, criterion)
+        tokens = sum(output.get("ntokens", 0) for output in logging_outputs)
+        for name in self.subnets:
+            key = SUBNET_PREFIX + name
+            if logging_outputs and key in logging_outputs[0]:
+                total = sum(output[key] for output in logging_outputs)
+                metrics.log_scalar(key, total / tokens / math.log(2), tokens)

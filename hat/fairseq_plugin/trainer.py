@@ -1,0 +1,92 @@
+"""fairseq's Trainer, set up from our config as `fairseq-train` sets it up from its command line."""
+
+import logging
+import math
+
+from fairseq import options as fairseq_options
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.logging import metrics
+from fairseq.tasks import setup_task
+from fairseq.trainer import Trainer
+
+from hat.fairseq_plugin.mends import quiet
+from hat.fairseq_plugin.task import SUBNET_PREFIX
+
+
+def build_trainer(prepared, config_path, training, model_arguments, process_arguments):
+    """A fairseq Trainer for `training` (a TrainingConfig) on the prepared data.
+
+    model_arguments and process_arguments are further fairseq-train arguments: architecture, precision, ranks.
+    """
+    logging.getLogger("fairseq").setLevel(logging.WARNING)
+    cfg = parse(train_arguments(prepared, config_path, training) + model_arguments + process_arguments)
+    metrics.reset()
+    task = setup_task(cfg.task)
+    model, criterion = task.build_model(cfg.model), task.build_criterion(cfg.criterion)
+    task.load_dataset("valid")
+    return Trainer(cfg, task, model, criterion)
+
+
+def parse(arguments):
+    """fairseq's configuration for the arguments of fairseq-train."""
+    with quiet():
+        parser = fairseq_options.get_training_parser()
+        return convert_namespace_to_omegaconf(fairseq_options.parse_args_and_arch(parser, input_args=arguments))
+
+
+def train_arguments(prepared, config_path, training):
+    """The fairseq-train arguments of a TrainingConfig, device and model left out."""
+    values = {
+        "task": "hat_translation",
+        "hat-config": config_path,
+        "source-lang": prepared.source_lang,
+        "target-lang": prepared.target_lang,
+        "criterion": "hat_label_smoothed_cross_entropy",
+        "label-smoothing": training.label_smoothing,
+        "optimizer": "hat_adam",
+        "adam-betas": tuple(training.adam_betas),
+        "weight-decay": training.weight_decay,
+        "clip-norm": training.clip_norm,
+        "lr": training.lr,
+        "lr-scheduler": training.lr_scheduler,
+        "warmup-updates": max(1, training.warmup_updates),
+        "warmup-init-lr": training.warmup_init_lr,
+        "max-update": training.max_update,
+        "max-tokens": training.max_tokens,
+        "update-freq": training.update_freq,
+        "num-workers": 0,
+    }
+    if training.lr_scheduler == "cosine":
+        values["min-lr"] = training.min_lr
+    pairs = [part for name, value in values.items() for part in (f"--{name}", str(value))]
+    return [str(prepared.directory), *pairs, "--skip-invalid-size-inputs-valid-test"]
+
+
+def precision_arguments(precision, device):
+    """fp16 is fairseq's own; bf16 computes under autocast and keeps float32 weights, on any device."""
+    arguments = {"fp32": [], "bf16": ["--autocast-bf16"], "fp16": ["--fp16", "--fp16-no-flatten-grads"]}[precision]
+    return arguments + (["--cpu"] if device == "cpu" else [])
+
+
+def rank_arguments(world_size, rank, local_rank):
+    """For `world_size` processes that are joined already; legacy_ddp copes with weights that an update doesn't use."""
+    if world_size == 1:
+        return []
+    values = {"world-size": world_size, "rank": rank, "init-method": "env://"}
+    pairs = [part for name, value in values.items() for part in (f"--distributed-{name}", str(value))]
+    return [*pairs, "--distributed-no-spawn", "--device-id", str(local_rank), "--ddp-backend", "legacy_ddp"]
+
+
+def validate(trainer, split="valid"):
+    """Name -> negative log-likelihood in nats a token over a split: every validated subnet's and their 'mean'."""
+    batches = trainer.get_valid_iterator(split).next_epoch_itr(shuffle=False, set_dataset_epoch=False)
+    with metrics.aggregate(new_root=True) as meters:
+        for sample in batches:
+            trainer.valid_step(sample)
+    names = [key for key in meters if key.startswith(SUBNET_PREFIX)] or ["nll_loss"]
+    losses = {_subnet(key): float(meters[key].avg) * math.log(2) for key in names}
+    return {**losses, "mean": sum(losses.values()) / len(losses)}
+
+
+def _subnet(key):
+    return key.removeprefix(SUBNET_PREFIX) if key.startswith(SUBNET_PREFIX) else "subtransformer"

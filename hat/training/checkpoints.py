@@ -1,0 +1,97 @@
+"""What a training leaves while it runs: one checkpoint to resume from, and weights to average or to keep."""
+
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save
+
+from hat import files
+from hat.errors import ArtifactError, StorageError
+
+
+class Checkpoints:
+    """The folder `checkpoints` of a training stage; every file in it appears complete or not at all.
+
+    checkpoint_last.pt    fairseq's trainer state (weights, optimiser, schedule), the iterator's position, our state
+    update_NNNNNNN.safetensors    weights alone at the last few saves
+    best.safetensors      weights alone with the lowest mean validation loss
+    inputs.json           what the training depends on: a training with other inputs starts over
+    """
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.last = self.directory / "checkpoint_last.pt"
+        self.best = self.directory / "best.safetensors"
+
+    def claim(self, inputs):
+        """Make the folder ready for a training with these inputs; drop what one with other inputs left."""
+        recorded = self.directory / "inputs.json"
+        fingerprint = files.fingerprint(inputs)
+        if self.directory.exists() and not _holds(recorded, fingerprint):
+            shutil.rmtree(self.directory)
+        files.write_json(recorded, {"inputs": fingerprint})
+        for leftover in self.directory.glob(".*.tmp"):
+            leftover.unlink()
+
+    def save(self, trainer, state):
+        """Replace the checkpoint to resume from; `state` is a dictionary of plain values to restore with it."""
+        trainer.consolidate_optimizer()
+        content = trainer.state_dict()
+        content["extra_state"].update(state)
+        try:
+            with files.replacing(self.last) as temporary, open(temporary, "wb") as handle:
+                torch.save(content, handle)
+        except RuntimeError as error:  # torch wraps the operating system's error
+            raise StorageError(f"{self.last}: can't be written ({error}); free some space and run again") from None
+
+    def restore(self, trainer):
+        """Load the checkpoint into a fairseq Trainer; returns the saved state, or None if there is none.
+
+        Raises ArtifactError if it is truncated, foreign or of another model.
+        """
+        if not self.last.exists():
+            return None
+        try:
+            return trainer.load_checkpoint(str(self.last))
+        except Exception as error:  # torch and fairseq raise half a dozen kinds, bare Exception among them
+            reason = " ".join(str(error).split())[:200]
+            raise ArtifactError(
+                f"{self.last} is truncated or not a checkpoint of this training ({reason}); "
+                "restore it from a copy, or remove it to train from the start"
+            ) from None
+
+    def save_best(self, transformer):
+        """Keep these weights as the best so far."""
+        _save_weights(self.best, transformer)
+
+    def save_snapshot(self, transformer, update, keep):
+        """Keep these weights as those of `update`, and only the `keep` newest of their kind."""
+        _save_weights(self.directory / f"update_{update:07d}.safetensors", transformer)
+        for old in self.snapshots()[:-keep]:
+            old.unlink()
+
+    def snapshots(self):
+        """Paths of the weights saved by update, oldest first."""
+        return sorted(self.directory.glob("update_*.safetensors"))
+
+    def drop_after(self, update):
+        """Remove weights from after `update`, which a killed run saved past the checkpoint it resumes from."""
+        for path in self.snapshots():
+            if int(path.stem.removeprefix("update_")) > update:
+                path.unlink()
+
+
+def load_weights(path, transformer):
+    """Load weights that a Checkpoints saved into a Transformer or SuperTransformer."""
+    transformer.load_state_dict(load_file(path))
+
+
+def _save_weights(path, transformer):
+    weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in transformer.state_dict().items()}
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(save(weights))
+
+
+def _holds(path, fingerprint):
+    return path.exists() and files.read_json(path, "remove its folder to train from the start")["inputs"] == fingerprint

@@ -1,0 +1,160 @@
+"""The training loop over fairseq's Trainer: updates, validation, checkpoints, resuming, progress."""
+
+import contextlib
+import math
+import time
+from dataclasses import asdict, dataclass
+
+from fairseq.data.iterators import GroupedIterator
+
+from hat.errors import HatError
+from hat.fairseq_plugin.trainer import validate
+from hat.progress import Progress
+from hat.training import processes
+from hat.training.checkpoints import Checkpoints
+from hat.training.log import TrainingLog
+
+LOG_EVERY = 10  # updates between TensorBoard's training points
+
+
+@dataclass
+class LoopState:
+    """What is resumed beside fairseq's own state; the loss is summed since the last validation."""
+
+    best: float | None = None
+    loss_sum: float = 0.0
+    tokens: float = 0.0
+    seconds: float = 0.0
+
+
+class TrainingLoop:
+    """Trains to `training.max_update`. Killed at any moment and run again, it ends with the same weights.
+
+    All that is random follows from the seed and the update number (fairseq seeds torch so before each update), and
+    batches follow from the seed, the epoch and the position in it, which the checkpoint holds.
+    `keep_snapshots` is how many of the last saved weights are kept for averaging.
+    """
+
+    def __init__(self, trainer, training, directory, inputs, title, keep_snapshots=0):
+        self.trainer, self.training, self.directory, self.title = trainer, training, directory, title
+        self.keep_snapshots = keep_snapshots
+        self.checkpoints = Checkpoints(directory / "checkpoints")
+        if processes.is_first():
+            self.checkpoints.claim(inputs)
+        processes.barrier()
+        self._restore()
+
+    def _restore(self):
+        saved = self.checkpoints.restore(self.trainer) or {}
+        position = saved.get("train_iterator", {"epoch": 1})
+        self.state = LoopState(**saved.get("loop", {}))
+        self.iterator = self.trainer.get_train_iterator(epoch=position["epoch"], load_dataset=True)
+        self.iterator.load_state_dict(position)
+        if processes.is_first():
+            self.checkpoints.drop_after(self.update)
+
+    @property
+    def update(self):
+        return self.trainer.get_num_updates()
+
+    def run(self):
+        """Do all updates that are left. Raises HatError if the loss stops being a number."""
+        self._began, self._earlier_seconds = time.monotonic(), self.state.seconds
+        self._speed = _Speed()
+        if self.update >= self.training.max_update:
+            return
+        with self._reporting():
+            try:
+                for samples in self._groups():
+                    self._train(samples)
+                    if self.update >= self.training.max_update:
+                        return
+            except FloatingPointError as error:
+                raise HatError(
+                    f"training diverged at update {self.update} ({error}); lower lr or set clip_norm in the config"
+                ) from None
+
+    @contextlib.contextmanager
+    def _reporting(self):
+        """Progress bar and log on the first process, for the time of the loop; None on the others."""
+        self._progress = self._log = None
+        if not processes.is_first():
+            yield
+            return
+        self._log = TrainingLog(self.directory, self.update)
+        with Progress(self.title, self.training.max_update, "updates", initial=self.update) as self._progress:
+            yield
+        self._log.close()
+
+    def _groups(self):
+        """Endless lists of `update_freq` batches, going on from the iterator's position."""
+        while True:
+            batches = self.iterator.next_epoch_itr(shuffle=True)
+            self.trainer.begin_epoch(self.iterator.epoch)
+            yield from GroupedIterator(batches, self.training.update_freq)
+            self.iterator = self.trainer.get_train_iterator(self.iterator.next_epoch_idx, load_dataset=False)
+
+    def _train(self, samples):
+        output = self.trainer.train_step(samples)
+        if output is None:  # float16 overflow: the loss scale was lowered, the batch is left out
+            return
+        loss = output["loss"] * math.log(2)
+        self.state.loss_sum += loss * output["sample_size"]
+        self.state.tokens += output["sample_size"]
+        self._speed.add(output["sample_size"])
+        if self._log and self.update % LOG_EVERY == 0:
+            self._log.update(self.update, loss, self.trainer.get_lr(), self._speed.tokens_per_second)
+        is_last = self.update == self.training.max_update
+        validating = is_last or self.update % self.training.validate_every == 0
+        if validating:
+            self._validate()
+        if validating or self.update % self.training.save_every == 0:
+            self._save()
+        if self._progress:
+            note = f"loss {loss:.3f}, {self._speed.tokens_per_second:,.0f} tokens/s"
+            self._progress.advance(1, note)
+
+    def _validate(self):
+        losses = validate(self.trainer)
+        self.state.seconds = self._earlier_seconds + time.monotonic() - self._began
+        train_loss = self.state.loss_sum / max(self.state.tokens, 1.0)
+        self.state.loss_sum = self.state.tokens = 0.0
+        improved = self.state.best is None or losses["mean"] < self.state.best
+        self.state.best = losses["mean"] if improved else self.state.best
+        self._speed = _Speed()
+        if not processes.is_first():
+            return
+        if improved:
+            self.checkpoints.save_best(self.trainer.get_model().transformer)
+        self._log.validation(
+            {
+                "update": self.update,
+                "epoch": self.iterator.epoch,
+                "train_loss": round(train_loss, 4),
+                "valid": {name: round(loss, 6) for name, loss in losses.items()},
+                "seconds": round(self.state.seconds, 1),
+            }
+        )
+
+    def _save(self):
+        if not processes.is_first():
+            return
+        if self.keep_snapshots:
+            self.checkpoints.save_snapshot(self.trainer.get_model().transformer, self.update, self.keep_snapshots)
+        self.state.seconds = self._earlier_seconds + time.monotonic() - self._began
+        state = {"train_iterator": self.iterator.state_dict(), "loop": asdict(self.state)}
+        self.checkpoints.save(self.trainer, state)
+
+
+class _Speed:
+    """Target tokens a second, over all processes, since it was made."""
+
+    def __init__(self):
+        self._start, self._tokens = time.monotonic(), 0.0
+
+    def add(self, tokens):
+        self._tokens += tokens
+
+    @property
+    def tokens_per_second(self):
+        return self._tokens / max(time.monotonic() - self._start, 1e-9)

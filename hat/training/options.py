@@ -1,0 +1,43 @@
+"""TrainingOptions: how a training runs, as opposed to what it trains (that is the config's)."""
+
+from dataclasses import dataclass
+
+from hat.errors import DeviceError, UsageError
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """`threads` None leaves torch's default; `max_update` and `init` None take the config's."""
+
+    precision: str = "fp32"
+    device: str | None = None
+    threads: int | None = None
+    max_update: int | None = None
+    init: str | None = None
+
+    def resolved_device(self):
+        """'cpu' or 'cuda'; raises DeviceError if a GPU is asked for and absent, UsageError for fp16 on a CPU."""
+        import torch
+
+        available = torch.cuda.is_available()
+        device = self.device or ("cuda" if available else "cpu")
+        if device == "cuda" and not available:
+            raise DeviceError("--device cuda: torch finds no GPU here; use --device cpu")
+        if device == "cpu" and self.precision == "fp16":
+            raise UsageError("--fp16 needs a GPU; use --bf16 on a CPU")
+        return device
+
+
+def add_training_options(parser):
+    """Add --bf16, --fp16, --threads and --device to a command's parser."""
+    from hat.cli.common import positive_int
+
+    precision = parser.add_mutually_exclusive_group()
+    precision.add_argument(
+        "--bf16", dest="precision", action="store_const", const="bf16", default="fp32", help="compute in bfloat16"
+    )
+    precision.add_argument(
+        "--fp16", dest="precision", action="store_const", const="fp16", default="fp32", help="train in float16 (GPU)"
+    )
+    parser.add_argument("--threads", type=positive_int, help="CPU threads of a process (default: torch's choice)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="where to train (default: a GPU if there is one)")

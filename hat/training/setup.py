@@ -1,0 +1,26 @@
+"""What training a SuperTransformer and a SubTransformer have in common before the first update."""
+
+import torch
+
+from hat.experiment import with_max_update
+from hat.fairseq_plugin.trainer import build_trainer, precision_arguments, rank_arguments
+from hat.training import processes
+
+
+def effective(training, options):
+    """The TrainingConfig with the options' max_update, if they have one."""
+    return with_max_update(training, options.max_update) if options.max_update else training
+
+
+def make_trainer(run, prepared, training, model_arguments, options, save_directory):
+    """A fairseq Trainer for this process; initial weights follow from the config's seed."""
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    seed = run.config.seed
+    torch.manual_seed(seed)
+    arguments = [
+        *precision_arguments(options.precision, options.resolved_device()),
+        *rank_arguments(processes.world_size(), processes.rank(), processes.local_rank()),
+        *("--seed", str(seed), "--save-dir", str(save_directory)),
+    ]
+    return build_trainer(prepared, run.path / "config.yaml", training, model_arguments, arguments)

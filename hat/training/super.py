@@ -1,0 +1,47 @@
+"""Stage `hat-train-super`: every update trains one sampled SubTransformer (HAT, section 3.2)."""
+
+from hat.checkpoint import save_model
+from hat.data.prepared import PreparedData
+from hat.run_directory import is_current, mark_done, stamp
+from hat.training import processes
+from hat.training.checkpoints import load_weights
+from hat.training.loop import TrainingLoop
+from hat.training.options import TrainingOptions
+from hat.training.setup import effective, make_trainer
+
+
+def train_super(run, options=None):
+    """Train the SuperTransformer into `run.super_`; nothing is done if it is there and its inputs are the same.
+
+    The weights kept are those with the lowest mean validation loss over the named SubTransformers.
+    Raises ArtifactError without prepared data or with a damaged checkpoint, DeviceError without the device.
+    """
+    options = options or TrainingOptions()
+    prepared = PreparedData(run.data)
+    training = effective(run.config.super_training, options)
+    inputs = {
+        **run.sections("seed", "data", "model", "search_space", "super_training"),
+        "max_update": training.max_update,
+        "prepared": stamp(run.data),
+    }
+    if is_current(run.super_, inputs):
+        print(f"SuperTransformer is up to date: {run.super_}")
+        return
+    with processes.joined(options.resolved_device()):
+        _train(run, prepared, training, inputs, options)
+
+
+def _train(run, prepared, training, inputs, options):
+    trainer = make_trainer(
+        run, prepared, training, ["--arch", "hat_supertransformer"], options, run.super_ / "checkpoints"
+    )
+    loop = TrainingLoop(trainer, training, run.super_, inputs, "SuperTransformer")
+    loop.run()
+    if not processes.is_first():
+        return
+    transformer = trainer.get_model().transformer
+    load_weights(loop.checkpoints.best, transformer)
+    save_model(run.super_, transformer)
+    mark_done(run.super_, inputs)
+    print(f"SuperTransformer: {run.super_} (mean validation loss {loop.state.best:.3f} nats a token)")
+    print("next: hat-measure-latency, then hat-search --latency BUDGET")

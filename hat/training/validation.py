@@ -1,0 +1,12 @@
+"""The SubTransformers by which a SuperTransformer is judged while it trains."""
+
+import numpy as np
+
+
+def named_subnets(space, seed, count):
+    """Name -> Architecture: smallest, largest, and random1, random2... up to `count` in all, fixed by the seed."""
+    subnets = {"smallest": space.smallest(), "largest": space.largest()}
+    rng = np.random.default_rng((seed, 0, 1))
+    for number in range(1, count - 1):
+        subnets[f"random{number}"] = space.sample(rng)
+    return subnets
