@@ -41,9 +41,9 @@ def search(run, device_name, budgets, name=None):
     Results that are up to date stay. Raises ArtifactError naming the stage that has to run first, DeviceError
     for an unknown device, BudgetError before anything is scored if a budget is impossible.
     """
-    named = name_budgets(device_name, budgets, name)
     device = load_device(device_name)
     device.require_local()
+    named = name_budgets(device.name, budgets, name)
     if stamp(run.super_) is None:
         raise ArtifactError(f"{run.super_} holds no finished SuperTransformer; run hat-train-super first")
     from latency_predictor.fit import load_or_fit
@@ -52,9 +52,9 @@ def search(run, device_name, budgets, name=None):
     inputs = {
         "super": stamp(run.super_),
         "device": to_mapping(device),
-        "predictor": _content(run.latency / f"{device_name}.predictor"),
+        "predictor": stamp(run.latency / f"{device.name}.predictor"),
     }
-    return search_with(run, device_name, named, inputs, lambda: _instruments(run, device, predictor))
+    return search_with(run, device.name, named, inputs, lambda: _instruments(run, device, predictor))
 
 
 def name_budgets(device_name, budgets, name=None):
@@ -185,11 +185,6 @@ class BudgetSearch:
 
 def _most_candidates(settings):
     return settings.population + (settings.iterations - 1) * (settings.mutations + settings.crossovers)
-
-
-def _content(directory):
-    """SHA-256 of every file in a folder."""
-    return {path.name: files.sha256_of_file(path) for path in sorted(directory.iterdir()) if path.is_file()}
 
 
 def _instruments(run, device, predictor):

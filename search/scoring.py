@@ -11,7 +11,8 @@ from hat.errors import ArtifactError
 class InheritedLoss:
     """Architecture -> negative log-likelihood in bits per target token, of a SuperTransformer's SubTransformer.
 
-    Raises ArtifactError if that isn't finite. `batches` have `src_tokens`, `prev_output_tokens` and `target`, int64 (batch, time), padded.
+    `batches` have `src_tokens`, `prev_output_tokens` and `target`, int64 (batch, time), padded. Raises
+    ArtifactError if the loss isn't finite.
     """
 
     def __init__(self, supertransformer, batches, device="cpu"):

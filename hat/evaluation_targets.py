@@ -1,0 +1,156 @@
+"""What `hat-evaluate` can judge: trained models, bundles, and architectures with inherited weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hat import files
+from hat.architecture import Architecture, load_architecture
+from hat.complexity import ModelSpec
+from hat.config import from_mapping
+from hat.errors import ArtifactError
+from hat.run_directory import stamp
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that translates, found but not loaded yet.
+
+    `translate` maps (PreparedData, split, threads) to detokenised sentences in the order of the split.
+    `precision` is fp32 or int8; `content` changes whenever the translations may; `result` is where the
+    evaluation is kept, None for nowhere.
+    """
+
+    name: str
+    kind: str
+    architecture: Architecture
+    spec: ModelSpec
+    precision: str
+    beam: int
+    size_bytes: int
+    content: str
+    translate: Callable
+    result: Path | None
+
+
+def find_target(run, name):
+    """The Target that `name` means: a sub-training of the run, a model's or bundle's folder, or an architecture file.
+
+    Raises ArtifactError, saying what there is to do, if it is none of them.
+    """
+    name = str(name)
+    trained, path = run.sub(name), Path(name)
+    if (trained / "model.json").exists():
+        return _model_target(run, name, trained)
+    if (path / "bundle.json").exists():
+        return _bundle_target(run, path)
+    if (path / "model.json").exists():
+        return _model_target(run, name, path)
+    if path.is_file():
+        return _inherited_target(run, path)
+    found = run.search(name) / "architecture.yaml"
+    if found.exists():
+        raise ArtifactError(f"{name!r} is not trained yet; run `hat-train-sub {name}`, or evaluate {found} as it is")
+    raise ArtifactError(
+        f"{name!r} is neither a sub-training of {run.path} nor the path of a model, a bundle or an architecture file"
+    )
+
+
+def _model_target(run, name, directory):
+    from hat.checkpoint import load_model
+
+    weights = directory / "model.safetensors"
+    return _torch_target(
+        run,
+        name,
+        kind="model",
+        model=load_model(directory),
+        size_bytes=weights.stat().st_size,
+        content=files.sha256_of_file(weights),
+        result=_inside(run, directory / "evaluation.json"),
+    )
+
+
+def _inherited_target(run, path):
+    from hat.checkpoint import load_model
+
+    model = load_model(run.super_).extract(load_architecture(path))
+    return _torch_target(
+        run,
+        str(path),
+        kind="inherited",
+        model=model,
+        size_bytes=FLOAT_BYTES * sum(weight.numel() for weight in model.parameters()),
+        content=files.fingerprint([stamp(run.super_), model.architecture.to_dict()]),
+        result=None,
+    )
+
+
+def _torch_target(run, name, model, **found):
+    settings = run.config.evaluation
+
+    def translate(prepared, split, threads):
+        import torch
+
+        from hat.fairseq_plugin.generation import translate_ids
+
+        torch.set_num_threads(threads)
+        hypotheses = translate_ids(
+            model, prepared, split, settings.beam, settings.lenpen, settings.max_len_a, settings.max_len_b
+        )
+        return _decoded(prepared, [ids for ids, _score in hypotheses])
+
+    return Target(
+        name,
+        architecture=model.architecture,
+        spec=model.spec,
+        precision="fp32",
+        beam=settings.beam,
+        translate=translate,
+        **found,
+    )
+
+
+def _decoded(prepared, ids):
+    from sentencepiece import SentencePieceProcessor
+
+    return SentencePieceProcessor(model_file=str(prepared.sentencepiece(prepared.target_lang))).decode(ids)
+
+
+def _bundle_target(run, path):
+    from hat.deploy.bundle import open_bundle
+
+    bundle = open_bundle(path)
+    description, where = bundle.description, path / "bundle.json"
+    languages = description["source_lang"], description["target_lang"]
+    data = run.config.data
+    if languages != (data.source_lang, data.target_lang):
+        raise ArtifactError(
+            f"{path} translates {' to '.join(languages)}, but {run.path} holds {data.source_lang} and "
+            f"{data.target_lang}; name the run directory of that experiment with --run"
+        )
+
+    def translate(prepared, split, threads):
+        from hat.deploy.translator import Translator
+
+        return Translator(path, threads).translate(prepared.raw(split)[0])
+
+    return Target(
+        str(path),
+        kind="bundle",
+        architecture=Architecture.from_dict(description["architecture"], f"{where}: architecture"),
+        spec=from_mapping(ModelSpec, description["spec"], f"{where}: spec"),
+        precision=description["precision"],
+        beam=description["search"]["beam"],
+        size_bytes=bundle.size_bytes,
+        content=files.sha256_of_file(where),  # it holds the digest of every other file
+        translate=translate,
+        result=_inside(run, path.resolve().parent / f"evaluation.{path.name}.json"),
+    )
+
+
+def _inside(run, path):
+    """`path` if it lies in the run directory; elsewhere nothing is written."""
+    return path if run.path.resolve() in path.resolve().parents else None
