@@ -20,6 +20,9 @@ from search.finalists import Finals
 from search.reference import find_reference
 from search.state import load_state, save_state
 
+# A search whose full-size Transformer became faster or slower by this factor meanwhile aimed beside the mark.
+DRIFT = 1.25
+
 
 @dataclass(frozen=True)
 class Instruments:
@@ -79,9 +82,9 @@ def search_with(run, device_name, named, inputs, make_instruments):
     pending = {name: budget for name, budget in named.items() if not is_current(run.search(name), searches[name])}
     if pending:
         instruments = make_instruments()
-        config, shared = run.config, run.path / "search"
+        config = run.config
         reference = find_reference(
-            shared / f"reference.{device_name}.json",
+            _reference_path(run, device_name),
             files.fingerprint(inputs),
             pending.values(),
             device_name,
@@ -91,11 +94,15 @@ def search_with(run, device_name, named, inputs, make_instruments):
             config.seed,
         )
         key = files.fingerprint([inputs["super"], config.search.validation_sentences])
-        evaluations = Evaluations(shared / "evaluations.jsonl", key)
+        evaluations = Evaluations(run.path / "search" / "evaluations.jsonl", key)
         for name, budget in pending.items():
             stage = BudgetSearch(run, name, device_name, budget, searches[name], reference, instruments, evaluations)
             stage.run()
     return list(named)
+
+
+def _reference_path(run, device_name):
+    return run.path / "search" / f"reference.{device_name}.json"
 
 
 def _settings(run):
@@ -175,12 +182,22 @@ class BudgetSearch:
     def _report(self, finalists, winner):
         print(f"\nSearch {self._name}: finalists, best loss first, * chosen")
         print("\n".join(finalists_table(finalists, winner, self._instruments.spec)))
+        self._warn_of_drift(winner)
         print(
             f"full-size Transformer {winner.full.median:.2f} ms, chosen {winner.timing.median:.2f} ms "
             f"({winner.full.median / winner.timing.median:.2f} times faster)\n"
             f"results: {self._directory} (architecture.yaml, choice.json, front.png)\n"
             f"next: hat-train-sub {self._name}"
         )
+
+    def _warn_of_drift(self, winner):
+        before_ms, now_ms = self._reference.full_ms, winner.full.median
+        if not 1 / DRIFT < now_ms / before_ms < DRIFT:
+            print(
+                f"warning: the full-size Transformer took {before_ms:.2f} ms when the search began and {now_ms:.2f} ms "
+                f"at its end: the machine is busy; when it is quiet, remove {self._directory} and "
+                f"{_reference_path(self._run, self._device_name)} and search again"
+            )
 
 
 def _most_candidates(settings):

@@ -45,8 +45,11 @@ def quiet():
 def _import_quietly():
     warnings.filterwarnings("ignore", message=".*pin_memory.*")  # fairseq always asks for pinned memory
     warnings.filterwarnings("ignore", category=FutureWarning, message=".*torch.cuda.amp.*")
+    level, handlers = logging.root.level, list(logging.root.handlers)
     with quiet():
         importlib.import_module("fairseq.tasks")
+    logging.root.setLevel(level)  # its speech tasks turn on everybody's debug messages
+    logging.root.handlers[:] = handlers
 
 
 _allow_fairseq_checkpoints()

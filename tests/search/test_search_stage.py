@@ -163,6 +163,19 @@ def test_a_budget_that_only_the_measured_fastest_meets_is_met(run):
     assert choice["measured_ms"] <= choice["budget_ms"]
 
 
+@pytest.mark.parametrize(("slower", "warned"), [(1.0, False), (1.1, False), (1.5, True), (0.6, True)])
+def test_a_machine_that_changed_its_speed_is_told(run, capsys, slower, warned):
+    device, calls = Device(run), []
+
+    def measure(architecture):
+        calls.append(architecture)
+        return timing(latency(architecture) * (slower if len(calls) > 6 else 1.0))  # 6 are the reference's
+
+    drifting = Instruments(predict, measure, device.instruments.score, device.instruments.spec)
+    search_with(run, "cpu", {"half": parse_budget("60%")}, INPUTS, lambda: drifting)
+    assert ("warning: the full-size Transformer" in capsys.readouterr().out) == warned
+
+
 def test_a_name_is_for_one_budget_and_must_be_a_folder_name():
     budgets = [parse_budget("9ms"), parse_budget("50%")]
     assert list(name_budgets("rpi4", budgets)) == ["rpi4-9ms", "rpi4-50pct"]
