@@ -4,6 +4,7 @@ import logging
 import math
 
 from fairseq import options as fairseq_options
+from fairseq.data.iterators import GroupedIterator
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.logging import metrics
 from fairseq.tasks import setup_task
@@ -75,6 +76,11 @@ def rank_arguments(world_size, rank, local_rank):
     values = {"world-size": world_size, "rank": rank, "init-method": "env://"}
     pairs = [part for name, value in values.items() for part in (f"--distributed-{name}", str(value))]
     return [*pairs, "--distributed-no-spawn", "--device-id", str(local_rank), "--ddp-backend", "legacy_ddp"]
+
+
+def grouped(batches, size):
+    """Lists of `size` batches, one list an update; `batches` is read no further than what is handed out."""
+    return GroupedIterator(batches, size)
 
 
 def validate(trainer, split="valid"):

@@ -5,10 +5,8 @@ import math
 import time
 from dataclasses import asdict, dataclass
 
-from fairseq.data.iterators import GroupedIterator
-
 from hat.errors import HatError
-from hat.fairseq_plugin.trainer import validate
+from hat.fairseq_plugin.trainer import grouped, validate
 from hat.progress import Progress
 from hat.training import processes
 from hat.training.checkpoints import Checkpoints
@@ -91,7 +89,7 @@ class TrainingLoop:
         while True:
             batches = self.iterator.next_epoch_itr(shuffle=True)
             self.trainer.begin_epoch(self.iterator.epoch)
-            yield from GroupedIterator(batches, self.training.update_freq)
+            yield from grouped(batches, self.training.update_freq)
             self.iterator = self.trainer.get_train_iterator(self.iterator.next_epoch_idx, load_dataset=False)
 
     def _train(self, samples):
@@ -106,10 +104,11 @@ class TrainingLoop:
             self._log.update(self.update, loss, self.trainer.get_lr(), self._speed.tokens_per_second)
         is_last = self.update == self.training.max_update
         validating = is_last or self.update % self.training.validate_every == 0
-        if validating:
-            self._validate()
-        if validating or self.update % self.training.save_every == 0:
-            self._save()
+        with self._speed.paused():
+            if validating:
+                self._validate()
+            if validating or self.update % self.training.save_every == 0:
+                self._save()
         if self._progress:
             note = f"loss {loss:.3f}, {self._speed.tokens_per_second:,.0f} tokens/s"
             self._progress.advance(1, note)
@@ -121,7 +120,6 @@ class TrainingLoop:
         self.state.loss_sum = self.state.tokens = 0.0
         improved = self.state.best is None or losses["mean"] < self.state.best
         self.state.best = losses["mean"] if improved else self.state.best
-        self._speed = _Speed()
         if not processes.is_first():
             return
         if improved:
@@ -147,13 +145,19 @@ class TrainingLoop:
 
 
 class _Speed:
-    """Target tokens a second, over all processes, since it was made."""
+    """Target tokens a second, over all processes, since it was made; pauses don't count."""
 
     def __init__(self):
         self._start, self._tokens = time.monotonic(), 0.0
 
     def add(self, tokens):
         self._tokens += tokens
+
+    @contextlib.contextmanager
+    def paused(self):
+        began = time.monotonic()
+        yield
+        self._start += time.monotonic() - began
 
     @property
     def tokens_per_second(self):
