@@ -45,3 +45,7 @@ def _decoded(stream):
 
 def _show_warning(message, *_):
     print(f"hat-translate: warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

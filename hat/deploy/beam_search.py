@@ -62,6 +62,20 @@ class BeamSearch:
         self._binding.clear_binding_outputs()
         return beams.hypotheses()
 
+    def log_probabilities(self, sources, targets):
+        """Log-probabilities of all tokens after each prefix of the given targets: for comparing models.
+
+        targets (sentences, time) start with </s>; returns (sentences, time, vocabulary).
+        """
+        targets = np.asarray(targets, np.int64)
+        scores = np.empty((*targets.shape, self._vocabulary), np.float32)
+        rows = np.arange(len(targets))
+        self._start(self.encode(sources), rows=len(targets), candidates=self._vocabulary)
+        for step in range(targets.shape[1]):
+            found, tokens, _ = self._run_step(np.ascontiguousarray(targets[:, step : step + 1]), step, rows)
+            np.put_along_axis(scores[:, step], tokens, found, axis=1)
+        return scores
+
     def encode(self, sources):
         """{name: OrtValue} of the encoder's outputs; sources are padded on the right."""
         width = max(len(source) for source in sources)

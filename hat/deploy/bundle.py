@@ -20,18 +20,15 @@ KEYS = {
     "architecture": dict,
     "source_lang": str,
     "target_lang": str,
-    "source_vocabulary": int,
-    "target_vocabulary": int,
-    "padding": int,
-    "end_of_sentence": int,
+    "spec": dict,
     "max_source_tokens": int,
-    "parameters": int,
     "search": dict,
     "graphs": dict,
     "tokenizers": dict,
     "built_from": dict,
     "files": dict,
 }
+SPEC_KEYS = {"padding": int, "end_of_sentence": int}
 SEARCH_KEYS = {"beam": int, "lenpen": (int, float), "max_len_a": (int, float), "max_len_b": int}
 
 
@@ -61,6 +58,7 @@ def open_bundle(path):
     path = Path(path)
     description = _read_description(path)
     _check_keys(path, "", description, KEYS)
+    _check_keys(path, "spec.", description["spec"], SPEC_KEYS)
     _check_keys(path, "search.", description["search"], SEARCH_KEYS)
     files = description["files"]
     for section, keys in (("graphs", ("encoder", "step")), ("tokenizers", ("source", "target"))):

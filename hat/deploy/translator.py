@@ -27,11 +27,11 @@ class Translator:
         description = self.bundle.description
         self._options = {key: description["search"][key] for key in SEARCH_KEYS}
         self._options["beam"] = beam or self._options["beam"]
-        self._end, self._max_source_tokens = description["end_of_sentence"], description["max_source_tokens"]
+        self._end, self._max_source_tokens = description["spec"]["end_of_sentence"], description["max_source_tokens"]
         self._batch_tokens = batch_tokens
         self._source, self._target = (self._tokenizer(side) for side in ("source", "target"))
         sessions = [self._session(graph, threads) for graph in ("encoder", "step")]
-        self._search = BeamSearch(*sessions, description["padding"], self._end)
+        self.beam_search = BeamSearch(*sessions, description["spec"]["padding"], self._end)
 
     def _tokenizer(self, side):
         path = self.bundle.tokenizer(side)
@@ -70,7 +70,7 @@ class Translator:
         """All hypotheses, best first, of token ids that end with </s>, in their order."""
         hypotheses = [None] * len(sources)
         for batch in self._batches(sources):
-            found = self._search.search([sources[index] for index in batch], **self._options)
+            found = self.beam_search.search([sources[index] for index in batch], **self._options)
             for index, sentence_hypotheses in zip(batch, found):
                 hypotheses[index] = sentence_hypotheses
         return hypotheses

@@ -1,0 +1,28 @@
+"""hat-export: trained SubTransformers to bundles for hat-translate."""
+
+from hat.cli.common import ArgumentParser, add_run_option, run_command
+
+PRECISIONS = ("fp32", "int8")
+
+
+def main(arguments=None):
+    parser = ArgumentParser("Export trained SubTransformers as bundles that run with onnxruntime and numpy alone.")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="sub-training to export (default: all of the run)")
+    parser.add_argument(
+        "--precision", nargs="+", choices=PRECISIONS, default=list(PRECISIONS), help="kinds of bundles to make"
+    )
+    add_run_option(parser)
+    run_command(parser, _export, arguments)
+
+
+def _export(options):
+    from hat.export import export, trained_names
+    from hat.run_directory import RunDirectory
+
+    run = RunDirectory.open(options.run)
+    for name in [options.name] if options.name else trained_names(run):
+        export(run, name, options.precision)
+
+
+if __name__ == "__main__":
+    main()
