@@ -15,13 +15,13 @@ VERSION = 1
 
 def save_model(directory, model):
     """Write a SuperTransformer or Transformer to `directory`, weights before description."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     directory = Path(directory)
     space = getattr(model, "space", None)
     weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with files.replacing(directory / "model.safetensors") as temporary:
-        save_file(weights, temporary)
+        temporary.write_bytes(save(weights))  # save_file has its own error for a full disk, and makes the file private
     files.write_json(
         directory / "model.json",
         {

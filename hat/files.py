@@ -22,6 +22,9 @@ def replacing(path):
         with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is told without a name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

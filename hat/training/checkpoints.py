@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from hat import files
-from hat.errors import ArtifactError, StorageError
+from hat.errors import ArtifactError
 
 
 class Checkpoints:
@@ -39,11 +39,8 @@ class Checkpoints:
         trainer.consolidate_optimizer()
         content = trainer.state_dict()
         content["extra_state"].update(state)
-        try:
-            with files.replacing(self.last) as temporary, open(temporary, "wb") as handle:
-                torch.save(content, handle)
-        except RuntimeError as error:  # torch wraps the operating system's error
-            raise StorageError(f"{self.last}: can't be written ({error}); free some space and run again") from None
+        with files.replacing(self.last) as temporary, open(temporary, "wb") as handle:
+            torch.save(content, handle)
 
     def restore(self, trainer):
         """Load the checkpoint into a fairseq Trainer; returns the saved state, or None if there is none.

@@ -1,0 +1,89 @@
+"""Training killed with SIGKILL at its worst moments and run again ends bit for bit as if never interrupted."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+import torch
+from tiny_run import make_run
+
+from hat import files
+from hat.checkpoint import load_weights as load_model_weights
+from hat.training.sub import train_sub
+from hat.training.super import train_super
+
+FORK = multiprocessing.get_context("fork")
+
+
+def run_and_die(function, replacements=None, backward_passes=None):
+    """Call `function` in a child that kills itself at the n-th file replacement, or in the n-th backward pass."""
+
+    def child():
+        torch.set_num_threads(1)
+        if replacements:
+            os.replace = dying_at(replacements, os.replace)
+        if backward_passes:
+            torch.Tensor.backward = dying_at(backward_passes, torch.Tensor.backward)
+        function()
+
+    process = FORK.Process(target=child)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def dying_at(count, function):
+    calls = iter(range(1, count + 1))
+
+    def wrapper(*arguments, **options):
+        if next(calls) == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+
+    return wrapper
+
+
+def test_super_training_survives_kills(tmp_path):
+    straight, killed = (make_run(_folder(tmp_path, name)) for name in ("straight", "killed"))
+    assert run_and_die(lambda: train_super(straight)) == 0
+    deaths = [{"replacements": 3}, {"backward_passes": 9}, {"replacements": 6}, {"backward_passes": 17}]
+    for death in deaths:
+        assert run_and_die(lambda: train_super(killed), **death) == -signal.SIGKILL
+        assert not (killed.super_ / "done.json").exists()
+    assert run_and_die(lambda: train_super(killed)) == 0
+    assert_same_result(straight.super_, killed.super_)
+
+
+def test_sub_training_survives_kills_and_averages_the_last_checkpoints(tmp_path):
+    straight, killed = (make_run(_folder(tmp_path, name)) for name in ("straight", "killed"))
+    architecture = straight.config.search_space.smallest()
+    assert run_and_die(lambda: train_sub(straight, "small", architecture)) == 0
+    for death in ({"replacements": 5}, {"replacements": 7}, {"backward_passes": 5}):
+        assert run_and_die(lambda: train_sub(killed, "small", architecture), **death) == -signal.SIGKILL
+    assert run_and_die(lambda: train_sub(killed, "small", architecture)) == 0
+    assert_same_result(straight.sub("small"), killed.sub("small"))
+
+    snapshots = sorted((straight.sub("small") / "checkpoints").glob("update_*"))
+    assert [path.stem for path in snapshots] == ["update_0000006", "update_0000009", "update_0000012"]
+    from safetensors.numpy import load_file
+
+    saved = [load_file(path) for path in snapshots]
+    _, _, weights = load_model_weights(straight.sub("small"))
+    for name, weight in weights.items():
+        assert weight == pytest.approx(sum(each[name] for each in saved) / 3, abs=1e-6)
+
+
+def assert_same_result(first, second):
+    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
+    rows = [files.read_json_lines(folder / "metrics.jsonl") for folder in (first, second)]
+    for row in rows[0] + rows[1]:
+        del row["seconds"]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) >= 2
+
+
+def _folder(parent, name):
+    folder = parent / name
+    folder.mkdir()
+    return folder
