@@ -102,11 +102,12 @@ def _measure(run, found, device):
 
 def evaluations_table(evaluations):
     """Lines of text, one per evaluation."""
-    lines = [f"{'target':30} {'BLEU':>6} {'chrF':>6} {'latency':>10} {'p90':>10} {'parameters':>11} {'size':>9}"]
+    width = max(len(row["target"]) for row in evaluations)
+    lines = [f"{'target':{width}} {'BLEU':>6} {'chrF':>6} {'latency':>10} {'p90':>10} {'parameters':>11} {'size':>9}"]
     for row in evaluations:
         latency, p90 = ("-" if row[key] is None else f"{row[key]:.2f} ms" for key in ("latency_ms", "latency_p90_ms"))
         lines.append(
-            f"{row['target']:30} {row['bleu']:6.2f} {row['chrf']:6.2f} {latency:>10} {p90:>10} "
+            f"{row['target']:{width}} {row['bleu']:6.2f} {row['chrf']:6.2f} {latency:>10} {p90:>10} "
             f"{row['parameters'] / 1e6:9.2f} M {row['size_bytes'] / 1e6:6.1f} MB"
         )
     return lines + sorted({f"{row['bleu_signature']}; {row['chrf_signature']}" for row in evaluations})

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture, check_heads
 from hat.config import to_mapping
@@ -70,7 +71,7 @@ class SearchSpace:
                 f"use at most {depth}"
             )
 
-    @property
+    @cached_property
     def genes(self):
         """The genome's positions in order: per stack embed_dim, layers, then each per-layer choice."""
         genes = []

@@ -29,9 +29,10 @@ class InheritedLoss:
         with torch.inference_mode():
             for src_tokens, prev_output_tokens, target in self._batches:
                 logits = self._model(src_tokens, prev_output_tokens)  # (batch, time, vocabulary)
-                kept = target != self._padding
-                nats += F.cross_entropy(logits[kept].float(), target[kept], reduction="sum").item()
-                tokens += int(kept.sum())
+                nats += F.cross_entropy(
+                    logits.flatten(0, 1), target.flatten(), ignore_index=self._padding, reduction="sum"
+                ).item()
+                tokens += int((target != self._padding).sum())
         if not math.isfinite(nats):
             raise ArtifactError(
                 "the SuperTransformer's validation loss is not a number: its training diverged; "
