@@ -1,5 +1,6 @@
 """HTTP downloads that go on where they stopped, with progress and checksum."""
 
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -10,8 +11,7 @@ from hat.errors import DataError
 from hat.progress import Progress
 
 TIMEOUT_SECONDS = 60
-BLOCK_BYTES = 1 << 20
-MEGABYTE = 1e6
+BLOCK_BYTES = 1_000_000
 
 
 def download(url, directory, sha256=None):
@@ -25,61 +25,61 @@ def download(url, directory, sha256=None):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
-    try:
-        _fetch(url, partial)
-    except (urllib.error.URLError, ConnectionError, TimeoutError, EOFError) as error:
+    _fetch(url, partial)
+    if sha256 is not None and (actual := files.sha256_of_file(partial)) != sha256:
+        partial.unlink()
         raise DataError(
-            f"{url}: download failed ({_reason(error)}); run again to go on, or fetch the corpus elsewhere "
-            "and name its folder with --from DIR"
-        ) from None
-    _check(url, partial, sha256)
+            f"{url}: SHA-256 is {actual} instead of {sha256}; the download was removed: run again, "
+            "or name a folder that holds the right file with --from DIR"
+        )
     os.replace(partial, path)
     return path
 
 
-def _reason(error):
-    reason = getattr(error, "reason", None) or error
-    return f"{error.code} {reason}" if isinstance(error, urllib.error.HTTPError) else reason
+def _failed(url, reason):
+    remedy = "run again to go on, or fetch the files elsewhere and name their folder with --from DIR"
+    return DataError(f"{url}: download failed ({reason}); {remedy}")
 
 
 def _fetch(url, partial):
-    """Append to `partial` what is still missing of `url`; EOFError if the connection ends too early."""
+    """Append to `partial` what is still missing of `url`; DataError if not all of it came."""
     done = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
+        request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and done:  # nothing is missing; the checksum decides whether it is right
-            return
-        raise
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise _failed(url, f"{error.code} {error.reason}") from None
+        if error.headers.get("Content-Range") == f"bytes */{done}":
+            return  # it had all come
+        partial.unlink()
+        return _fetch(url, partial)
+    except (OSError, http.client.HTTPException) as error:
+        raise _failed(url, getattr(error, "reason", error)) from None
     with response:
-        if response.status != 206:  # the server sends it all
-            done = 0
+        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+            done = 0  # the server sends it all
         total = done + int(response.headers.get("Content-Length") or 0)
-        _copy(response, partial, done, total)
-        received = partial.stat().st_size
+        received = _copy(url, response, partial, done, total)
     if received < total:
-        raise EOFError(f"connection closed after {received} of {total} bytes")
+        raise _failed(url, f"connection closed after {received} of {total} bytes")
 
 
-def _copy(response, partial, done, total):
+def _copy(url, response, partial, done, total):
+    """Append the response to the first `done` bytes of `partial`; returns the file's size then."""
     name = partial.name.removesuffix(".part")
-    progress = Progress(f"download {name}", round(total / MEGABYTE, 1), "MB", initial=round(done / MEGABYTE, 1))
+    progress = Progress(f"download {name}", -(-total // BLOCK_BYTES), "MB", initial=done // BLOCK_BYTES)
     with progress, open(partial, "ab" if done else "wb") as handle:
-        while block := response.read(BLOCK_BYTES):
+        while block := _read(url, response):
             handle.write(block)
-            progress.advance(len(block) / MEGABYTE)
+            progress.advance()
         handle.flush()
         os.fsync(handle.fileno())
+        return handle.tell()
 
 
-def _check(url, partial, sha256):
-    if sha256 is None:
-        return
-    actual = files.sha256_of_file(partial)
-    if actual != sha256:
-        partial.unlink()
-        raise DataError(
-            f"{url}: SHA-256 is {actual} instead of {sha256}; the download was removed, run again, "
-            "or name a folder with the right file by --from DIR"
-        )
+def _read(url, response):
+    try:
+        return response.read(BLOCK_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        raise _failed(url, error) from None

@@ -1,7 +1,6 @@
 """Stage `hat-prepare`: parallel text to clean text, SentencePiece models, fairseq dictionaries and binarised splits."""
 
 import dataclasses
-import itertools
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from hat.data.corpora import FILES
 from hat.data.prepared import SPLITS
 from hat.data.sources import open_parallel_text
 from hat.data.splits import Side, write_clean, write_encoded
-from hat.data.text import read_lines
 from hat.data.tokenizer import Tokenizer, train_tokenizer
 from hat.errors import ArtifactError
 from hat.run_directory import RUNS, is_current, mark_done
@@ -49,10 +47,9 @@ def _is_up_to_date(run, source_directory):
         return False
     if not is_current(run.data, _stage_inputs(run, hashes)):
         return False
-    is_files = run.config.data.corpus == FILES
-    if source_directory is None and not is_files:
+    if source_directory is None and run.config.data.corpus != FILES:
         return True
-    folder = Path() if is_files else Path(source_directory)
+    folder = Path(source_directory or "")
     present = {folder / name: sha256 for name, sha256 in hashes.items() if (folder / name).exists()}
     return all(files.sha256_of_file(path) == sha256 for path, sha256 in present.items())
 
@@ -62,8 +59,8 @@ def _build(run, building, source_directory):
     languages = (config.source_lang, config.target_lang)
     clean, extracted = building / "clean", building / "extracted"
     text = open_parallel_text(config, run.config.seed, source_directory, RUNS / "downloads" / config.corpus, extracted)
-    hashes = {name: files.sha256_of_file(path) for name, path in text.files.items()}
     counts = {split: write_clean(split, text.splits[split], clean, languages) for split in SPLITS}
+    hashes = {name: files.sha256_of_file(path) for name, path in text.files.items()}
     sides = _train_tokenizers(config, languages, clean, building)
     for split in SPLITS:
         write_encoded(counts[split], clean, building, sides, config.max_length)
@@ -80,8 +77,7 @@ def _train_tokenizers(config, languages, clean, building):
     groups = [languages] if config.shared_vocabulary else [(lang,) for lang in languages]
     for group in groups:
         print(f"training the SentencePiece model of {' and '.join(group)} ...", flush=True)
-        lines = itertools.chain.from_iterable(read_lines(clean / f"train.{lang}") for lang in group)
-        model = train_tokenizer(lines, config.vocabulary_size)
+        model = train_tokenizer([clean / f"train.{lang}" for lang in group], config.vocabulary_size)
         for lang in group:
             (building / f"sentencepiece.{lang}.model").write_bytes(model)
     return [Side(lang, Tokenizer(building / f"sentencepiece.{lang}.model")) for lang in languages]

@@ -19,6 +19,7 @@ from hat.data.text import paired, read_lines, read_pairs
 from hat.errors import DataError, UsageError
 
 COPY_BYTES = 1 << 20
+LANGUAGE = re.compile(r"[A-Za-z]\w*", re.ASCII)
 SEGMENT = re.compile(r"<seg[^>]*>(.*?)</seg>", re.IGNORECASE)
 TED_METADATA = re.compile(r"\s*</?(url|talkid|keywords|speaker|reviewer|translator|doc)\b")
 TED_TEXT_TAGS = re.compile(r"</?(title|description)>")
@@ -38,9 +39,12 @@ def open_parallel_text(config, seed, source_directory, download_directory, works
     Named corpora are read from `source_directory`, or else fetched into `download_directory`; members of archives
     are extracted into `workspace`. Raises UsageError or DataError.
     """
+    _check_language_names(config)
     if config.corpus == corpora.FILES:
-        return _from_config_files(config)
+        return _from_config_files(config, Path(source_directory or ""))
     if config.corpus == corpora.SYNTHETIC:
+        if source_directory is not None:
+            raise UsageError(f"--from {source_directory}: corpus {config.corpus} is generated, it reads no files")
         return _from_generator(config, seed)
     corpus = corpora.named_corpus(config.corpus, config.source_lang, config.target_lang)
     languages = (config.source_lang, config.target_lang)
@@ -53,14 +57,24 @@ def open_parallel_text(config, seed, source_directory, download_directory, works
     return _from_directory(config.corpus, corpus, languages, Path(source_directory), workspace)
 
 
-def _from_config_files(config):
+def _check_language_names(config):
+    """fairseq's file names need two different languages of letters and digits."""
+    for key in ("source_lang", "target_lang"):
+        if not LANGUAGE.fullmatch(getattr(config, key)):
+            raise UsageError(f"data.{key}: {getattr(config, key)!r} is not a language code such as en or zh_Hant")
+    if config.source_lang == config.target_lang:
+        raise UsageError(f"data.target_lang: {config.target_lang!r} is the source language too")
+
+
+def _from_config_files(config, folder):
+    """Corpus `files`: the config's own paths, relative ones below `folder`."""
     paths = {}
     for split in SPLITS:
         named = getattr(config, split)
         if len(named) != 2:
             raise UsageError(f"data.{split}: corpus `files` needs [source file, target file], got {list(named)}")
-        paths[split] = named
-    files = {name: Path(name) for pair in paths.values() for name in pair}
+        paths[split] = [folder / name for name in named]
+    files = {name: folder / name for split in SPLITS for name in getattr(config, split)}
     return ParallelText({split: read_pairs(*pair) for split, pair in paths.items()}, files)
 
 

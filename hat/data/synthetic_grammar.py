@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from hat.data import synthetic_words as words
 from hat.data.synthetic_numbers import english_number, german_number
 
+PRONOUN_FORMS = frozenset(german for rows in words.OBJECT_PRONOUNS.values() for german, _ in rows)
+ENGLISH_ADVERBS = ("up", "away")
+
 
 @dataclass(frozen=True)
 class Phrase:
@@ -165,9 +168,11 @@ class Clause:
         return _join(self.subject.german, self._middle(), self._brackets()[2])
 
     def _english_rest(self):
-        particle = [self.verb.particle] if self.verb.particle else []
-        objects = [phrase.english for phrase in self.objects]
-        return _join(*particle, *objects, *(phrase.english for phrase in reversed(self.adverbials)))
+        """What follows the verb; a pronoun stands between the verb and its adverb (pick him up)."""
+        objects = [self.verb.particle, *(phrase.english for phrase in self.objects)]
+        if self.verb.particle in ENGLISH_ADVERBS and self.objects[0].german in PRONOUN_FORMS:
+            objects.reverse()
+        return _join(*objects, *(phrase.english for phrase in reversed(self.adverbials)))
 
     def english_statement(self):
         """Subject, verb, objects, place, time."""
@@ -194,9 +199,6 @@ class Clause:
             template = self.tense.question_third if third else self.tense.question
             start = template.format(self.subject.english, base)
         return _join(start, self._english_rest())
-
-
-PRONOUN_FORMS = frozenset(german for rows in words.OBJECT_PRONOUNS.values() for german, _ in rows)
 
 
 def _modal_template(modal, third, negated):

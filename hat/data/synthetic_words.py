@@ -75,7 +75,7 @@ class Verb(NamedTuple):
     """`cases` are those of its objects, in German order; `prefix` is the separable one.
 
     German: infinitive without prefix, first and third person present, participle without prefix.
-    English: base, third person, past, and the particle that follows the verb (`for`, `up`) or "".
+    English: base, third person, past, and the adverb or preposition that goes with it (up, for) or "".
     """
 
     infinitive: str

@@ -1,36 +1,41 @@
 """SentencePiece: training whose result depends on text and settings alone, and encoding in batches."""
 
 import io
+import itertools
 import re
+from collections import Counter
 
+from hat.data.text import read_lines
 from hat.errors import UsageError
 
 # fairseq's special symbols: SentencePiece ids then are fairseq dictionary ids.
 SPECIAL_IDS = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}
 END_OF_SENTENCE = SPECIAL_IDS["eos_id"]
 
-# Characters that make up the rarest 0.01 % of the text become <unk>: keeps stray symbols of web text out.
-CHARACTER_COVERAGE = 0.9999
+# A character rarer than this becomes <unk>: a small text keeps all of its own, web text loses its stray symbols.
+RAREST_CHARACTER = 1e-6
 MAX_TRAINING_SENTENCES = 2_000_000
 # The sums of expected counts depend on the number of threads, so it is fixed, whatever the machine.
 THREADS = 4
 
 
-def train_tokenizer(lines, vocabulary_size):
-    """Train a unigram SentencePiece model on an iterable of sentences; returns the serialised model (bytes).
+def train_tokenizer(paths, vocabulary_size):
+    """Train a unigram SentencePiece model on the lines of text files; returns the serialised model (bytes).
 
     Raises UsageError, naming the nearest possible size, if the text can't fill or fit the vocabulary.
     """
     import sentencepiece
 
+    if vocabulary_size <= len(SPECIAL_IDS):
+        raise UsageError(f"data.vocabulary_size {vocabulary_size} leaves no room beside {len(SPECIAL_IDS)} symbols")
     model = io.BytesIO()
     sentencepiece.set_random_generator_seed(1)
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(lines),
+            sentence_iterator=_lines(paths),
             model_writer=model,
             vocab_size=vocabulary_size,
-            character_coverage=CHARACTER_COVERAGE,
+            character_coverage=_character_coverage(_lines(paths)),
             input_sentence_size=MAX_TRAINING_SENTENCES,
             num_threads=THREADS,
             minloglevel=2,
@@ -39,6 +44,19 @@ def train_tokenizer(lines, vocabulary_size):
     except RuntimeError as error:
         raise _size_error(str(error), vocabulary_size) or error from None
     return model.getvalue()
+
+
+def _lines(paths):
+    return itertools.chain.from_iterable(read_lines(path) for path in paths)
+
+
+def _character_coverage(lines):
+    """Share of the text made up by characters that are not too rare."""
+    counts = Counter()
+    for line in lines:
+        counts.update(line)
+    total = counts.total()
+    return sum(count for count in counts.values() if count >= RAREST_CHARACTER * total) / total
 
 
 def _size_error(message, vocabulary_size):
