@@ -5,6 +5,7 @@ import torch
 from hat.experiment import with_max_update
 from hat.fairseq_plugin.trainer import build_trainer, precision_arguments, rank_arguments
 from hat.training import processes
+from hat.training.memory import keep_freed_memory
 
 
 def effective(training, options):
@@ -14,6 +15,7 @@ def effective(training, options):
 
 def make_trainer(run, prepared, training, model_arguments, options, save_directory):
     """A fairseq Trainer for this process; initial weights follow from the config's seed."""
+    keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
     seed = run.config.seed
