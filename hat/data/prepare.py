@@ -58,6 +58,7 @@ def _build(run, building, source_directory):
     config = run.config.data
     languages = (config.source_lang, config.target_lang)
     clean, extracted = building / "clean", building / "extracted"
+    print(f"reading the parallel text ({config.corpus}) ...", flush=True)
     text = open_parallel_text(config, run.config.seed, source_directory, RUNS / "downloads" / config.corpus, extracted)
     counts = {split: write_clean(split, text.splits[split], clean, languages) for split in SPLITS}
     hashes = {name: files.sha256_of_file(path) for name, path in text.files.items()}
