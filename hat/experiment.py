@@ -11,6 +11,10 @@ from hat.errors import UsageError
 from hat.search_space import SearchSpace
 
 
+# Lengths beyond these have no positions in the deployed graphs.
+LATENCY_LIMITS = {"source_length": 2000, "target_steps": 2000}
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Where the parallel text comes from and how it becomes tokens."""
@@ -65,7 +69,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class LatencyConfig:
-    """What one latency sample is: translating one sentence with these lengths and beam."""
+    """What one latency sample is: translating one sentence with these lengths and beam, at least `repeats` times."""
 
     samples: int = 200
     source_length: int = 25
@@ -73,6 +77,11 @@ class LatencyConfig:
     beam: int = 4
     repeats: int = 20
     vocabulary_size: int | None = None
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if value is not None and not 1 <= value <= LATENCY_LIMITS.get(name, value):
+                raise UsageError(f"latency.{name}: {value} is not between 1 and {LATENCY_LIMITS.get(name, 'infinity')}")
 
 
 @dataclass(frozen=True)

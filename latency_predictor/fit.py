@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from hat import files
 from hat.errors import ArtifactError, DataError
 from hat.run_directory import is_current, mark_done
@@ -12,7 +14,7 @@ from latency_predictor.figure import draw_predicted_against_measured
 from latency_predictor.predictor import VERSION, LatencyPredictor
 from latency_predictor.quality import assess, table
 from latency_predictor.regression import LatencyRegressor
-from latency_predictor.sample import read_samples
+from latency_predictor.sample import read_samples, samples_path
 
 MIN_SAMPLES = 10
 
@@ -31,7 +33,7 @@ def fit_predictor(run, device_name):
             f"run `hat-measure-latency --device {device_name}`"
         )
     matrix = features.matrix([sample.architecture for sample in samples])
-    latencies_ms = [sample.latency_ms for sample in samples]
+    latencies_ms = np.array([sample.latency_ms for sample in samples])
     directory = _predictor_directory(run, device)
     inputs = _inputs(run, device)
     predictor = _fit(features, matrix, latencies_ms, run.config.seed, directory, f"{run.config.name} on {device.name}")
@@ -64,11 +66,6 @@ def fit_csv(path, output):
     predictor = _fit(AveragedFeatures(), matrix, latencies_ms, 1, directory, name)
     print(f"{directory}: predictor, quality.json, predicted_vs_measured.png")
     return predictor
-
-
-def samples_path(run, device):
-    """Where the samples of a device are kept in a run directory."""
-    return run.latency / f"{device.name}.jsonl"
 
 
 def _predictor_directory(run, device):

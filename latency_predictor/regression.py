@@ -3,6 +3,7 @@
 Time is nearly a sum of what each layer costs, so a ridge regression (weighted for relative error) is a good start
 from few samples and extrapolates sensibly. scikit-learn MLPs then learn the logarithm of measured over linear;
 their L2 penalty is chosen by cross-validation, so they correct as much as the number and noise of samples support.
+Samples that something else on the machine disturbed are left out first.
 """
 
 import warnings
@@ -14,7 +15,10 @@ MEMBERS = 4
 PENALTIES = (1.0, 3.0, 10.0, 30.0)  # L2 penalties of the MLPs to choose from
 RIDGE_PENALTIES = tuple(10.0**exponent for exponent in range(-3, 4))
 FOLDS = 5
-ITERATIONS = 500
+ITERATIONS = 200
+OUTLIER = 6.0  # times the median deviation: about four standard deviations of a normal distribution
+SURELY_USUAL = 0.1  # deviations of about 10 % are never called outliers
+TRIMMING_ROUNDS = 3
 
 ARRAYS = (
     "feature_mean",  # (features,)
@@ -39,15 +43,21 @@ class LatencyRegressor:
     @classmethod
     def fit(cls, matrix, latencies_ms, seed):
         """Fit to `matrix` (samples, features) and `latencies_ms` (samples,), at least `FOLDS` samples."""
+        import sklearn.neural_network  # noqa: F401  (threadpool_limits sees only libraries that are loaded)
+        from threadpoolctl import threadpool_limits
+
         latencies_ms = np.asarray(latencies_ms, dtype=np.float64)
-        errors = [_cross_validated(matrix, latencies_ms, penalty, seed) for penalty in PENALTIES]
-        return cls(_fit_arrays(matrix, latencies_ms, PENALTIES[int(np.argmin(errors))], seed, MEMBERS))
+        with threadpool_limits(1):  # for matrices this small threads only wait for each other
+            kept = _undisturbed(matrix, latencies_ms)
+            matrix, latencies_ms = matrix[kept], latencies_ms[kept]
+            errors = [_cross_validated(matrix, latencies_ms, penalty, seed) for penalty in PENALTIES]
+            return cls(_fit_arrays(matrix, latencies_ms, PENALTIES[int(np.argmin(errors))], seed, MEMBERS))
 
     def predict(self, matrix):
         """Milliseconds (samples,) for `matrix` (samples, features)."""
         a = self.arrays
         inputs = (matrix - a["feature_mean"]) / a["feature_scale"]
-        linear = np.maximum(inputs @ a["linear_weight"] + a["linear_bias"], a["linear_floor"])
+        linear = _linear(inputs, a)
         hidden = np.maximum(np.einsum("sf,mfh->msh", inputs, a["hidden_weight"]) + a["hidden_bias"][:, None], 0)
         outputs = np.einsum("msh,mh->ms", hidden, a["output_weight"]) + a["output_bias"][:, None]
         return linear * np.exp(a["correction_scale"] * outputs.mean(axis=0))
@@ -64,14 +74,37 @@ def _cross_validated(matrix, latencies_ms, penalty, seed):
     return np.mean(errors)
 
 
-def _fit_arrays(matrix, latencies_ms, penalty, seed, members):
+def _undisturbed(matrix, latencies_ms):
+    """Boolean (samples,): False where other work on the machine disturbed a measurement.
+
+    Those are samples whose deviation from a linear fit to the others is far beyond what is usual among all.
+    """
+    mean, scale = _moments(matrix)
+    inputs = (matrix - mean) / scale
+    kept = np.ones(len(latencies_ms), bool)
+    for _ in range(TRIMMING_ROUNDS):
+        deviation = np.log(latencies_ms / _linear(inputs, _fit_linear(inputs[kept], latencies_ms[kept])))
+        deviation = np.abs(deviation - np.median(deviation))
+        kept = deviation <= max(OUTLIER * np.median(deviation), SURELY_USUAL)
+    return kept
+
+
+def _moments(matrix):
     mean, scale = matrix.mean(axis=0), matrix.std(axis=0)
     scale[scale == 0] = 1.0
+    return mean, scale
+
+
+def _linear(inputs, arrays):
+    return np.maximum(inputs @ arrays["linear_weight"] + arrays["linear_bias"], arrays["linear_floor"])
+
+
+def _fit_arrays(matrix, latencies_ms, penalty, seed, members):
+    mean, scale = _moments(matrix)
     inputs = (matrix - mean) / scale
     arrays = {"feature_mean": mean, "feature_scale": scale, **_fit_linear(inputs, latencies_ms)}
-    linear = np.maximum(inputs @ arrays["linear_weight"] + arrays["linear_bias"], arrays["linear_floor"])
     correction_scale = np.log(latencies_ms).std() or 1.0
-    targets = np.log(latencies_ms / linear) / correction_scale
+    targets = np.log(latencies_ms / _linear(inputs, arrays)) / correction_scale
     networks = [_fit_network(inputs, targets, penalty, seed + member) for member in range(members)]
     arrays["correction_scale"] = np.array(correction_scale)
     arrays["hidden_weight"] = np.stack([network.coefs_[0] for network in networks])

@@ -68,11 +68,17 @@ class LatencySample:
         return from_mapping(cls, mapping, where)
 
 
+def samples_path(run, device):
+    """Where the samples of a device are kept in a run directory."""
+    return run.latency / f"{device.name}.jsonl"
+
+
 def read_samples(path, space, protocol=None):
     """The LatencySamples of a JSON-lines file ([] if there is none), the last one of each architecture.
 
-    Raises ArtifactError, naming the line, for a sample that is damaged, of another search space, or measured
-    otherwise than `protocol` says (without one, than the file's first sample).
+    A sample of a device may come from a copy of the file that another name gave. Raises ArtifactError, naming the
+    line, for a sample that is damaged, of another search space, or measured otherwise than `protocol` says (without
+    one, than the file's first sample).
     """
     samples = {}
     for number, row in enumerate(files.read_json_lines(path), start=1):

@@ -7,6 +7,7 @@ import numpy as np
 
 MAX_WARM_UP = 10  # runs
 STABLE = 0.1  # a run within this share of the one before it ends the warm-up
+MIN_SECONDS = 0.1  # short translations are repeated for so long, lest one interruption by other work decides
 
 
 @dataclass(frozen=True)
@@ -25,22 +26,8 @@ class Timing:
         return cls(median=median, p10=p10, p90=p90, count=len(seconds))
 
 
-class Stopwatch:
-    """Wraps a function and adds up the seconds spent in it, in `seconds`."""
-
-    def __init__(self, function, clock=time.perf_counter):
-        self._function, self._clock = function, clock
-        self.seconds = 0.0
-
-    def __call__(self, *arguments, **keywords):
-        start = self._clock()
-        result = self._function(*arguments, **keywords)
-        self.seconds += self._clock() - start
-        return result
-
-
 def time_translation(translate, repeats, clock=time.perf_counter):
-    """Time `translate()`, which returns the seconds that its encoder took.
+    """Time `translate()`, which returns the seconds that its encoder took, at least `repeats` times.
 
     Returns Timings of {"encoder", "decoder", "total"}; the decoder's is all but the encoder, beam search included.
     """
@@ -51,7 +38,10 @@ def time_translation(translate, repeats, clock=time.perf_counter):
         return encoder, clock() - start
 
     _warm_up(timed)
-    encoder, total = np.array([timed() for _ in range(repeats)]).T
+    runs = []
+    while len(runs) < repeats or sum(total for _, total in runs) < MIN_SECONDS:
+        runs.append(timed())
+    encoder, total = np.array(runs).T
     return {"encoder": Timing.of(encoder), "decoder": Timing.of(total - encoder), "total": Timing.of(total)}
 
 
