@@ -11,9 +11,9 @@ class TimedSearch(BeamSearch):
 
     encoder_seconds = 0.0
 
-    def encode(self, sources):
+    def encode(self, sources, beam):
         start = time.perf_counter()
-        outputs = super().encode(sources)
+        outputs = super().encode(sources, beam)
         self.encoder_seconds = time.perf_counter() - start
         return outputs
 

@@ -34,7 +34,7 @@ class BeamSearch:
         self._cache_names = [name[len("next_") :] for name in self._output_names if name.startswith("next_")]
         self._cache_shapes = {name: shapes[name] for name in self._cache_names}  # (rows, heads, steps, head_dim)
         self._vocabulary = int(step_session.get_modelmeta().custom_metadata_map["target_vocabulary"])
-        self._binding = step_session.io_binding()
+        self._binding, self._bound = step_session.io_binding(), {}
 
     def search(self, sources, beam, lenpen=1.0, max_len_a=1.2, max_len_b=10, forced_steps=None):
         """list of Hypothesis, best first, for each source; all sources are one batch.
@@ -50,7 +50,7 @@ class BeamSearch:
         else:
             limits = [forced_steps] * len(sources)
         beams = Beams(limits, beam, lenpen, self._padding, self._end, may_end=forced_steps is None)
-        memory = self.encode(sources)
+        memory = self.encode(sources, beam)
         self._start(memory, rows=len(sources) * beam, candidates=min(2 * beam + 2, self._vocabulary))
         while not beams.finished:
             beams.advance(*self._run_step(beams.last_tokens, beams.step, beams.origins))
@@ -58,8 +58,7 @@ class BeamSearch:
             if kept is not None:
                 memory = {name: _ort_value(value.numpy()[kept]) for name, value in memory.items()}
                 self._bind(memory)
-        self._binding.clear_binding_inputs()
-        self._binding.clear_binding_outputs()
+        self._release()
         return beams.hypotheses()
 
     def log_probabilities(self, sources, targets):
@@ -70,19 +69,21 @@ class BeamSearch:
         targets = np.asarray(targets, np.int64)
         scores = np.empty((*targets.shape, self._vocabulary), np.float32)
         rows = np.arange(len(targets))
-        self._start(self.encode(sources), rows=len(targets), candidates=self._vocabulary)
+        self._start(self.encode(sources, beam=1), rows=len(targets), candidates=self._vocabulary)
         for step in range(targets.shape[1]):
             found, tokens, _ = self._run_step(np.ascontiguousarray(targets[:, step : step + 1]), step, rows)
             np.put_along_axis(scores[:, step], tokens, found, axis=1)
+        self._release()
         return scores
 
-    def encode(self, sources):
-        """{name: OrtValue} of the encoder's outputs; sources are padded on the right."""
+    def encode(self, sources, beam):
+        """{name: OrtValue} of the encoder's outputs for `beam` hypotheses a sentence; sources are padded here."""
         width = max(len(source) for source in sources)
         tokens = np.full((len(sources), width), self._padding, np.int64)
         for row, source in enumerate(sources):
             tokens[row, : len(source)] = source
-        values = self._encoder.run_with_ort_values(self._memory_names, {"source_tokens": _ort_value(tokens)})
+        inputs = {"source_tokens": _ort_value(tokens), "beam": _ort_value(np.array([beam]))}
+        values = self._encoder.run_with_ort_values(self._memory_names, inputs)
         return dict(zip(self._memory_names, values))
 
     def _start(self, memory, rows, candidates):
@@ -103,8 +104,15 @@ class BeamSearch:
         return [outputs[name].numpy() for name in ("candidate_scores", "candidate_tokens", "end_score")]
 
     def _bind(self, values):
+        self._bound.update(values)  # a binding itself doesn't keep the arrays alive
         for name, value in values.items():
             self._binding.bind_ortvalue_input(name, value)
+
+    def _release(self):
+        """Let go of caches and memory, which can be large."""
+        self._binding.clear_binding_inputs()
+        self._binding.clear_binding_outputs()
+        self._bound.clear()
 
 
 def _ort_value(array):

@@ -41,14 +41,17 @@ class Blocks:
         stacked = self.products.linear(x, name)
         return self.graph.node("Split", [stacked], parts, axis=1, num_outputs=parts)
 
-    def attend(self, query, key, value, heads, shape, mask=""):
+    def attend(self, query, key, value, heads, shape, mask="", bias=""):
         """Scaled dot-product attention -> (rows, qkv_dim)
 
         query (rows, qkv_dim), given as `shape` (batch, queries, qkv_dim); key and value (batch, keys, qkv_dim) or
-        (batch, heads, keys, head_dim); mask (batch, keys) int32, 1 = attend.
+        (batch, heads, keys, head_dim); mask (batch, keys) int32, 1 = attend, only for queries = keys; bias (batch,
+        heads, queries, keys), added to the scores.
         """
         query = self.graph.reshape(query, shape)
-        inputs = [query, key, value, "", mask] if mask else [query, key, value]
+        inputs = [query, key, value, "", mask, bias]
+        while not inputs[-1]:
+            inputs.pop()
         attended = self.graph.contrib("MultiHeadAttention", inputs, num_heads=heads)
         return self.graph.reshape(attended, [-1, self.qkv_dim])
 

@@ -6,6 +6,7 @@ hypotheses of a sentence are the queries of its encoder-decoder attention, so it
 """
 
 import numpy as np
+from onnx import TensorProto
 
 from hat.complexity import parameter_shapes
 from hat.deploy.blocks import Blocks
@@ -15,6 +16,7 @@ from hat.deploy.products import PRODUCTS
 from hat.errors import UsageError
 
 PRECISIONS = tuple(PRODUCTS)
+HIDDEN = -1e4  # added to attention scores of padding: the softmax makes it an exact zero
 
 
 def build_graphs(architecture, spec, weights, precision="fp32"):
@@ -41,18 +43,20 @@ def random_weights(architecture, spec, seed):
 
 
 def _encoder_graph(architecture, spec, weights, precision):
-    """source_tokens (batch, source) -> per decoder layer cross_key, cross_value; per span source_mask."""
+    """Inputs: source_tokens (batch, source), padded; beam (1,), how many hypotheses a sentence will have.
+
+    Outputs: per decoder layer cross_key.N and cross_value.N, and the memory_bias.* that fits them.
+    """
     graph = GraphBuilder("encoder")
     blocks = Blocks(graph, architecture, spec, weights, precision)
     tokens = graph.input("source_tokens", "int64", ["batch", "source"])
+    beam = graph.input("beam", "int64", [1])
     present = graph.node("Not", [graph.node("Equal", [tokens, graph.constant(spec.padding)])])
-    mask = graph.node("Cast", [present], to=6)
+    mask = graph.node("Cast", [present], to=TensorProto.INT32)
     x = _embed_source(blocks, architecture, tokens, mask)
     states = _encoder_layers(blocks, architecture, x, tokens, mask)
     _keys_and_values(blocks, architecture, states, tokens)
-    for span in sorted(set(architecture.decoder.cross_attention_span)):
-        graph.node("Concat", [mask] * span, [f"source_mask.{span}"], axis=1)
-        graph.output(f"source_mask.{span}", "int32", ["batch", f"memory_{span}"])
+    _memory_biases(graph, architecture, mask, beam)
     return graph.model({"source_vocabulary": str(spec.source_vocabulary)})
 
 
@@ -76,7 +80,9 @@ def _encoder_layers(blocks, architecture, x, tokens, mask):
 
         def self_attention(y, prefix=prefix, heads=heads):
             query, key, value = blocks.projected(y, f"{prefix}.self_attn.qkv_proj", 3)
-            attended = blocks.attend(query, graph.reshape(key, shape), graph.reshape(value, shape), heads, shape, mask)
+            attended = blocks.attend(
+                query, graph.reshape(key, shape), graph.reshape(value, shape), heads, shape, mask=mask
+            )
             return blocks.products.linear(attended, f"{prefix}.self_attn.out_proj")
 
         x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", self_attention)
@@ -104,6 +110,30 @@ def _keys_and_values(blocks, architecture, states, tokens):
             graph.output(name, "float32", ["batch", heads, f"memory_{span}", head_dim])
 
 
+def _memory_bias_shapes(architecture):
+    """{name: (span, shape)} of what hides padding from encoder-decoder attention, per span and number of heads.
+
+    A full-size bias, because onnxruntime before 1.20 neither broadcasts one nor applies key masks rightly here.
+    """
+    decoder = architecture.decoder
+    kinds = sorted(set(zip(decoder.cross_attention_span, decoder.cross_attention_heads)))
+    return {f"memory_bias.{span}.{heads}": (span, ["batch", heads, "beam", f"memory_{span}"]) for span, heads in kinds}
+
+
+def _memory_biases(graph, architecture, mask, beam):
+    """Graph outputs memory_bias.SPAN.HEADS: 0 where there is a token, HIDDEN where there is padding."""
+    absent = graph.node("Cast", [graph.node("Sub", [graph.constant(1, np.int32), mask])], to=TensorProto.FLOAT)
+    bias = graph.node(
+        "Unsqueeze", [graph.node("Mul", [absent, graph.constant(HIDDEN, np.float32)]), graph.constant([1, 2])]
+    )
+    one = graph.constant([1])
+    for name, (span, shape) in _memory_bias_shapes(architecture).items():
+        joined = graph.node("Concat", [bias] * span, axis=3)
+        size = graph.node("Concat", [one, graph.constant([shape[1]]), beam, one], axis=0)
+        graph.node("Expand", [joined, size], [name])
+        graph.output(name, "float32", shape)
+
+
 def _memory(graph, states, span, tokens, embed_dim):
     """The last `span` states concatenated along time, last layer first: (batch * span * source, embed_dim)"""
     if span == 1:
@@ -128,15 +158,13 @@ def _step_graph(architecture, spec, weights, precision):
     step = graph.input("step", "int64", [1])
     reorder = graph.input("reorder", "int64", ["rows"])
     candidates = graph.input("candidates", "int64", [1])
-    masks = {
-        span: graph.input(f"source_mask.{span}", "int32", ["batch", f"memory_{span}"])
-        for span in sorted(set(architecture.decoder.cross_attention_span))
-    }
+    for name, (_, shape) in _memory_bias_shapes(architecture).items():
+        graph.input(name, "float32", shape)
     graph.output("candidate_scores", "float32", ["rows", "candidates"])
     graph.output("candidate_tokens", "int64", ["rows", "candidates"])
     graph.output("end_score", "float32", ["rows", 1])
     x = _embed_target(blocks, architecture, tokens, step)
-    x = decoder_layers(blocks, architecture, x, tokens, masks, _cache_inputs(graph, architecture, reorder))
+    x = decoder_layers(blocks, architecture, x, tokens, _cache_inputs(graph, architecture, reorder))
     log_probabilities = graph.node("LogSoftmax", [_logits(blocks, architecture, x)], axis=-1)
     names = ["candidate_scores", "candidate_tokens"]
     graph.node("TopK", [log_probabilities, candidates], names, axis=-1)
@@ -164,7 +192,7 @@ def _cache_inputs(graph, architecture, reorder):
     return caches
 
 
-def decoder_layers(blocks, architecture, x, tokens, masks, caches):
+def decoder_layers(blocks, architecture, x, tokens, caches):
     """All decoder layers for one step: x (rows, embed_dim) -> the same.
 
     Declares the inputs cross_key.N, cross_value.N and the outputs next_self_key.N, next_self_value.N.
@@ -182,7 +210,7 @@ def decoder_layers(blocks, architecture, x, tokens, masks, caches):
             cross = ["batch", heads, f"memory_{span}", architecture.qkv_dim // heads]
             key, value = (graph.input(f"cross_{part}.{layer}", "float32", cross) for part in ("key", "value"))
             query = blocks.products.linear(y, f"{prefix}.encoder_attn.q_proj")
-            attended = blocks.attend(query, key, value, heads, shape, masks[span])
+            attended = blocks.attend(query, key, value, heads, shape, bias=f"memory_bias.{span}.{heads}")
             return blocks.products.linear(attended, f"{prefix}.encoder_attn.out_proj")
 
         x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", self_attention)

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from onnx import TensorProto
 
 MAX_POSITIONS = 2048  # longest source or target that a graph can place
 
@@ -18,7 +19,7 @@ def position_table(graph, full_dim, dim, padding):
     frequencies = graph.weight("position.frequencies", np.exp(exponents)[None, :])
     first = padding + 1
     index = graph.node("Range", [graph.constant(v) for v in (first, first + MAX_POSITIONS, 1)])
-    index = graph.node("Unsqueeze", [graph.node("Cast", [index], to=1), graph.constant([1])])
+    index = graph.node("Unsqueeze", [graph.node("Cast", [index], to=TensorProto.FLOAT), graph.constant([1])])
     angles = graph.node("Mul", [index, frequencies])
     parts = [graph.node("Sin", [angles]), graph.node("Cos", [angles])]
     if full_dim % 2:

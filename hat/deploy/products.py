@@ -5,6 +5,7 @@ as output product is stored once.
 """
 
 import numpy as np
+from onnx import TensorProto
 
 from hat.deploy.quantisation import quantise_rows
 
@@ -58,7 +59,7 @@ class Int8Products:
         scales = self._graph.node("Gather", [scale, tokens], axis=0)
         scales = self._graph.node("Mul", [scales, self._graph.constant(dim**0.5, np.float32)])
         scales = self._graph.node("Unsqueeze", [scales, self._graph.constant([1])])
-        return self._graph.node("Mul", [self._graph.node("Cast", [rows], to=1), scales])
+        return self._graph.node("Mul", [self._graph.node("Cast", [rows], to=TensorProto.FLOAT), scales])
 
     def logits(self, x, name, dim):
         """x (rows, dim) @ matrix[:, :dim].T -> (rows, vocabulary)
