@@ -1,0 +1,68 @@
+"""Features tell architectures apart, and averaged ones are HAT's."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import TINY_SPACE
+
+from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
+from hat.errors import UsageError
+from latency_predictor.features import AVERAGED, AveragedFeatures, PerLayerFeatures
+
+FEATURES = PerLayerFeatures(TINY_SPACE)
+GENOMES = st.tuples(*(st.integers(0, len(gene.choices) - 1) for gene in TINY_SPACE.genes))
+
+
+@given(GENOMES, GENOMES)
+@settings(deadline=None)
+def test_equal_features_mean_equal_architectures(first, second):
+    first, second = TINY_SPACE.decode(first), TINY_SPACE.decode(second)
+    rows = FEATURES.matrix([first, second])
+    assert np.array_equal(rows[0], rows[1]) == (first == second)
+
+
+@given(GENOMES, st.integers(0, len(TINY_SPACE.genes) - 1))
+@settings(deadline=None)
+def test_one_changed_gene_shows_unless_its_layer_is_inactive(genome, position):
+    changed = list(genome)
+    changed[position] = (genome[position] + 1) % len(TINY_SPACE.genes[position].choices)
+    first, second = TINY_SPACE.decode(genome), TINY_SPACE.decode(changed)
+    rows = FEATURES.matrix([first, second])
+    assert np.array_equal(rows[0], rows[1]) == (first == second)
+
+
+def test_every_column_has_its_own_name():
+    matrix = FEATURES.matrix([TINY_SPACE.smallest(), TINY_SPACE.largest()])
+    assert matrix.shape == (2, len(FEATURES.names))
+    assert len(set(FEATURES.names)) == len(FEATURES.names)
+
+
+def test_values_stand_under_their_names():
+    largest = TINY_SPACE.largest()
+    row = dict(zip(FEATURES.names, FEATURES.matrix([largest])[0], strict=True))
+    assert row["encoder.layers"] == 3
+    assert row["decoder.ffn_dim.1"] == 32
+    assert row["decoder.cross_attention_span.sum"] == 6
+    assert row["encoder.embed_dim*ffn_dim.sum"] == 24 * 3 * 32
+    row = dict(zip(FEATURES.names, FEATURES.matrix([TINY_SPACE.smallest()])[0], strict=True))
+    assert row["decoder.ffn_dim.1"] == 0
+
+
+def test_an_architecture_outside_of_the_space_is_refused():
+    foreign = Architecture(16, EncoderArchitecture(24, (99,), (4,)), DecoderArchitecture(24, (32,), (4,), (4,), (1,)))
+    with pytest.raises(UsageError, match=r"encoder\.ffn_dim\.0 = 99"):
+        FEATURES.matrix([TINY_SPACE.smallest(), foreign])
+
+
+def test_averaged_features_are_the_columns_of_hat():
+    architecture = Architecture(
+        512,
+        EncoderArchitecture(640, (1024, 2048, 1024), (4, 8, 4)),
+        DecoderArchitecture(512, (3072, 1024), (8, 4), (4, 4), (1, 3)),
+    )
+    row = dict(zip(AVERAGED, AveragedFeatures().matrix([architecture])[0], strict=True))
+    assert row["encoder_ffn_embed_dim_avg"] == pytest.approx(4096 / 3)
+    assert row["encoder_self_attention_heads_avg"] == pytest.approx(16 / 3)
+    assert (row["encoder_layer_num"], row["decoder_layer_num"]) == (3, 2)
+    assert (row["decoder_ffn_embed_dim_avg"], row["decoder_arbitrary_ende_attn_avg"]) == (2048, 2)
