@@ -65,6 +65,7 @@ def _storage_error(error):
         errno.EPERM: "no permission to write there; change it or name another directory with --run",
         errno.EROFS: "that file system is read-only; name another directory with --run",
         errno.ENOTDIR: "a file stands where a directory is needed; name another directory with --run",
+        errno.EEXIST: "a file stands where a directory is needed; name another directory with --run",
     }
     if error.errno not in remedies:
         raise error
