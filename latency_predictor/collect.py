@@ -49,7 +49,7 @@ def planned_architectures(space, seed, count):
     random = (space.sample(np.random.default_rng((seed, index))) for index in range(ATTEMPTS * count))
     planned = {}  # keeps the order
     for architecture in itertools.chain(fixed, random):
-        planned.setdefault(architecture)
         if len(planned) == count:
             break
+        planned.setdefault(architecture)
     return list(planned)

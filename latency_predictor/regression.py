@@ -68,7 +68,7 @@ def _cross_validated(matrix, latencies_ms, penalty, seed):
     from sklearn.model_selection import KFold
 
     errors = []
-    for fitted, held_out in KFold(FOLDS, shuffle=True, random_state=seed).split(matrix):
+    for fitted, held_out in KFold(min(FOLDS, len(matrix)), shuffle=True, random_state=seed).split(matrix):
         model = LatencyRegressor(_fit_arrays(matrix[fitted], latencies_ms[fitted], penalty, seed, members=1))
         errors.append(np.mean(np.log(model.predict(matrix[held_out]) / latencies_ms[held_out]) ** 2))
     return np.mean(errors)

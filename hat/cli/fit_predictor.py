@@ -1,26 +1,28 @@
 """hat-fit-predictor: fit a latency predictor to the samples of a device, or to CSV files that HAT published."""
 
-from pathlib import Path
-
 from hat.cli.common import ArgumentParser, add_run_option, run_command
+from hat.errors import UsageError
 
 
 def main(arguments=None):
     parser = ArgumentParser("Fit a latency predictor and show how good it is on samples held out.")
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--device", metavar="NAME", default="cpu", help="the device whose samples are fitted")
-    source.add_argument("--csv", nargs="+", metavar="FILE", help="CSV or .csv.gz files that HAT published, instead")
-    parser.add_argument("--output", metavar="DIR", type=Path, default=Path("runs/csv"), help="for --csv: results")
+    parser.add_argument("--device", metavar="NAME", help="the device whose samples are fitted (default: cpu)")
     add_run_option(parser)
+    parser.add_argument("--csv", nargs="+", metavar="FILE", help="instead, CSV or .csv.gz files that HAT published")
+    parser.add_argument("--output", metavar="DIR", help="where results of --csv go (default: runs/csv)")
     run_command(parser, _fit, arguments)
 
 
 def _fit(options):
+    if options.csv and (options.device or options.run):
+        raise UsageError("--csv takes its samples from files; leave out --device and --run")
+    if options.output and not options.csv:
+        raise UsageError("--output is for --csv; a device's predictor is kept in its run directory")
     from hat.run_directory import RunDirectory
     from latency_predictor.fit import fit_csv, fit_predictor
 
     if options.csv:
         for path in options.csv:
-            fit_csv(path, options.output)
+            fit_csv(path, options.output or "runs/csv")
     else:
-        fit_predictor(RunDirectory.open(options.run), options.device)
+        fit_predictor(RunDirectory.open(options.run), options.device or "cpu")

@@ -60,6 +60,13 @@ def test_the_networks_learn_what_a_linear_model_cannot():
     assert np.mean(np.abs(model.predict(matrix[500:]) / curved[500:] - 1)) < 0.05
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_wild_samples_are_no_error(seed):
+    rng = np.random.default_rng(seed)
+    matrix, latencies = FEATURES.matrix(ARCHITECTURES[:8]), np.exp(rng.standard_cauchy(8).clip(-5, 5))
+    assert (LatencyRegressor.fit(matrix, latencies, seed).predict(matrix) > 0).all()
+
+
 def test_never_negative_far_from_the_samples():
     matrix = np.linspace(0, 1, 40)[:, None]
     model = LatencyRegressor.fit(matrix, 1 + 10 * matrix[:, 0], seed=1)

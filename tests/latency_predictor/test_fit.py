@@ -1,0 +1,132 @@
+"""The fit stage: honest quality, baselines, and a predictor that is fitted again only when it must be."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+from latency_runs import made_up_sample, make_run, write_samples
+from scipy.stats import kendalltau
+from search_toys import SPACE, latency
+from shared_data import shared_data
+from sklearn.metrics import mean_absolute_percentage_error, root_mean_squared_error
+
+from hat.errors import ArtifactError
+from hat.files import append_json_line
+from latency_predictor.csv_files import read_hat_csv
+from latency_predictor.features import AVERAGED, AveragedFeatures
+from latency_predictor.fit import fit_csv, fit_predictor, load_or_fit
+from latency_predictor.quality import assess, scores
+from latency_predictor.regression import LatencyRegressor
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return make_run(tmp_path)
+
+
+def test_scores_are_those_of_scipy_and_scikit_learn():
+    rng = np.random.default_rng(0)
+    measured = rng.uniform(10, 20, 40)
+    predicted = measured * rng.normal(1, 0.06, 40)
+    found = scores(measured, predicted)
+    relative = np.abs(predicted / measured - 1)
+    assert found["rmse_ms"] == pytest.approx(root_mean_squared_error(measured, predicted))
+    assert found["mape"] == pytest.approx(mean_absolute_percentage_error(measured, predicted))
+    assert found["kendall_tau"] == pytest.approx(kendalltau(measured, predicted).statistic)
+    assert found["within_5"] == sum(value <= 0.05 for value in relative) / 40
+    assert found["within_10"] == sum(value <= 0.10 for value in relative) / 40
+
+
+@pytest.mark.parametrize(("predicted", "tau"), [([2, 2, 2], 0), ([1, 1, 2], 2 / 3), ([3, 2, 1], -1)])
+def test_equal_predictions_rank_nothing(predicted, tau):
+    assert scores([1.0, 2.0, 3.0], predicted)["kendall_tau"] == pytest.approx(tau)
+
+
+def test_fit_leaves_predictor_quality_and_figure(run, capsys):
+    write_samples(run, 60)
+    predictor = fit_predictor(run, "cpu")
+    printed = capsys.readouterr().out
+    folder = run.latency / "cpu.predictor"
+    quality = json.loads((folder / "quality.json").read_text())
+    assert quality["samples"] == 60
+    assert len(quality["held_out"]) == 12
+    assert quality["mape"] < 0.05 < quality["baselines"]["depth"]["mape"]
+    held_out = np.array([[pair["measured_ms"], pair["predicted_ms"]] for pair in quality["held_out"]]).T
+    assert scores(*held_out) == {name: quality[name] for name in scores(*held_out)}
+    assert (folder / "predicted_vs_measured.png").read_bytes().startswith(b"\x89PNG")
+    for text in ("RMSE", "MAPE", "Kendall tau", "within 5 %", "within 10 %", "depth only", "linear", "hat-search"):
+        assert text in printed
+    assert predictor.predict([SPACE.largest()])[0] == pytest.approx(latency(SPACE.largest()), rel=0.1)
+
+
+def test_the_held_out_samples_were_not_fitted(monkeypatch):
+    """A held-out sample that is far off is predicted as if it weren't there."""
+    features, rng = AveragedFeatures(), np.random.default_rng(0)
+    matrix = rng.uniform(1, 2, (50, len(AVERAGED)))
+    latencies = matrix.sum(axis=1)
+    clean = assess(features, matrix, latencies, seed=1)["held_out"]
+    first = int(np.flatnonzero(latencies == clean[0]["measured_ms"])[0])
+    latencies[first] *= 1.08
+    changed = assess(features, matrix, latencies, seed=1)["held_out"]
+    assert changed[0]["measured_ms"] == pytest.approx(1.08 * clean[0]["measured_ms"])
+    assert [pair["predicted_ms"] for pair in changed] == [pair["predicted_ms"] for pair in clean]
+
+
+def test_a_current_predictor_is_loaded(run, monkeypatch):
+    write_samples(run, 30)
+    fitted = load_or_fit(run, "cpu")
+    monkeypatch.setattr(LatencyRegressor, "fit", None)
+    np.testing.assert_array_equal(load_or_fit(run, "cpu").predict([SPACE.largest()]), fitted.predict([SPACE.largest()]))
+
+
+def test_new_samples_mean_a_new_fit(run):
+    write_samples(run, 30)
+    before = load_or_fit(run, "cpu").predict([SPACE.smallest()])
+    append_json_line(write_samples(run, 31), made_up_sample(run, SPACE.smallest(), 1.1 * before[0]).to_dict())
+    assert load_or_fit(run, "cpu").predict([SPACE.smallest()]) > before
+    assert json.loads((run.latency / "cpu.predictor" / "quality.json").read_text())["samples"] == 31
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_too_few_samples_name_the_command(run, count):
+    write_samples(run, count)
+    with pytest.raises(ArtifactError, match=rf"{count} samples.*hat-measure-latency --device cpu"):
+        load_or_fit(run, "cpu")
+    assert not (run.latency / "cpu.predictor").exists()
+
+
+@pytest.mark.parametrize("name", ["wmt14ende_cpu_raspberrypi", "wmt14ende_cpu_xeon", "wmt19ende_gpu_titanxp"])
+def test_better_than_the_baselines_on_what_hat_measured(name):
+    matrix, latencies = read_hat_csv(shared_data("hat_latency", f"{name}.csv.gz"))
+    assert matrix.shape == (1800, 10)
+    quality = assess(AveragedFeatures(), matrix[::4], latencies[::4], seed=1)
+    assert quality["mape"] < quality["baselines"]["depth"]["mape"]
+    assert quality["mape"] < quality["baselines"]["linear"]["mape"]
+    assert quality["kendall_tau"] > quality["baselines"]["depth"]["kendall_tau"]
+    assert quality["within_5"] > quality["baselines"]["depth"]["within_5"]
+    assert quality["within_10"] > 0.8
+
+
+def test_published_rows_are_read_in_order():
+    path = shared_data("hat_latency", "wmt14ende_cpu_xeon.csv.gz")
+    matrix, latencies = read_hat_csv(path)
+    with gzip.open(path, "rt") as handle:
+        names, first = (next(handle).strip().split(",") for _ in range(2))
+    row = dict(zip(names, map(float, first), strict=True))
+    assert matrix[0].tolist() == [row[name] for name in AVERAGED]
+    assert latencies[0] == row["latency_mean_encoder"] + row["latency_mean_decoder"]
+
+
+def test_a_csv_predictor_knows_architectures(tmp_path, capsys):
+    rows = AveragedFeatures().matrix([SPACE.sample(np.random.default_rng(seed)) for seed in range(60)])
+    lines = [",".join([*AVERAGED, "latency_mean_encoder", "latency_mean_decoder"])]
+    lines += [",".join(map(str, [*row, 1.0 + row[1], 5.0 * row[5]])) for row in rows]
+    (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
+    predictor = fit_csv(tmp_path / "mine.csv", tmp_path / "out")
+    largest = SPACE.largest()
+    expected = 1 + largest.encoder.layers + 5 * largest.decoder.layers
+    assert predictor.predict([largest])[0] == pytest.approx(expected, rel=0.05)
+    assert (tmp_path / "out" / "mine.predictor" / "quality.json").exists()
+    assert str(tmp_path / "out" / "mine.predictor") in capsys.readouterr().out
