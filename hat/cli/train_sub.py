@@ -24,8 +24,8 @@ def _train_sub(options):
 
     with processes.joined(training_options.resolved_device()):
         run = processes.first_rank_first(lambda: RunDirectory.open(options.run))
-        name, architecture = choose_architecture(run, options.search, options.architecture)
-        train_sub(run, options.name or name, architecture, training_options)
+        name, architecture = choose_architecture(run, options.search, options.architecture, options.name)
+        train_sub(run, name, architecture, training_options)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ def train_arguments(prepared, config_path, training):
         "max-tokens": training.max_tokens,
         "update-freq": training.update_freq,
         "num-workers": 0,
+        "required-batch-size-multiple": 1,  # with fairseq's 8 it leaves out the last batch, the longest sentences
     }
     if training.lr_scheduler == "cosine":
         values["min-lr"] = training.min_lr

@@ -96,10 +96,10 @@ class TrainingLoop:
         output = self.trainer.train_step(samples)
         if output is None:  # float16 overflow: the loss scale was lowered, the batch is left out
             return
-        loss = output["loss"] * math.log(2)
-        self.state.loss_sum += loss * output["sample_size"]
-        self.state.tokens += output["sample_size"]
-        self._speed.add(output["sample_size"])
+        loss, tokens = float(output["loss"]) * math.log(2), float(output["sample_size"])
+        self.state.loss_sum += loss * tokens
+        self.state.tokens += tokens
+        self._speed.add(tokens)
         if self._log and self.update % LOG_EVERY == 0:
             self._log.update(self.update, loss, self.trainer.get_lr(), self._speed.tokens_per_second)
         is_last = self.update == self.training.max_update

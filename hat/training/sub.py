@@ -73,23 +73,24 @@ def _inherited(run, architecture):
     return load_model(run.super_).extract(architecture)
 
 
-def choose_architecture(run, name=None, architecture=None):
-    """(name, Architecture) that a command's arguments mean.
+def choose_architecture(run, search=None, architecture=None, name=None):
+    """(name of the result, Architecture) that a command's arguments mean.
 
-    `architecture` is a file or 'full' (the full-size Transformer); without it `name` is a finished search, by default
-    the only one. Raises UsageError if it can't be told, ArtifactError if the search isn't there.
+    `architecture` is a file, or 'full' for the full-size Transformer; without it, it is the choice of a finished
+    `search`, by default the only one. Raises UsageError if it can't be told, ArtifactError if there is no such search.
     """
     if architecture == FULL:
-        return name or FULL, run.config.search_space.full_transformer()
+        return name or search or FULL, run.config.search_space.full_transformer()
     if architecture is not None:
-        if name is None:
+        if name is None and search is None:
             raise UsageError("--architecture FILE needs --name, the name of the result")
-        return name, load_architecture(architecture)
+        return name or search, load_architecture(architecture)
     found = sorted(path.parent.name for path in (run.path / "search").glob("*/architecture.yaml"))
-    if name is None and len(found) != 1:
+    if search is None and len(found) != 1:
         listed = f"one of {', '.join(found)}" if found else "after hat-search, or use --architecture FILE"
         raise UsageError(f"name the search whose winner is to be trained: {listed}")
-    name = name or found[0]
-    if name not in found:
-        raise ArtifactError(f"{run.search(name)} holds no architecture.yaml; finished searches: {found or 'none'}")
-    return name, load_architecture(run.search(name) / "architecture.yaml")
+    search = search or found[0]
+    if search not in found:
+        listed = ", ".join(found) or "none"
+        raise ArtifactError(f"{run.search(search)} holds no architecture.yaml; finished searches: {listed}")
+    return name or search, load_architecture(run.search(search) / "architecture.yaml")

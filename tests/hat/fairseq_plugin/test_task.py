@@ -1,0 +1,120 @@
+"""Our task under fairseq's trainer and under its own commands."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_run import make_run
+
+import hat
+from hat.data.prepared import PreparedData
+from hat.fairseq_plugin.trainer import validate
+from hat.model import SuperTransformer
+from hat.training.options import TrainingOptions
+from hat.training.setup import make_trainer
+from hat.training.validation import named_subnets
+
+PLUGIN = Path(hat.__file__).parent / "fairseq_plugin"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("task"), super_training={"max_tokens": 100})
+
+
+@pytest.fixture
+def trainer(run, tmp_path):
+    training = run.config.super_training
+    arguments = ["--arch", "hat_supertransformer"]
+    return make_trainer(run, PreparedData(run.data), training, arguments, TrainingOptions(device="cpu"), tmp_path)
+
+
+def updates(trainer, count, size):
+    batches = trainer.get_train_iterator(epoch=1).next_epoch_itr(shuffle=True)
+    return [[next(batches) for _ in range(size)] for _ in range(count)]
+
+
+def test_one_subtransformer_an_update_on_all_accumulation_steps(trainer, monkeypatch):
+    active = []
+    forward = SuperTransformer.forward
+
+    def recording(model, *tokens):
+        active.append(model.active)
+        return forward(model, *tokens)
+
+    monkeypatch.setattr(SuperTransformer, "forward", recording)
+    for samples in updates(trainer, 3, size=2):
+        trainer.train_step(samples)
+    space, seed = trainer.task.experiment.search_space, trainer.task.experiment.seed
+    expected = [space.sample(np.random.default_rng((seed, update))) for update in range(3)]
+    assert active == [architecture for architecture in expected for _ in range(2)]
+    assert len(set(active)) > 1
+
+
+def test_weights_outside_the_subtransformer_stand_still(trainer):
+    before = {name: tensor.clone() for name, tensor in trainer.get_model().transformer.state_dict().items()}
+    for samples in updates(trainer, 1, size=1):
+        trainer.train_step(samples)
+    active = trainer.get_model().transformer.active
+    after = trainer.get_model().transformer.state_dict()
+    idle = f"encoder.layers.{active.encoder.layers}."
+    for name, tensor in after.items():
+        if name.startswith(idle):
+            assert torch.equal(tensor, before[name]), name
+    assert not torch.equal(after["encoder.embed_tokens.weight"], before["encoder.embed_tokens.weight"])
+
+
+def test_validation_scores_each_named_subnet(trainer, run):
+    scored = validate(trainer)
+    config = run.config
+    subnets = named_subnets(config.search_space, config.seed, config.super_training.validation_subnets)
+    assert set(scored) == {"smallest", "largest", "random1", "random2", "mean"} == {*subnets, "mean"}
+    assert scored["mean"] == pytest.approx(sum(scored[name] for name in subnets) / len(subnets))
+    model = trainer.get_model().transformer.eval()
+    for name, architecture in subnets.items():
+        assert scored[name] == pytest.approx(_nll(model.extract(architecture), trainer), abs=1e-5)
+
+
+def _nll(model, trainer):
+    total = count = 0.0
+    for pair in trainer.task.dataset("valid"):
+        source, target = pair["source"], pair["target"]
+        inputs = torch.cat([target[-1:], target[:-1]])
+        with torch.no_grad():
+            log_probs = model(source[None], inputs[None]).log_softmax(-1)[0]
+        total -= float(log_probs.gather(1, target[:, None]).sum())
+        count += len(target)
+    return total / count
+
+
+def test_fairseqs_own_commands_train_and_translate(run, tmp_path, monkeypatch, capfd):
+    from fairseq_cli import generate, train
+
+    shared = [str(run.data), "--user-dir", str(PLUGIN), "--task", "hat_translation", "--cpu"]
+    shared += ["--hat-config", str(run.path / "config.yaml")]
+    saved = str(tmp_path / "checkpoints")
+    training = (
+        f"--arch hat_supertransformer --criterion hat_label_smoothed_cross_entropy "
+        f"--label-smoothing 0.1 --optimizer adam --lr 0.01 --max-tokens 400 --max-update 5 --save-dir {saved} "
+        "--log-format simple"
+    )
+    monkeypatch.setattr(sys, "argv", ["fairseq-train", *shared, *training.split()])
+    train.cli_main()
+    generation = f"--path {saved}/checkpoint_best.pt --gen-subset valid --beam 2 --required-batch-size-multiple 1"
+    monkeypatch.setattr(sys, "argv", ["fairseq-generate", *shared, *generation.split()])
+    generate.cli_main()
+    assert len(re.findall(r"^H-\d+", capfd.readouterr().out, re.M)) == 20
+
+
+def test_training_without_a_config_says_what_is_missing(run, monkeypatch):
+    from fairseq_cli import train
+
+    from hat.errors import UsageError
+
+    command = f"fairseq-train {run.data} --task hat_translation --arch hat_supertransformer --max-tokens 400 --cpu"
+    monkeypatch.setattr(sys, "argv", command.split())
+    with pytest.raises(UsageError, match="--hat-config"):
+        train.cli_main()
