@@ -74,8 +74,8 @@ def progress_figure(data):
     """Best and median loss of each generation, one colour a budget."""
     rows = [row for history in data.histories.values() for row in history]
     losses = [row[key] for row in rows for key in ("best_nll", "median_nll")]
-    last = max(row["iteration"] for row in rows)
-    chart = Chart("generation", "validation loss (bits per token)", (0, max(last, 1)), padded_range(losses))
+    generations = padded_range([row["iteration"] for row in rows], 0.02)
+    chart = Chart("generation", "validation loss (bits per token)", generations, padded_range(losses), whole_x=True)
     entries = []
     for index, (system, history) in enumerate(zip(data.picks, data.histories.values(), strict=True), start=1):
         css = colour(index)
@@ -113,4 +113,4 @@ def sub_training_figure(data):
 def _training_chart(curves):
     losses = [loss for curve in curves for values in curve.losses.values() for loss in values]
     last = max((update for curve in curves for update in curve.updates), default=1)
-    return Chart("update", "validation loss (bits per token)", (0, last), padded_range(losses or [0.0, 1.0]))
+    return Chart("update", "validation loss (nats per token)", (0, last), padded_range(losses or [0.0, 1.0]))

@@ -9,13 +9,14 @@ CHARACTER = 7.4  # width of one character of a chart's labels, in pixels
 LABEL_ROW = 17
 
 
-def nice_ticks(low, high, count=6):
-    """About `count` round numbers from `low` to `high`, steps of 1, 2 or 5 times a power of ten."""
+def nice_ticks(low, high, count=6, whole=False):
+    """About `count` round numbers from `low` to `high`, steps of 1, 2 or 5 times a power of ten; `whole`: integers."""
     if not high > low:
         return [low]
     rough = (high - low) / count
     power = 10 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    step = max(step, 1) if whole else step
     first = math.ceil(low / step - 1e-9)
     return [round(index * step, 12) for index in range(first, math.floor(high / step + 1e-9) + 1)]
 
@@ -28,10 +29,13 @@ def padded_range(values, share=0.06):
 
 
 class Chart:
-    """One plot with linear axes. Parts are drawn in the order of the calls; points are (x, y) in data units."""
+    """One plot with linear axes. Parts are drawn in the order of the calls; points are (x, y) in data units.
 
-    def __init__(self, x_label, y_label, x_range, y_range):
-        self._x_range, self._y_range = x_range, y_range
+    `whole_x`: only integers are marked on the x axis.
+    """
+
+    def __init__(self, x_label, y_label, x_range, y_range, whole_x=False):
+        self._x_range, self._y_range, self._whole_x = x_range, y_range, whole_x
         self._parts = []
         self._label_ends = []
         self._axes(x_label, y_label)
@@ -50,7 +54,7 @@ class Chart:
             y = self._y(value)
             self._parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
             self._text(LEFT - 8, y + 4, f"{value:g}", "tick", "end")
-        for value in nice_ticks(*self._x_range):
+        for value in nice_ticks(*self._x_range, whole=self._whole_x):
             self._text(self._x(value), bottom + 20, f"{value:g}", "tick", "middle")
         self._parts.append(f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
         self._text((LEFT + right) / 2, HEIGHT - 8, x_label, "label", "middle")

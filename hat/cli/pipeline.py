@@ -62,12 +62,12 @@ def _prepare(run, log, source_directory):
 
 def _measure(run, log, device_name):
     from latency_predictor.collect import collect
-    from latency_predictor.fit import fit_predictor
+    from latency_predictor.fit import load_or_fit
 
     samples = run.latency / f"{device_name}.jsonl"
     quality = run.latency / f"{device_name}.predictor" / "quality.json"
     log.stage(f"measure latencies on {device_name}", [samples], lambda: collect(run, device_name))
-    log.stage("fit the latency predictor", [quality], lambda: fit_predictor(run, device_name))
+    log.stage("fit the latency predictor", [quality], lambda: load_or_fit(run, device_name))
 
 
 def _train(run, log, options):

@@ -176,7 +176,7 @@ def test_report_shows_the_result(run):
         "3.90 ms",
         "80.0",
         "9.00 MB",
-        "2.50 MB",
+        "(2.50)",
         "Some Processor",
         "1.69×",
     ):
@@ -252,3 +252,7 @@ def test_labels_of_close_lines_do_not_overlap():
         if item.text == "a long label at this line"
     ]
     assert len({y for _, y in labels[:3]}) == 3
+
+
+def test_whole_ticks_are_integers():
+    assert nice_ticks(0.9, 3.1, whole=True) == [1, 2, 3]

@@ -1,0 +1,130 @@
+"""The real hat-run on a tiny experiment: killed and resumed, run again, and refused with another config."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hat import files
+
+CONFIG = """
+name: tiny
+seed: 3
+data: {corpus: synthetic.de-en, source_lang: de, target_lang: en, synthetic_sentences: 400, vocabulary_size: 300}
+model: {normalize_before: true}
+search_space:
+  qkv_dim: 32
+  encoder: {embed_dim: [32, 16], layers: [2, 1], ffn_dim: [64, 32], self_attention_heads: [2]}
+  decoder: {embed_dim: [32, 16], layers: [3, 2, 1], ffn_dim: [64, 32], self_attention_heads: [2],
+            cross_attention_heads: [2], cross_attention_span: [1, 2]}
+super_training: {max_update: 80, warmup_updates: 10, lr: 0.005, max_tokens: 1024, validate_every: 20, save_every: 10}
+sub_training: {max_update: 10, warmup_updates: 2, lr: 0.002, max_tokens: 1024, validate_every: 5, save_every: 5,
+               average_checkpoints: 2, init: inherit}
+latency: {samples: 12, source_length: 8, target_steps: 8, beam: 2, repeats: 5}
+search: {latency: [95%, 80%], population: 10, parents: 3, mutations: 4, crossovers: 4, iterations: 2,
+         measured_finalists: 2, validation_sentences: 50}
+evaluation: {beam: 1, max_len_a: 0.0, max_len_b: 20}
+"""
+STAGES = 18
+DEADLINE = 120  # seconds
+
+
+def start(directory, *arguments):
+    command = [sys.executable, "-m", "hat.cli.run", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def hat_run(directory, *arguments):
+    process = start(directory, *arguments)
+    output, errors = process.communicate(timeout=DEADLINE)
+    return process.returncode, output, errors
+
+
+def contents(directory):
+    """Path -> modification time of every file of a run, but its logs and its report."""
+    changing = {"run.log", "report.html", "config.yaml"}
+    return {
+        path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file() and path.name not in changing
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """(working directory, output) of a run that was killed while it trained and then started again."""
+    directory = tmp_path_factory.mktemp("quickstart")
+    (directory / "tiny.yaml").write_text(CONFIG)
+    killed = start(directory, "tiny.yaml", "--run", "run")
+    metrics, deadline = directory / "run" / "super" / "metrics.jsonl", time.monotonic() + DEADLINE
+    while not metrics.exists() and time.monotonic() < deadline:
+        assert killed.poll() is None, killed.stderr.read()
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    status, output, errors = hat_run(directory, "tiny.yaml", "--run", "run")
+    assert status == 0, errors
+    return directory, output
+
+
+def test_run_goes_on_where_it_was_killed(finished):
+    directory, output = finished
+    lines = output.splitlines()
+    assert [line for line in lines if line.startswith(("prepare", "measure", "fit"))] != []
+    assert all("up to date" in line for line in lines if line.startswith(("prepare", "measure", "fit")))
+    updates = [row["update"] for row in files.read_json_lines(directory / "run" / "super" / "metrics.jsonl")]
+    assert updates == [20, 40, 60, 80]
+
+
+def test_every_choice_meets_its_budget_and_has_bundles(finished):
+    directory, output = finished
+    for name in ("cpu-95pct", "cpu-80pct"):
+        choice = json.loads((directory / "run" / "search" / name / "choice.json").read_text())
+        assert choice["measured_ms"] <= choice["budget_ms"]
+        for precision in ("fp32", "int8"):
+            assert (directory / "run" / "export" / name / precision / "bundle.json").exists()
+    assert "HAT, 95%" in output
+    assert "HAT, 80%" in output
+    assert (directory / "run" / "report.html").stat().st_size > 20_000
+
+
+def test_second_run_does_nothing_again(finished):
+    directory, _ = finished
+    before = contents(directory / "run")
+    status, output, _ = hat_run(directory, "tiny.yaml", "--run", "run")
+    assert status == 0
+    assert output.count("up to date") == STAGES - 1  # all but the report
+    assert contents(directory / "run") == before
+
+
+def test_a_run_of_another_config_is_refused_and_untouched(finished):
+    directory, _ = finished
+    before = contents(directory / "run")
+    (directory / "other.yaml").write_text(CONFIG.replace("seed: 3", "seed: 4"))
+    status, output, errors = hat_run(directory, "other.yaml", "--run", "run")
+    assert (status, output) == (2, "")
+    assert errors.count("\n") == 1
+    assert "run belongs to another config (seed differs from other.yaml)" in errors
+    assert contents(directory / "run") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["tiny.yaml", "--latency", "20"], 2, "has no unit"),
+        (["tiny.yaml", "--device", "toaster"], 5, "toaster"),
+        (["missing.yaml"], 4, "no such file"),
+    ],
+)
+def test_bad_arguments_are_told_before_any_work(tmp_path, arguments, status, message):
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    returned, output, errors = hat_run(tmp_path, *arguments)
+    assert (returned, output) == (status, "")
+    assert message in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "runs" / "tiny" / "data").exists()
