@@ -2,6 +2,8 @@
 
 import shutil
 
+import numpy as np
+
 from hat import __version__, files
 from hat.checkpoint import load_weights
 from hat.config import to_mapping
@@ -25,7 +27,7 @@ def export(run, name, precisions=PRECISIONS):
         if precision not in PRECISIONS:
             raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
     directory = run.export(name)
-    model = load_weights(run.sub(name))
+    model = _finite_weights(run.sub(name))
     prepared = PreparedData(run.data)
     inputs = _inputs(run, name)
     outdated = [precision for precision in precisions if not _is_current(directory / precision, inputs)]
@@ -51,6 +53,16 @@ def trained_names(run):
     if not names:
         raise ArtifactError(f"{run.path} holds no trained SubTransformer yet; run hat-train-sub")
     return names
+
+
+def _finite_weights(trained):
+    """`load_weights`; raises ArtifactError if training left values that are not numbers."""
+    architecture, spec, weights = load_weights(trained)
+    broken = [name for name, weight in weights.items() if not np.isfinite(weight).all()]
+    if broken:
+        path = trained / "model.safetensors"
+        raise ArtifactError(f"{path} holds infinities or NaN in {broken[0]}; train it again at a lower rate")
+    return architecture, spec, weights
 
 
 def _inputs(run, name):

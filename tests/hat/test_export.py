@@ -1,0 +1,220 @@
+"""hat-export: exact against PyTorch or refused, nothing lost, up to date or built again."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from deployed import SENTENCES, peaked_weights, torch_model
+from tiny import TINY_SPACE
+
+from hat import export_check
+from hat.checkpoint import save_model
+from hat.cli.export import main
+from hat.data.prepare import prepare
+from hat.data.prepared import PreparedData
+from hat.deploy import graphs
+from hat.deploy.bundle import open_bundle
+from hat.deploy.translator import Translator
+from hat.errors import ArtifactError, UsageError
+from hat.export import export
+from hat.export_check import Reference
+from hat.fairseq_plugin.generation import translate_ids
+from hat.run_directory import RunDirectory, mark_done
+
+NAME = "chosen"
+
+
+def save_random_model(run, seed):
+    """A Transformer of sub-training NAME with random but peaked weights."""
+    architecture = TINY_SPACE.sample(np.random.default_rng(5))
+    prepared = PreparedData(run.data)
+    spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
+    model = torch_model(architecture, spec, peaked_weights(architecture, spec, seed))
+    save_model(run.sub(NAME), model)
+    mark_done(run.sub(NAME), seed)
+    return model
+
+
+@pytest.fixture(scope="module")
+def prepared_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    for lang in ("en", "xx"):
+        lines = SENTENCES if lang == "en" else [sentence.lower() for sentence in SENTENCES]
+        (folder / f"text.{lang}").write_text("\n".join(lines) + "\n")
+    text = [str(folder / "text.en"), str(folder / "text.xx")]
+    training = {"max_update": 1, "warmup_updates": 1, "lr": 0.1}
+    data = {"corpus": "files", "source_lang": "en", "target_lang": "xx", "vocabulary_size": 50, "max_length": 60}
+    config = {
+        "data": {**data, **{split: text for split in ("train", "valid", "test")}},
+        "model": {},
+        "search_space": TINY_SPACE.to_dict(),
+        "super_training": training,
+        "sub_training": training,
+        "evaluation": {"beam": 3},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run = RunDirectory.create(folder / "config.yaml", folder / "run")
+        prepare(run)
+        save_random_model(run, seed=4)
+        yield run
+
+
+@pytest.fixture
+def run(prepared_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(prepared_run.path, tmp_path / "run")
+    return RunDirectory.open(tmp_path / "run")
+
+
+def tree(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_bundles_translate_as_pytorch_does(run, capsys):
+    export(run, NAME)
+    assert "fp32: " in capsys.readouterr().out
+    results = json.loads((run.export(NAME) / "export.json").read_text())["bundles"]
+    check = results["fp32"]["check"]
+    assert (check["sentences"], check["identical"]) == (len(SENTENCES), len(SENTENCES))
+    assert check["largest_logit_difference"] < 1e-4
+    assert results["int8"]["check"]["largest_logit_difference"] > 1e-4
+    assert results["int8"]["size_bytes"] < results["fp32"]["size_bytes"]
+    assert results["fp32"]["size_bytes"] == open_bundle(run.export(NAME) / "fp32").size_bytes
+    assert not list(run.export(NAME).parent.glob(".*"))
+
+    prepared = PreparedData(run.data)
+    model = save_random_model(run, seed=4)
+    translator = Translator(run.export(NAME) / "fp32")
+    sources = [[*ids, 2] for ids in translator._source.encode(SENTENCES)]
+    expected = [translate_ids(model, prepared, [source], beam=3)[0] for source in sources]
+    assert len({tuple(ids) for ids, _ in expected}) > 2
+    assert translator.translate(SENTENCES) == translator._target.decode([ids for ids, _ in expected])
+
+
+def test_up_to_date_bundles_are_left_alone_and_stale_ones_replaced(run, capsys):
+    export(run, NAME, ["fp32"])
+    before = tree(run.export(NAME))
+    export(run, NAME, ["fp32"])
+    assert "up to date" in capsys.readouterr().out
+    assert tree(run.export(NAME)) == before
+
+    export(run, NAME, ["int8"])  # adds one, and leaves the other
+    results = json.loads((run.export(NAME) / "export.json").read_text())["bundles"]
+    assert sorted(results) == ["fp32", "int8"]
+    assert tree(run.export(NAME) / "fp32") == tree_of(before, "fp32")
+
+    (run.export(NAME) / "evaluation.fp32.json").write_text("{}")
+    save_random_model(run, seed=7)
+    export(run, NAME, ["fp32"])
+    assert tree(run.export(NAME) / "fp32") != tree_of(before, "fp32")
+    assert not (run.export(NAME) / "evaluation.fp32.json").exists()  # it judged the old one
+
+
+def tree_of(files, folder):
+    return {path.relative_to(folder): content for path, content in files.items() if path.parts[0] == folder}
+
+
+def test_a_damaged_bundle_is_built_again(run):
+    export(run, NAME, ["fp32"])
+    weights = run.export(NAME) / "fp32" / "weights.bin"
+    weights.write_bytes(weights.read_bytes()[:-5])
+    export(run, NAME, ["fp32"])
+    open_bundle(run.export(NAME) / "fp32")
+
+
+def wrong_graphs(monkeypatch):
+    """Shift all positions of the graphs by one."""
+    table = graphs.position_table
+    monkeypatch.setattr(
+        graphs, "position_table", lambda graph, full, dim, padding: table(graph, full, dim, padding + 1)
+    )
+
+
+def test_wrong_graphs_are_refused_and_nothing_is_lost(run, monkeypatch, capsys):
+    export(run, NAME, ["fp32"])
+    before = tree(run.export(NAME))
+    save_random_model(run, seed=7)
+    wrong_graphs(monkeypatch)
+    with pytest.raises(SystemExit) as caught:
+        main([NAME, "--run", str(run.path), "--precision", "fp32"])
+    assert caught.value.code == 4
+    message = capsys.readouterr().err
+    assert "differ from PyTorch by" in message
+    assert message.count("\n") == 1
+    assert tree(run.export(NAME)) == before
+    assert not list(run.export(NAME).parent.glob(".*"))
+
+
+def test_other_translations_are_refused_even_where_log_probabilities_agree(run, monkeypatch):
+    export(run, NAME, ["fp32"])
+    settings = run.config.evaluation
+    reference = Reference(save_random_model(run, seed=4), PreparedData(run.data), settings)
+    search = Translator.translate_ids
+    monkeypatch.setattr(Translator, "translate_ids", lambda self, sources: search(self, sources)[::-1])
+    with pytest.raises(ArtifactError, match="validation sentences differently from PyTorch"):
+        reference.check_exact(run.export(NAME) / "fp32")
+
+
+def test_weights_that_are_not_numbers_are_refused(run):
+    model = save_random_model(run, seed=4)
+    with torch.no_grad():
+        model.decoder.layers[0].fc1.bias[0] = float("nan")
+    save_model(run.sub(NAME), model)
+    with pytest.raises(ArtifactError, match="holds infinities or NaN in decoder.layers.0.fc1.bias; train it again"):
+        export(run, NAME, ["fp32"])
+    assert not (run.export(NAME) / "fp32").exists()
+
+
+def test_an_interrupted_export_is_done_again(run, monkeypatch):
+    """Killed while the bundle is written, the building folder remains; the next run removes it."""
+    building = run.export(NAME).with_name(f".{NAME}.building")
+    (building / "fp32").mkdir(parents=True)
+    (building / "fp32" / "weights.bin").write_bytes(b"half")
+    export(run, NAME, ["fp32"])
+    open_bundle(run.export(NAME) / "fp32")
+    assert not building.exists()
+
+
+def test_full_disk(run, monkeypatch, capsys):
+    export(run, NAME, ["fp32"])
+    before = tree(run.export(NAME))
+    save_random_model(run, seed=7)
+
+    def no_space(*_):
+        raise OSError(28, "No space left on device", "weights.bin")
+
+    monkeypatch.setattr("hat.export.write_bundle", no_space)
+    with pytest.raises(SystemExit) as caught:
+        main([NAME, "--run", str(run.path)])
+    assert caught.value.code == 7
+    assert "the disk is full" in capsys.readouterr().err
+    assert tree(run.export(NAME)) == before
+
+
+def test_all_trained_are_exported_without_a_name(run, capsys):
+    main(["--run", str(run.path), "--precision", "int8"])
+    assert open_bundle(run.export(NAME) / "int8").description["precision"] == "int8"
+    shutil.rmtree(run.path / "sub")
+    with pytest.raises(SystemExit) as caught:
+        main(["--run", str(run.path)])
+    assert caught.value.code == 4
+    assert "holds no trained SubTransformer yet; run hat-train-sub" in capsys.readouterr().err
+
+
+def test_unknown_names_and_precisions(run):
+    with pytest.raises(ArtifactError, match="train a model first"):
+        export(run, "nonesuch")
+    with pytest.raises(UsageError, match="'fp16' is not one of fp32, int8"):
+        export(run, NAME, ["fp16"])
+
+
+def test_the_sample_is_bounded(monkeypatch, run):
+    monkeypatch.setattr(export_check, "SENTENCES", 2)
+    reference = Reference(save_random_model(run, seed=4), PreparedData(run.data), run.config.evaluation)
+    export(run, NAME, ["fp32"])
+    assert reference.compare(run.export(NAME) / "fp32")["sentences"] == 2
