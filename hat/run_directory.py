@@ -9,6 +9,7 @@ from hat.experiment import load_experiment
 
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
+FULL = "full"  # name of the full-size Transformer among the sub-trainings of a run
 
 # What trained weights depend on: a run directory keeps these for life. The other sections may change,
 # and the stages that read them are then done again.

@@ -7,9 +7,9 @@ from hat import files
 from hat.architecture import Architecture
 from hat.complexity import count_flops, count_parameters
 from hat.data.prepared import PreparedData
+from hat.run_directory import FULL
 from latency_predictor.predictor import LatencyPredictor
 
-FULL = "full"  # name of the full-size Transformer among a run's sub-trainings
 PRECISIONS = ("fp32", "int8")
 REMEDY = "run hat-run with this run directory's config again"
 

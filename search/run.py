@@ -52,12 +52,21 @@ def search(run, device_name, budgets, name=None):
     from latency_predictor.fit import load_or_fit
 
     predictor = load_or_fit(run, device_name)
-    inputs = {
-        "super": stamp(run.super_),
-        "device": to_mapping(device),
-        "predictor": stamp(run.latency / f"{device.name}.predictor"),
-    }
+    inputs = {"super": stamp(run.super_), **_timing_inputs(run, device)}
     return search_with(run, device.name, named, inputs, lambda: _instruments(run, device, predictor))
+
+
+def check_budgets(run, device_name, budgets):
+    """Raise BudgetError if one of the LatencyBudgets is impossible; needs latency samples, but no SuperTransformer."""
+    from latency_predictor.fit import load_or_fit
+
+    device, predictor = load_device(device_name), load_or_fit(run, device_name)
+    inputs = _timing_inputs(run, device) | _settings(run)
+    _find_reference(run, device.name, inputs, budgets, _instruments(run, device, predictor))
+
+
+def _timing_inputs(run, device):
+    return {"device": to_mapping(device), "predictor": stamp(run.latency / f"{device.name}.predictor")}
 
 
 def name_budgets(device_name, budgets, name=None):
@@ -82,23 +91,27 @@ def search_with(run, device_name, named, inputs, make_instruments):
     pending = {name: budget for name, budget in named.items() if not is_current(run.search(name), searches[name])}
     if pending:
         instruments = make_instruments()
-        config = run.config
-        reference = find_reference(
-            _reference_path(run, device_name),
-            files.fingerprint(inputs),
-            pending.values(),
-            device_name,
-            config.search_space,
-            instruments.predict,
-            instruments.measure,
-            config.seed,
-        )
-        key = files.fingerprint([inputs["super"], config.search.validation_sentences])
+        reference = _find_reference(run, device_name, inputs, pending.values(), instruments)
+        key = files.fingerprint([inputs["super"], run.config.search.validation_sentences])
         evaluations = Evaluations(run.path / "search" / "evaluations.jsonl", key)
         for name, budget in pending.items():
             stage = BudgetSearch(run, name, device_name, budget, searches[name], reference, instruments, evaluations)
             stage.run()
     return list(named)
+
+
+def _find_reference(run, device_name, inputs, budgets, instruments):
+    timing = {name: value for name, value in inputs.items() if name != "super"}  # weights don't change latencies
+    return find_reference(
+        _reference_path(run, device_name),
+        files.fingerprint(timing),
+        budgets,
+        device_name,
+        run.config.search_space,
+        instruments.predict,
+        instruments.measure,
+        run.config.seed,
+    )
 
 
 def _reference_path(run, device_name):

@@ -4,8 +4,8 @@ import contextlib
 import time
 
 from hat.progress import format_seconds
+from hat.run_directory import FULL
 
-FULL = "full"  # name of the full-size Transformer among the trained models of a run
 PRECISIONS = ("fp32", "int8")
 
 
@@ -34,90 +34,105 @@ def _identity(path):
     return state.st_ino, state.st_mtime_ns, state.st_size
 
 
-def run_pipeline(run, device_name, budgets, source_directory=None, precision="fp32"):
-    """All stages for the LatencyBudgets on one device; returns (path of the report, its ReportData).
+class Pipeline:
+    """All stages for some LatencyBudgets on one device, in order. Stages raise their own errors.
 
-    Raises what the stages raise; what is finished by then stays, and the next call goes on from there.
+    What is finished when one is raised stays, and the next call of `run` goes on from there. Measuring comes
+    before training, so that an impossible budget doesn't cost hours.
     """
-    from hat.training.options import TrainingOptions
-    from latency_predictor.devices import load_device
 
-    load_device(device_name).require_local()  # before hours of training
-    options = TrainingOptions(precision=precision)
-    log = StageLog(run.path / "run.log")
-    _prepare(run, log, source_directory)
-    _measure(run, log, device_name)
-    _train(run, log, options)
-    names = _search(run, log, device_name, budgets)
-    for name in [FULL, *names]:
-        _deploy(run, log, name, options, device_name)
-    return _report(run, log, device_name, budgets, names)
+    def __init__(self, run, device_name, budgets, source_directory=None, precision="fp32"):
+        from hat.training.options import TrainingOptions
+        from latency_predictor.devices import load_device
 
+        device = load_device(device_name)
+        device.require_local()
+        self._run, self._device_name, self._budgets = run, device_name, budgets
+        self._samples = run.latency / f"{device.name}.jsonl"
+        self._predictor = run.latency / f"{device.name}.predictor"
+        self._source_directory = source_directory
+        self._options = TrainingOptions(precision=precision)
+        self._log = StageLog(run.path / "run.log")
 
-def _prepare(run, log, source_directory):
-    from hat.data.prepare import prepare
+    def run(self):
+        """Do every stage; returns (path of the report, its ReportData)."""
+        self._prepare()
+        self._measure()
+        self._train_super()
+        names = self._search()
+        for name in [FULL, *names]:
+            self._train_sub(name)
+            self._deploy(name)
+        return self._report(names)
 
-    log.stage("prepare the data", [run.data / "done.json"], lambda: prepare(run, source_directory))
+    def _prepare(self):
+        from hat.data.prepare import prepare
 
+        results = [self._run.data / "done.json"]
+        self._log.stage("prepare the data", results, lambda: prepare(self._run, self._source_directory))
 
-def _measure(run, log, device_name):
-    from latency_predictor.collect import collect
-    from latency_predictor.fit import load_or_fit
+    def _measure(self):
+        from latency_predictor.collect import collect
+        from latency_predictor.fit import load_or_fit
 
-    samples = run.latency / f"{device_name}.jsonl"
-    quality = run.latency / f"{device_name}.predictor" / "quality.json"
-    log.stage(f"measure latencies on {device_name}", [samples], lambda: collect(run, device_name))
-    log.stage("fit the latency predictor", [quality], lambda: load_or_fit(run, device_name))
+        run, name = self._run, self._device_name
+        self._log.stage(f"measure latencies on {name}", [self._samples], lambda: collect(run, name))
+        self._log.stage("fit the predictor", [self._predictor / "done.json"], lambda: load_or_fit(run, name))
 
+    def _train_super(self):
+        from hat.training.super import train_super
+        from search.run import check_budgets
 
-def _train(run, log, options):
-    from hat.training.super import train_super
+        run, results = self._run, [self._run.super_ / "done.json"]
+        if not results[0].exists():
+            self._log.stage("check the budgets", [], lambda: check_budgets(run, self._device_name, self._budgets))
+        self._log.stage("train the SuperTransformer", results, lambda: train_super(run, self._options))
 
-    log.stage("train the SuperTransformer", [run.super_ / "done.json"], lambda: train_super(run, options))
+    def _search(self):
+        from search.run import name_budgets, search
 
+        run, budgets = self._run, self._budgets
+        results = [run.search(name) / "done.json" for name in name_budgets(self._samples.stem, budgets)]
+        wanted = " and ".join(budget.text for budget in budgets)
+        return self._log.stage(f"search for {wanted}", results, lambda: search(run, self._device_name, budgets))
 
-def _search(run, log, device_name, budgets):
-    from search.run import name_budgets, search
+    def _train_sub(self, name):
+        from hat.training.sub import choose_architecture, train_sub
 
-    results = [run.search(name) / "done.json" for name in name_budgets(device_name, budgets)]
-    wanted = " and ".join(budget.text for budget in budgets)
-    return log.stage(f"search for {wanted}", results, lambda: search(run, device_name, budgets))
+        run, results = self._run, [self._run.sub(name) / "done.json"]
+        _, architecture = choose_architecture(run, name, FULL if name == FULL else None)
+        self._log.stage(f"train {name}", results, lambda: train_sub(run, name, architecture, self._options))
 
+    def _deploy(self, name):
+        """Export one Transformer and judge its bundles."""
+        from hat.evaluation import evaluate
+        from hat.export import export
 
-def _deploy(run, log, name, options, device_name):
-    """Train one Transformer on its own, export it, and judge its bundles."""
-    from hat.architecture import load_architecture
-    from hat.evaluation import evaluate
-    from hat.export import export
-    from hat.training.sub import train_sub
+        run, exported = self._run, self._run.export(name)
+        self._log.stage(f"export {name}", [exported / "done.json"], lambda: export(run, name, PRECISIONS))
+        for precision in PRECISIONS:
+            results, bundle = [exported / f"evaluation.{precision}.json"], exported / precision
+            self._log.stage(
+                f"evaluate {name} ({precision})", results, lambda b=bundle: evaluate(run, b, device=self._device_name)
+            )
 
-    if name == FULL:
-        architecture = run.config.search_space.full_transformer()
-    else:
-        architecture = load_architecture(run.search(name) / "architecture.yaml")
-    trained, exported = [run.sub(name) / "done.json"], [run.export(name) / "done.json"]
-    log.stage(f"train {name}", trained, lambda: train_sub(run, name, architecture, options))
-    log.stage(f"export {name}", exported, lambda: export(run, name, PRECISIONS))
-    for precision in PRECISIONS:
-        bundle, result = run.export(name) / precision, run.export(name) / f"evaluation.{precision}.json"
-        log.stage(f"evaluate {name} ({precision})", [result], lambda b=bundle: evaluate(run, b, device=device_name))
+    def _report(self, names):
+        from hat.deploy.translator import Translator
+        from search.report import write_report
 
+        run, results = self._run, [self._run.path / "report.html"]
 
-def _report(run, log, device_name, budgets, names):
-    from hat.deploy.translator import Translator
-    from search.report import write_report
+        def translate(name, sentences):
+            return Translator(run.export(name) / PRECISIONS[0]).translate(sentences)
 
-    commands = [
-        " ".join(["hat-run", str(run.path / "config.yaml"), f"--device {device_name}", "--run NEWDIR"])
-        + "".join(f" --latency {budget.text}" for budget in budgets),
-        *(f"hat-translate {run.export(name) / 'fp32'} < input.txt > output.txt" for name in names),
-    ]
+        arguments = (run, self._samples.stem, names, self._commands(names), translate)
+        return self._log.stage("write the report", results, lambda: write_report(*arguments))
 
-    def translate(name, sentences):
-        return Translator(run.export(name) / "fp32").translate(sentences)
-
-    return log.stage(
-        "write the report",
-        [run.path / "report.html"],
-        lambda: write_report(run, device_name, names, commands, translate),
-    )
+    def _commands(self, names):
+        """The shell lines that the report shows."""
+        budgets = "".join(f" --latency {budget.text}" for budget in self._budgets)
+        bundles = [self._run.export(name) / PRECISIONS[0] for name in names]
+        return [
+            f"hat-run {self._run.path / 'config.yaml'} --device {self._device_name}{budgets} --run NEWDIR",
+            *(f"hat-translate {bundle} < input.txt > output.txt" for bundle in bundles),
+        ]

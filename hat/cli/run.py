@@ -28,7 +28,7 @@ def main(arguments=None):
 
 
 def _run(options):
-    from hat.cli.pipeline import run_pipeline
+    from hat.cli.pipeline import Pipeline
     from hat.errors import UsageError
     from hat.run_directory import RunDirectory
     from search.budget import parse_budget
@@ -40,7 +40,7 @@ def _run(options):
     if not budgets:
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
     precision = "bf16" if options.bf16 else "fp32"
-    report, data = run_pipeline(run, options.device, budgets, options.source_directory, precision)
+    report, data = Pipeline(run, options.device, budgets, options.source_directory, precision).run()
     best = run.export(data.picks[-1].name)
     print("\n" + "\n".join(result_table(data)))
     print(f"\nreport: {report}\nnext: hat-translate {best / 'fp32'} < input.txt > output.txt")

@@ -6,14 +6,12 @@ from hat.checkpoint import load_model, save_model
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
 from hat.fairseq_plugin.trainer import validate
-from hat.run_directory import is_current, mark_done, stamp
+from hat.run_directory import FULL, is_current, mark_done, stamp
 from hat.training import processes
 from hat.training.averaging import average_weights
 from hat.training.loop import TrainingLoop
 from hat.training.options import TrainingOptions
 from hat.training.setup import effective, make_trainer
-
-FULL = "full"
 
 
 def train_sub(run, name, architecture, options=None):

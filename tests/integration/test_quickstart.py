@@ -29,7 +29,7 @@ search: {latency: [95%, 80%], population: 10, parents: 3, mutations: 4, crossove
          measured_finalists: 2, validation_sentences: 50}
 evaluation: {beam: 1, max_len_a: 0.0, max_len_b: 20}
 """
-STAGES = 18
+STAGES = 18  # beside the check of the budgets, which is done before training only
 DEADLINE = 120  # seconds
 
 
@@ -128,3 +128,11 @@ def test_bad_arguments_are_told_before_any_work(tmp_path, arguments, status, mes
     assert message in errors
     assert "Traceback" not in errors
     assert not (tmp_path / "runs" / "tiny" / "data").exists()
+
+
+def test_an_impossible_budget_is_told_before_training(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    status, _, errors = hat_run(tmp_path, "tiny.yaml", "--latency", "1us")
+    assert status == 6
+    assert "latency budget 1us is below the fastest SubTransformer" in errors
+    assert not (tmp_path / "runs" / "tiny" / "super").exists()
