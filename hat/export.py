@@ -11,6 +11,7 @@ from hat.data.prepared import PreparedData
 from hat.deploy.bundle import VERSION, open_bundle
 from hat.deploy.bundle_writer import write_bundle
 from hat.deploy.graphs import PRECISIONS, build_graphs
+from hat.deploy.positions import MAX_POSITIONS
 from hat.errors import ArtifactError, UsageError
 from hat.export_check import Reference
 from hat.run_directory import mark_done, stamp
@@ -92,7 +93,8 @@ def _write(run, name, precision, model, prepared, inputs, bundle):
         "spec": to_mapping(spec),
         "source_lang": prepared.source_lang,
         "target_lang": prepared.target_lang,
-        "max_source_tokens": run.config.data.max_length + 1,  # </s> included; longer ones were never trained on
+        # </s> included; the model was never trained on longer ones
+        "max_source_tokens": min(run.config.data.max_length + 1, MAX_POSITIONS),
         "search": to_mapping(run.config.evaluation),
         "built_from": {
             "experiment": run.config.name,
