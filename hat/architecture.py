@@ -5,10 +5,8 @@ Only active layers are stored, so two architectures that compute the same are eq
 
 from dataclasses import dataclass
 
-import yaml
-
 from hat.config import from_mapping, to_mapping
-from hat.errors import ArtifactError, UsageError
+from hat.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -95,29 +93,3 @@ def check_heads(where, heads, qkv_dim):
     for count in heads:
         if qkv_dim % count:
             raise UsageError(f"{where}: {count} heads do not divide qkv_dim {qkv_dim}; use a divisor of {qkv_dim}")
-
-
-def load_architecture(path):
-    """Read an architecture from YAML or JSON, ours or HAT's `*-subtransformer` keys."""
-    mapping = read_yaml_mapping(path)
-    if any(key.endswith("-subtransformer") for key in mapping):
-        from hat.hat_format import architecture_from_hat
-
-        return architecture_from_hat(mapping, str(path))
-    return Architecture.from_dict(mapping, str(path))
-
-
-def read_yaml_mapping(path):
-    """Read a YAML (or JSON) file whose top level is a mapping."""
-    try:
-        with open(path, encoding="utf-8") as handle:
-            mapping = yaml.safe_load(handle)
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise ArtifactError(f"{path} is a directory; name a YAML file in it") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(mapping, dict):
-        raise UsageError(f"{path}: expected keys and values at the top level, got {type(mapping).__name__}")
-    return mapping

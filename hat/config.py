@@ -5,7 +5,25 @@ import difflib
 import types
 import typing
 
-from hat.errors import UsageError
+import yaml
+
+from hat.errors import ArtifactError, UsageError
+
+
+def read_yaml_mapping(path):
+    """Read a YAML (or JSON) file whose top level is a mapping."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            mapping = yaml.safe_load(handle)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ArtifactError(f"{path} is a directory; name a YAML file in it") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(mapping, dict):
+        raise UsageError(f"{path}: expected keys and values at the top level, got {type(mapping).__name__}")
+    return mapping
 
 
 def from_mapping(cls, mapping, where):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hat import files
-from hat.architecture import Architecture, load_architecture
+from hat.architecture import Architecture
+from hat.architecture_file import load_architecture
 from hat.complexity import ModelSpec
 from hat.config import from_mapping
 from hat.errors import ArtifactError

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from hat.architecture import read_yaml_mapping
 from hat.complexity import ModelSpec
-from hat.config import from_mapping, to_mapping
+from hat.config import from_mapping, read_yaml_mapping, to_mapping
 from hat.errors import UsageError
 from hat.search_space import SearchSpace
 

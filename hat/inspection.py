@@ -1,8 +1,9 @@
 """Describes architectures and search spaces: layers, parameters, FLOPs, number of SubTransformers."""
 
-from hat.architecture import Architecture, load_architecture, read_yaml_mapping
+from hat.architecture import Architecture
+from hat.architecture_file import load_architecture
 from hat.complexity import ModelSpec, count_flops, count_parameters
-from hat.config import from_mapping
+from hat.config import from_mapping, read_yaml_mapping
 from hat.errors import UsageError
 from hat.experiment import load_experiment
 from hat.hat_format import space_from_hat

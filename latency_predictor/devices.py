@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hat.architecture import read_yaml_mapping
-from hat.config import from_mapping
+from hat.config import from_mapping, read_yaml_mapping
 from hat.errors import DeviceError, UsageError
 
 # The user's own devices first, then those that come with the source tree.

@@ -12,7 +12,7 @@ from fairseq.models import (
     register_model,
 )
 
-from hat.architecture import load_architecture
+from hat.architecture_file import load_architecture
 from hat.model import SuperTransformer, Transformer
 
 
@@ -74,12 +74,20 @@ class HatModel(FairseqEncoderDecoderModel):
         self.transformer = transformer
         self.autocast_bf16 = autocast_bf16
 
-    def forward(self, src_tokens, src_lengths, prev_output_tokens):
-        """Tokens (batch, source), (batch, target) -> (logits (batch, target, vocabulary), None)"""
-        if not self.autocast_bf16:
-            return self.transformer(src_tokens, prev_output_tokens), None
-        with torch.autocast(src_tokens.device.type, torch.bfloat16):
-            return self.transformer(src_tokens, prev_output_tokens), None
+    def forward(self, src_tokens, src_lengths, prev_output_tokens, features_only=False):
+        """Tokens (batch, source), (batch, target) -> (logits (batch, target, vocabulary), None).
+
+        With `features_only`, in place of the logits, what `output_weight` turns into them: (batch, target, embed_dim).
+        """
+        encoder, decoder = self.transformer.encoder, self.transformer.decoder
+        with torch.autocast(src_tokens.device.type, torch.bfloat16, enabled=self.autocast_bf16):
+            compute = decoder.features if features_only else decoder
+            return compute(prev_output_tokens, encoder(src_tokens)), None
+
+    def output_weight(self):
+        """The active columns of the output embedding: (vocabulary, embed_dim)."""
+        decoder = self.transformer.decoder
+        return decoder.output_embedding.weight[:, : decoder.active.embed_dim]
 
 
 @register_model("hat_supertransformer", dataclass=HatModelConfig)

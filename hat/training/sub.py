@@ -1,7 +1,7 @@
 """Stage `hat-train-sub`: train one SubTransformer, from scratch or from the SuperTransformer's weights."""
 
 from hat import files
-from hat.architecture import load_architecture
+from hat.architecture_file import load_architecture
 from hat.checkpoint import load_model, save_model
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError

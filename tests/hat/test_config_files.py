@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny import TINY_SPACE
 
 from hat import files
-from hat.architecture import load_architecture
+from hat.architecture_file import load_architecture
 from hat.config import from_mapping, to_mapping
 from hat.errors import ArtifactError, UsageError
 from hat.hat_format import span_from_hat

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from search_toys import CONFIG, SPACE, everything, latency, loss, predict, timing
 
-from hat.architecture import load_architecture
+from hat.architecture_file import load_architecture
 from hat.errors import ArtifactError, BudgetError, UsageError
 from hat.run_directory import RunDirectory, is_current
 from search.budget import parse_budget
