@@ -135,6 +135,12 @@ class Decoder(nn.Module):
     def embedding(self):
         return self._shared_embedding[0] if self.spec.share_all_embeddings else self.embed_tokens
 
+    @property
+    def output_embedding(self):
+        """The table whose rows, multiplied with the features, are the logits."""
+        separate = not (self.spec.share_all_embeddings or self.spec.share_decoder_input_output_embed)
+        return self.output_projection if separate else self.embedding
+
     def new_cache(self):
         """An empty DecoderCache for incremental decoding."""
         return DecoderCache()
@@ -146,6 +152,10 @@ class Decoder(nn.Module):
         """
         if cache is not None:
             return self._forward_step(prev_output_tokens[:, -1:], encoder_output, cache)
+        return self.output_embedding.logits(self.features(prev_output_tokens, encoder_output))
+
+    def features(self, prev_output_tokens, encoder_output):
+        """What `output_embedding` turns into logits: (batch, target, embed_dim) for tokens (batch, target)."""
         dim = self.active.embed_dim
         positions = self.positions.of_tokens(prev_output_tokens, dim)
         x = self.embedding(prev_output_tokens, dim) * math.sqrt(dim) + positions
@@ -153,7 +163,7 @@ class Decoder(nn.Module):
         memories = {span: encoder_output.memory(span) for span in set(self.active.cross_attention_span)}
         for layer, span in zip(self.layers, self.active.cross_attention_span, strict=False):
             x = layer(x, *memories[span])
-        return self._logits(x)
+        return self.layer_norm(x) if self.spec.normalize_before else x
 
     def _forward_step(self, tokens, encoder_output, cache):
         dim = self.active.embed_dim
@@ -171,13 +181,7 @@ class Decoder(nn.Module):
                 x, cache.self_attention[index], cache.memory[index], memories[index][1]
             )
         cache.steps += 1
-        return self._logits(x)
-
-    def _logits(self, x):
-        if self.spec.normalize_before:
-            x = self.layer_norm(x)
-        separate = not (self.spec.share_all_embeddings or self.spec.share_decoder_input_output_embed)
-        return (self.output_projection if separate else self.embedding).logits(x)
+        return self.output_embedding.logits(self.layer_norm(x) if self.spec.normalize_before else x)
 
 
 class Transformer(nn.Module):

@@ -1,49 +1,73 @@
-"""fairseq's label-smoothed cross entropy, the same value from fewer passes over (tokens, vocabulary)."""
+"""fairseq's label-smoothed cross entropy, fused with the output product: no tensor of all logits is passed over."""
+
+from dataclasses import dataclass, field
 
 import torch
 from fairseq.criterions import register_criterion
-from fairseq.criterions.label_smoothed_cross_entropy import (
-    LabelSmoothedCrossEntropyCriterion,
-    LabelSmoothedCrossEntropyCriterionConfig,
-)
+from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
+from fairseq.dataclass import FairseqDataclass
+from omegaconf import II
+
+# Logits worked on at a time: few enough on CPUs for their cache, many enough on GPUs to fill them.
+LOGITS_AT_A_TIME = {"cpu": 2**20, "cuda": 2**26}
 
 
-class _SmoothedLoss(torch.autograd.Function):
+class SmoothedLoss(torch.autograd.Function):
     """Sum over tokens of (1 - eps - s) * nll + s * sum_v(-log p_v), with s = eps / (V - 1), as fairseq defines it.
 
-    Its gradient by the logits is p - s - (1 - eps - s) * onehot(target), computed in place of the log-probabilities.
+    The gradient by the logits, p - s - (1 - eps - s) * onehot(target), is worked out with the loss, while the logits
+    of a few tokens are at hand; softmax and sums are float32, products have the features' type.
     """
 
     @staticmethod
-    def forward(ctx, logits, target, epsilon, padding):
-        """logits (tokens, vocabulary), target (tokens,) -> (smoothed loss, negative log-likelihood), both summed"""
-        log_probs = torch.log_softmax(logits, dim=-1, dtype=torch.float)
-        share = epsilon / (logits.size(-1) - 1)
-        kept = target.ne(padding)
-        nll = -log_probs.gather(1, target.unsqueeze(1)).squeeze(1).masked_fill(~kept, 0.0).sum()
-        spread = -log_probs.sum(dim=1).masked_fill(~kept, 0.0).sum() if epsilon else 0.0
-        ctx.save_for_backward(log_probs, target, kept)
-        ctx.share, ctx.epsilon, ctx.dtype = share, epsilon, logits.dtype
+    def forward(ctx, features, table, target, epsilon, with_gradient):
+        """features (tokens, dim), table (V, dim), target (tokens,) -> (smoothed loss, nll), summed over tokens"""
+        tokens, vocabulary = len(target), len(table)
+        share = epsilon / (vocabulary - 1)
+        gradient = features.new_empty(tokens, vocabulary) if with_gradient else None
+        nll = spread = torch.zeros((), device=features.device)
+        step = max(1, LOGITS_AT_A_TIME[features.device.type] // vocabulary)
+        for start in range(0, tokens, step):
+            part = slice(start, start + step)
+            log_probs = torch.log_softmax(features[part] @ table.t(), dim=-1, dtype=torch.float)
+            nll = nll - log_probs.gather(1, target[part, None]).sum()
+            spread = spread - log_probs.sum()
+            if with_gradient:
+                probs = log_probs.exp_().sub_(share)
+                probs[torch.arange(len(probs)), target[part]] -= 1.0 - epsilon - share
+                gradient[part] = probs
+        ctx.save_for_backward(features, table, gradient)
         ctx.mark_non_differentiable(nll)
         return (1.0 - epsilon - share) * nll + share * spread, nll
 
     @staticmethod
     def backward(ctx, grad_loss, _grad_nll):
-        log_probs, target, kept = ctx.saved_tensors
-        grad = log_probs.exp_()
-        if ctx.epsilon:
-            grad.sub_(ctx.share)
-        grad[torch.arange(len(target)), target] -= 1.0 - ctx.epsilon - ctx.share
-        if not bool(kept.all()):
-            grad.mul_(kept.unsqueeze(1))
-        return grad.mul_(grad_loss).to(ctx.dtype), None, None, None
+        features, table, gradient = ctx.saved_tensors
+        return (gradient @ table).mul_(grad_loss), (gradient.t() @ features).mul_(grad_loss), None, None, None
 
 
-@register_criterion("hat_label_smoothed_cross_entropy", dataclass=LabelSmoothedCrossEntropyCriterionConfig)
+@dataclass
+class HatLabelSmoothedCrossEntropyConfig(FairseqDataclass):
+    label_smoothing: float = field(default=0.0, metadata={"help": "share of the probability spread over all tokens"})
+    sentence_avg: bool = II("optimization.sentence_avg")
+
+
+@register_criterion("hat_label_smoothed_cross_entropy", dataclass=HatLabelSmoothedCrossEntropyConfig)
 class HatLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
-    """`label_smoothed_cross_entropy` with the fused loss above; values and logging are fairseq's."""
+    """`label_smoothed_cross_entropy` of a HatModel, fused as above; values and logging are fairseq's."""
+
+    def __init__(self, task, sentence_avg, label_smoothing):
+        super().__init__(task, sentence_avg, label_smoothing)
+
+    def forward(self, model, sample, reduce=True):
+        inputs = {**sample["net_input"], "features_only": True}
+        return super().forward(model, {**sample, "net_input": inputs}, reduce)
 
     def compute_loss(self, model, net_output, sample, reduce=True):
-        logits = net_output[0]
-        target = model.get_targets(sample, net_output)
-        return _SmoothedLoss.apply(logits.view(-1, logits.size(-1)), target.view(-1), self.eps, self.padding_idx)
+        target = sample["target"].flatten()
+        kept = target.ne(self.padding_idx).nonzero().squeeze(1)
+        features = net_output[0].flatten(0, 1).index_select(0, kept)
+        table = model.output_weight()
+        if model.autocast_bf16:
+            features, table = features.bfloat16(), table.bfloat16()
+        return SmoothedLoss.apply(features, table, target[kept], self.eps, torch.is_grad_enabled())

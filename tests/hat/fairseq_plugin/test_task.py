@@ -11,8 +11,8 @@ from tiny_run import make_run
 
 import hat
 from hat.data.prepared import PreparedData
+from hat.fairseq_plugin.model import HatModel
 from hat.fairseq_plugin.trainer import validate
-from hat.model import SuperTransformer
 from hat.training.options import TrainingOptions
 from hat.training.setup import make_trainer
 from hat.training.validation import named_subnets
@@ -39,13 +39,13 @@ def updates(trainer, count, size):
 
 def test_one_subtransformer_an_update_on_all_accumulation_steps(trainer, monkeypatch):
     active = []
-    forward = SuperTransformer.forward
+    forward = HatModel.forward
 
-    def recording(model, *tokens):
-        active.append(model.active)
-        return forward(model, *tokens)
+    def recording(model, **inputs):
+        active.append(model.transformer.active)
+        return forward(model, **inputs)
 
-    monkeypatch.setattr(SuperTransformer, "forward", recording)
+    monkeypatch.setattr(HatModel, "forward", recording)
     for samples in updates(trainer, 3, size=2):
         trainer.train_step(samples)
     space, seed = trainer.task.experiment.search_space, trainer.task.experiment.seed
