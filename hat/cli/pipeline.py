@@ -1,6 +1,8 @@
 """What hat-run does: every stage in order, each of which does nothing where its result is up to date."""
 
 import contextlib
+import os
+import sys
 import time
 
 from hat.progress import format_seconds
@@ -10,7 +12,10 @@ PRECISIONS = ("fp32", "int8")
 
 
 class StageLog:
-    """Runs stages one after the other and prints one line for each; what they print themselves goes to `path`."""
+    """Runs stages one after the other and prints one line for each.
+
+    What they print themselves goes to `path`; their warnings are also shown.
+    """
 
     def __init__(self, path):
         self._path = path
@@ -18,12 +23,23 @@ class StageLog:
     def stage(self, title, results, function):
         """Call `function()` and return what it returns; `results` are the files it leaves, for telling if it worked."""
         before, start = [_identity(path) for path in results], time.monotonic()
-        with open(self._path, "a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
+        with self._redirected():
             value = function()
-        unchanged = None not in before and before == [_identity(path) for path in results]
+        unchanged = before and None not in before and before == [_identity(path) for path in results]
         outcome = "up to date" if unchanged else f"done in {format_seconds(time.monotonic() - start)}"
         print(f"{title:<42} {outcome}", flush=True)
         return value
+
+    @contextlib.contextmanager
+    def _redirected(self):
+        with open(self._path, "a+", encoding="utf-8", buffering=1) as log:
+            start = log.seek(0, os.SEEK_END)
+            try:
+                with contextlib.redirect_stdout(log):
+                    yield
+            finally:
+                log.seek(start)
+                print("".join(line for line in log if line.startswith("warning:")), end="", file=sys.stderr)
 
 
 def _identity(path):
