@@ -26,7 +26,8 @@ def _merge_heads(x):
 def _attend_in_float32(query, key, value, **options):
     """On CPUs torch's bfloat16 attention is many times slower backwards than its float32 one."""
     with torch.autocast("cpu", enabled=False):
-        return F.scaled_dot_product_attention(query.float(), key.float(), value.float(), **options)
+        attended = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), **options)
+    return attended.to(query.dtype)
 
 
 class _ElasticAttention(nn.Module):

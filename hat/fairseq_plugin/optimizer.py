@@ -7,7 +7,10 @@ from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
 
 @register_optimizer("hat_adam", dataclass=FairseqAdamConfig)
 class HatAdam(FairseqAdam):
-    """Weights that an update's SubTransformer doesn't use get no gradient and stand still, on any number of ranks."""
+    """Weights that an update's SubTransformer doesn't use get no gradient and stand still, on any number of ranks.
+
+    (Under fairseq's --fp16 they get zeros, and so follow Adam's momentum.)
+    """
 
     def __init__(self, cfg, params):
         FairseqOptimizer.__init__(self, cfg)

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from hat import files
@@ -79,9 +80,12 @@ class Checkpoints:
                 path.unlink()
 
 
-def load_weights(path, transformer):
-    """Load weights that a Checkpoints saved into a Transformer or SuperTransformer."""
-    transformer.load_state_dict(load_file(path))
+def read_weights(path):
+    """Name -> tensor of weights that a Checkpoints saved; raises ArtifactError if they are missing or damaged."""
+    try:
+        return load_file(path)
+    except (FileNotFoundError, SafetensorError) as error:
+        raise ArtifactError(f"{path} is missing or damaged ({error}); remove {path.parent} to train again") from None
 
 
 def _save_weights(path, transformer):

@@ -56,7 +56,11 @@ def _train(run, name, architecture, prepared, training, init, inputs, options):
     )
     loop.run()
     processes.barrier()
-    transformer.load_state_dict(average_weights(loop.checkpoints.snapshots()))
+    snapshots = loop.checkpoints.snapshots()
+    if not snapshots:
+        folder = loop.checkpoints.directory
+        raise ArtifactError(f"{folder} has lost its saved weights; remove it to train again")
+    transformer.load_state_dict(average_weights(snapshots))
     loss = validate(trainer)["mean"]
     if processes.is_first():
         save_model(directory, transformer)

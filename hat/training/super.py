@@ -4,7 +4,7 @@ from hat.checkpoint import save_model
 from hat.data.prepared import PreparedData
 from hat.run_directory import is_current, mark_done, stamp
 from hat.training import processes
-from hat.training.checkpoints import load_weights
+from hat.training.checkpoints import read_weights
 from hat.training.loop import TrainingLoop
 from hat.training.options import TrainingOptions
 from hat.training.setup import effective, make_trainer
@@ -40,7 +40,7 @@ def _train(run, prepared, training, inputs, options):
     if not processes.is_first():
         return
     transformer = trainer.get_model().transformer
-    load_weights(loop.checkpoints.best, transformer)
+    transformer.load_state_dict(read_weights(loop.checkpoints.best))
     save_model(run.super_, transformer)
     mark_done(run.super_, inputs)
     print(f"SuperTransformer: {run.super_} (mean validation loss {loop.state.best:.3f} nats a token)")

@@ -12,7 +12,7 @@ from tiny_run import make_run
 import hat
 from hat.data.prepared import PreparedData
 from hat.fairseq_plugin.model import HatModel
-from hat.fairseq_plugin.trainer import validate
+from hat.fairseq_plugin.trainer import build_trainer, validate
 from hat.training.options import TrainingOptions
 from hat.training.setup import make_trainer
 from hat.training.validation import named_subnets
@@ -52,6 +52,18 @@ def test_one_subtransformer_an_update_on_all_accumulation_steps(trainer, monkeyp
     expected = [space.sample(np.random.default_rng((seed, update))) for update in range(3)]
     assert active == [architecture for architecture in expected for _ in range(2)]
     assert len(set(active)) > 1
+
+
+@pytest.mark.parametrize("precision", [["--autocast-bf16"], ["--fp16", "--fp16-no-flatten-grads"]])
+def test_half_precision_trains_as_float32_does(run, tmp_path, precision):
+    losses = []
+    for arguments in ([], precision):
+        torch.manual_seed(1)
+        model = ["--arch", "hat_supertransformer", "--cpu", "--save-dir", str(tmp_path), *arguments]
+        trainer = build_trainer(PreparedData(run.data), run.path / "config.yaml", run.config.super_training, model, [])
+        losses.append([float(trainer.train_step(samples)["loss"]) for samples in updates(trainer, 3, size=1)])
+    assert losses[1] == pytest.approx(losses[0], abs=0.05)
+    assert losses[1] != losses[0]
 
 
 def test_weights_outside_the_subtransformer_stand_still(trainer):
