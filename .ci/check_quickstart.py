@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LEAST_BLEU = 15.0  # of the full-size Transformer; untrained models and models that ignore the source stay far below
+LEAST_BLEU = 10.0  # of the full-size Transformer; untrained models and models that ignore the source stay far below
 LEAST_REPORT_BYTES = 20_000
 
 
