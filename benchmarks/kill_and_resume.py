@@ -20,7 +20,7 @@ from hat.files import read_json_lines, sha256_of_file
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "quickstart.smallest.yaml"
-BUDGETS = ("--latency", "60%", "--latency", "40%")
+BUDGETS = ("--latency", "85%", "--latency", "70%")
 
 
 def command(name, *arguments):
@@ -96,7 +96,7 @@ def search(alone, killed, kills, rng):
         shutil.copy(path, killed / "search")
     moments = run_killed(arguments(killed), kills, seconds, rng)
     kinds = ("history.json", "front.json", "architecture.yaml")
-    names = ["evaluations.jsonl"] + [f"{search}/{kind}" for search in ("cpu-60pct", "cpu-40pct") for kind in kinds]
+    names = ["evaluations.jsonl"] + [f"{search}/{kind}" for search in ("cpu-85pct", "cpu-70pct") for kind in kinds]
     same = {f"same {name}": same_file(alone / "search" / name, killed / "search" / name) for name in names}
     return {"killed_after_s": moments, **same}
 
