@@ -81,7 +81,7 @@ class Architecture:
         return from_mapping(cls, mapping, where)
 
     def summary(self):
-        """One line for tables: 'enc 4x256, dec 2x192, ffn 1024/512/…'."""
+        """One line for tables: 'encoder 4 x 256, decoder 2 x 192'."""
         return (
             f"encoder {self.encoder.layers} x {self.encoder.embed_dim}, "
             f"decoder {self.decoder.layers} x {self.decoder.embed_dim}"

@@ -29,6 +29,17 @@ def add_run_option(parser):
     parser.add_argument("--run", metavar="DIR", help="run directory (default: the one last used)")
 
 
+def add_latency_option(parser):
+    """Add --latency BUDGET, which may be given several times; None without any."""
+    parser.add_argument(
+        "--latency",
+        action="append",
+        metavar="BUDGET",
+        help="200ms, 0.2s, 900us, or 50%% of the full-size Transformer's latency; may be given several times "
+        "(default: search.latency of the run's config)",
+    )
+
+
 def positive_int(text):
     """argparse type: an integer of at least 1."""
     value = int(text)

@@ -1,6 +1,6 @@
 """hat-run CONFIG: from parallel text and latency budgets to deployed translators and a report, all stages."""
 
-from hat.cli.common import ArgumentParser, run_command
+from hat.cli.common import ArgumentParser, add_latency_option, run_command
 
 
 def main(arguments=None):
@@ -12,13 +12,7 @@ def main(arguments=None):
     )
     parser.add_argument("config", metavar="CONFIG", help="experiment config, such as configs/quickstart.yaml")
     parser.add_argument("--device", metavar="NAME", default="cpu", help="device whose latency counts")
-    parser.add_argument(
-        "--latency",
-        action="append",
-        metavar="BUDGET",
-        help="200ms, 0.2s, 900us, or 50%% of the full-size Transformer's latency; may be given several times "
-        "(default: search.latency of the config)",
-    )
+    add_latency_option(parser)
     parser.add_argument("--run", metavar="DIR", help="run directory (default: runs/<config name>)")
     parser.add_argument(
         "--from", metavar="DIR", dest="source_directory", help="folder with the corpus's files, read instead of fetched"

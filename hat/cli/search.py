@@ -1,19 +1,13 @@
 """hat-search: find the best SubTransformer for each latency budget."""
 
-from hat.cli.common import ArgumentParser, add_run_option, run_command
+from hat.cli.common import ArgumentParser, add_latency_option, add_run_option, run_command
 
 
 def main(arguments=None):
     parser = ArgumentParser(
         "Find the SubTransformer of lowest validation loss that meets a latency budget on a device."
     )
-    parser.add_argument(
-        "--latency",
-        action="append",
-        metavar="BUDGET",
-        help="200ms, 0.2s, 900us, or 50%% of the full-size Transformer's latency; may be given several times "
-        "(default: search.latency of the run's config)",
-    )
+    add_latency_option(parser)
     parser.add_argument("--device", metavar="NAME", help="device (default: the one last measured in this run, or cpu)")
     parser.add_argument("--name", help="name of the result, for one budget (default: DEVICE-BUDGET)")
     add_run_option(parser)
