@@ -11,9 +11,9 @@ LAYER_NORM_EPSILON = 1e-5
 class Blocks:
     """Builds blocks into `graph` from numpy `weights` named as in `hat.complexity.parameter_shapes`."""
 
-    def __init__(self, graph, architecture, spec, weights, precision):
+    def __init__(self, graph, architecture, spec, weights, precision, ranges=None):
         self.graph, self.spec, self.qkv_dim = graph, spec, architecture.qkv_dim
-        self.products = PRODUCTS[precision](graph, weights)
+        self.products = PRODUCTS[precision](graph, weights, ranges)
         self._weights = weights
 
     def layer_norm(self, x, name):
@@ -24,17 +24,14 @@ class Blocks:
         """x + function(x), normalised after (post-norm) or before (pre-norm) `function`."""
         if self.spec.normalize_before:
             return self.graph.node("Add", [x, function(self.layer_norm(x, norm_name))])
-        inputs = [function(x), x, *self._norm(norm_name)]
-        return self.graph.contrib("SkipLayerNormalization", inputs, epsilon=LAYER_NORM_EPSILON)
+        return self.layer_norm(self.graph.node("Add", [x, function(x)]), norm_name)
 
     def feed_forward(self, x, prefix):
         """fc2(activation(fc1(x)))"""
         hidden = self.products.linear(x, f"{prefix}.fc1")
         if self.spec.activation == "gelu":
-            hidden = self.graph.contrib("Gelu", [hidden])
-        else:
-            hidden = self.graph.node("Relu", [hidden])
-        return self.products.linear(hidden, f"{prefix}.fc2")
+            return self.products.linear(self.graph.contrib("Gelu", [hidden]), f"{prefix}.fc2")
+        return self.products.relu_linear(hidden, f"{prefix}.fc2")
 
     def projected(self, x, name, parts):
         """One product of which the output is split into `parts` tensors (rows, qkv_dim)."""

@@ -6,14 +6,24 @@ from onnx import TensorProto, helper, numpy_helper
 CONTRIB = "com.microsoft"  # onnxruntime's own operators
 OPSET = 18
 IR_VERSION = 9  # readable by every onnxruntime from 1.16 on
-_TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
+_TYPES = {
+    "float32": TensorProto.FLOAT,
+    "int64": TensorProto.INT64,
+    "int32": TensorProto.INT32,
+    "bool": TensorProto.BOOL,
+}
 
 
 class GraphBuilder:
-    """Collects nodes in order of computation; `model()` closes the graph."""
+    """Collects nodes in order of computation; `model()` closes the graph.
 
-    def __init__(self, name):
-        self._name = name
+    A builder with a `parent` builds the body of a loop in it: it sees all tensors of the parent, keeps its constants
+    there, and is closed with `body()`. `root` is the outermost graph, whose nodes run once however often a body does.
+    """
+
+    def __init__(self, name, parent=None):
+        self._name, self._parent = name, parent
+        self.root = parent.root if parent else self
         self._nodes, self._inputs, self._outputs = [], [], []
         self._constants = {}
         self._small_constants = {}
@@ -30,12 +40,16 @@ class GraphBuilder:
 
     def weight(self, name, array):
         """A named constant, stored once however often it is asked for. Returns its name."""
+        if self._parent:
+            return self.root.weight(name, array)
         if name not in self._constants:
             self._constants[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
 
     def constant(self, value, dtype=np.int64):
         """A small constant (shape, axis, scale); equal ones are stored once. Returns its name."""
+        if self._parent:
+            return self.root.constant(value, dtype)
         array = np.array(value, dtype=dtype)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._small_constants:
@@ -59,14 +73,17 @@ class GraphBuilder:
 
     def _fresh(self, operator):
         self._count += 1
-        return f"{operator}.{self._count}"
+        return f"{self._name}.{operator}.{self._count}"
+
+    def body(self):
+        """The finished onnx.GraphProto, for the attribute `body` of the parent's Loop node."""
+        return helper.make_graph(
+            self._nodes, self._name, self._inputs, self._outputs, initializer=list(self._constants.values())
+        )
 
     def model(self, metadata):
         """The finished onnx.ModelProto; `metadata` are texts that the session shows to its user."""
-        graph = helper.make_graph(
-            self._nodes, self._name, self._inputs, self._outputs, initializer=list(self._constants.values())
-        )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="hat")
+        model = helper.make_model(self.body(), opset_imports=opsets, ir_version=IR_VERSION, producer_name="hat")
         helper.set_model_props(model, metadata)
         return model

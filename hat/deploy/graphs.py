@@ -10,6 +10,14 @@ from onnx import TensorProto
 
 from hat.complexity import parameter_shapes
 from hat.deploy.blocks import Blocks
+from hat.deploy.decoder_blocks import (
+    cache_shapes,
+    declare_memory,
+    decoder_layers,
+    embed_target,
+    log_probabilities,
+    memory_bias_shapes,
+)
 from hat.deploy.graph_builder import GraphBuilder
 from hat.deploy.positions import position_table
 from hat.deploy.products import PRODUCTS
@@ -19,7 +27,7 @@ PRECISIONS = tuple(PRODUCTS)
 HIDDEN = -1e4  # added to attention scores of padding: the softmax makes it an exact zero
 
 
-def build_graphs(architecture, spec, weights, precision="fp32"):
+def build_graphs(architecture, spec, weights, precision="fp32", ranges=None):
     """{"encoder": onnx.ModelProto, "step": onnx.ModelProto}
 
     `weights` are float32 arrays named and shaped as `hat.complexity.parameter_shapes` says; `precision` is fp32 or
@@ -28,8 +36,8 @@ def build_graphs(architecture, spec, weights, precision="fp32"):
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
     return {
-        "encoder": _encoder_graph(architecture, spec, weights, precision),
-        "step": _step_graph(architecture, spec, weights, precision),
+        "encoder": _encoder_graph(architecture, spec, weights, precision, ranges),
+        "step": _step_graph(architecture, spec, weights, precision, ranges),
     }
 
 
@@ -42,13 +50,13 @@ def random_weights(architecture, spec, seed):
     }
 
 
-def _encoder_graph(architecture, spec, weights, precision):
+def _encoder_graph(architecture, spec, weights, precision, ranges):
     """Inputs: source_tokens (batch, source), padded; beam (1,), how many hypotheses a sentence will have.
 
     Outputs: per decoder layer cross_key.N and cross_value.N, and the memory_bias.* that fits them.
     """
     graph = GraphBuilder("encoder")
-    blocks = Blocks(graph, architecture, spec, weights, precision)
+    blocks = Blocks(graph, architecture, spec, weights, precision, ranges)
     tokens = graph.input("source_tokens", "int64", ["batch", "source"])
     beam = graph.input("beam", "int64", [1])
     present = graph.node("Not", [graph.node("Equal", [tokens, graph.constant(spec.padding)])])
@@ -65,7 +73,7 @@ def _embed_source(blocks, architecture, tokens, mask):
     graph, spec, dim = blocks.graph, blocks.spec, architecture.encoder.embed_dim
     x = blocks.products.embed(graph.reshape(tokens, [-1]), "encoder.embed_tokens.weight", dim)
     counted = graph.node("CumSum", [mask, graph.constant(1)], exclusive=1)
-    table = position_table(graph, spec.encoder_position_dim, dim, spec.padding)
+    table = position_table(graph.root, spec.encoder_position_dim, dim, spec.padding)
     positions = graph.node("Gather", [table, graph.reshape(counted, [-1])], axis=0)
     return graph.node("Add", [x, positions])
 
@@ -110,16 +118,6 @@ def _keys_and_values(blocks, architecture, states, tokens):
             graph.output(name, "float32", ["batch", heads, f"memory_{span}", head_dim])
 
 
-def _memory_bias_shapes(architecture):
-    """{name: (span, shape)} of what hides padding from encoder-decoder attention, per span and number of heads.
-
-    A full-size bias, because onnxruntime before 1.20 neither broadcasts one nor applies key masks rightly here.
-    """
-    decoder = architecture.decoder
-    kinds = sorted(set(zip(decoder.cross_attention_span, decoder.cross_attention_heads)))
-    return {f"memory_bias.{span}.{heads}": (span, ["batch", heads, "beam", f"memory_{span}"]) for span, heads in kinds}
-
-
 def _memory_biases(graph, architecture, mask, beam):
     """Graph outputs memory_bias.SPAN.HEADS: 0 where there is a token, HIDDEN where there is padding."""
     absent = graph.node("Cast", [graph.node("Sub", [graph.constant(1, np.int32), mask])], to=TensorProto.FLOAT)
@@ -127,7 +125,7 @@ def _memory_biases(graph, architecture, mask, beam):
         "Unsqueeze", [graph.node("Mul", [absent, graph.constant(HIDDEN, np.float32)]), graph.constant([1, 2])]
     )
     one = graph.constant([1])
-    for name, (span, shape) in _memory_bias_shapes(architecture).items():
+    for name, (span, shape) in memory_bias_shapes(architecture).items():
         joined = graph.node("Concat", [bias] * span, axis=3)
         size = graph.node("Concat", [one, graph.constant([shape[1]]), beam, one], axis=0)
         graph.node("Expand", [joined, size], [name])
@@ -143,7 +141,7 @@ def _memory(graph, states, span, tokens, embed_dim):
     return graph.reshape(joined, [-1, embed_dim])
 
 
-def _step_graph(architecture, spec, weights, precision):
+def _step_graph(architecture, spec, weights, precision, ranges):
     """One more token for every hypothesis.
 
     Inputs: tokens (batch, beam), the last token of each; step (1,), how many were computed before; reorder (rows,),
@@ -153,99 +151,34 @@ def _step_graph(architecture, spec, weights, precision):
     log-probabilities; next_self_key.N and next_self_value.N. Rows are batch * beam.
     """
     graph = GraphBuilder("step")
-    blocks = Blocks(graph, architecture, spec, weights, precision)
+    blocks = Blocks(graph, architecture, spec, weights, precision, ranges)
     tokens = graph.input("tokens", "int64", ["batch", "beam"])
     step = graph.input("step", "int64", [1])
     reorder = graph.input("reorder", "int64", ["rows"])
     candidates = graph.input("candidates", "int64", [1])
-    for name, (_, shape) in _memory_bias_shapes(architecture).items():
-        graph.input(name, "float32", shape)
+    declare_memory(graph, architecture)
     graph.output("candidate_scores", "float32", ["rows", "candidates"])
     graph.output("candidate_tokens", "int64", ["rows", "candidates"])
     graph.output("end_score", "float32", ["rows", 1])
-    x = _embed_target(blocks, architecture, tokens, step)
-    x = decoder_layers(blocks, architecture, x, tokens, _cache_inputs(graph, architecture, reorder))
-    log_probabilities = graph.node("LogSoftmax", [_logits(blocks, architecture, x)], axis=-1)
-    names = ["candidate_scores", "candidate_tokens"]
-    graph.node("TopK", [log_probabilities, candidates], names, axis=-1)
+    for name, shape in cache_shapes(architecture).items():
+        graph.output(f"next_{name}", "float32", shape)
+    x = embed_target(blocks, architecture, tokens, step)
+    caches = _cache_inputs(graph, architecture, reorder)
+    x, _ = decoder_layers(blocks, architecture, x, graph.node("Shape", [tokens]), caches)
+    scores = log_probabilities(blocks, architecture, x)
+    graph.node("TopK", [scores, candidates], ["candidate_scores", "candidate_tokens"], axis=-1)
     end = graph.constant([spec.end_of_sentence])
-    graph.node("Gather", [log_probabilities, end], ["end_score"], axis=1)
+    graph.node("Gather", [scores, end], ["end_score"], axis=1)
     return graph.model({"target_vocabulary": str(spec.target_vocabulary)})
 
 
-def _embed_target(blocks, architecture, tokens, step):
-    """Scaled embeddings plus the position of `step`: (rows, embed_dim)"""
-    graph, spec, dim = blocks.graph, blocks.spec, architecture.decoder.embed_dim
-    name = "encoder.embed_tokens.weight" if spec.share_all_embeddings else "decoder.embed_tokens.weight"
-    x = blocks.products.embed(graph.reshape(tokens, [-1]), name, dim)
-    table = position_table(graph, spec.decoder_position_dim, dim, spec.padding)
-    return graph.node("Add", [x, graph.node("Gather", [table, step], axis=0)])
-
-
 def _cache_inputs(graph, architecture, reorder):
-    """Per layer the (key, value) caches of the previous steps, in the new order of the hypotheses."""
-    caches = []
-    for layer, heads in enumerate(architecture.decoder.self_attention_heads):
-        shape = ["previous_rows", heads, "past", architecture.qkv_dim // heads]
-        pair = [graph.input(f"self_{part}.{layer}", "float32", shape) for part in ("key", "value")]
-        caches.append([graph.node("Gather", [cache, reorder], axis=0) for cache in pair])
+    """{name: cache} of the previous steps, in the new order of the hypotheses."""
+    caches = {}
+    for name, (_, heads, _, head_dim) in cache_shapes(architecture).items():
+        cache = graph.input(name, "float32", ["previous_rows", heads, "past", head_dim])
+        caches[name] = graph.node("Gather", [cache, reorder], axis=0)
     return caches
-
-
-def decoder_layers(blocks, architecture, x, tokens, caches):
-    """All decoder layers for one step: x (rows, embed_dim) -> the same.
-
-    Declares the inputs cross_key.N, cross_value.N and the outputs next_self_key.N, next_self_value.N.
-    """
-    graph, decoder = blocks.graph, architecture.decoder
-    shape = _shape_like(graph, tokens, [architecture.qkv_dim])
-    for layer, span in enumerate(decoder.cross_attention_span):
-        prefix = f"decoder.layers.{layer}"
-
-        def self_attention(y, layer=layer, prefix=prefix):
-            return _self_attention_step(blocks, architecture, y, layer, prefix, caches[layer])
-
-        def cross_attention(y, layer=layer, prefix=prefix, span=span):
-            heads = decoder.cross_attention_heads[layer]
-            cross = ["batch", heads, f"memory_{span}", architecture.qkv_dim // heads]
-            key, value = (graph.input(f"cross_{part}.{layer}", "float32", cross) for part in ("key", "value"))
-            query = blocks.products.linear(y, f"{prefix}.encoder_attn.q_proj")
-            attended = blocks.attend(query, key, value, heads, shape, bias=f"memory_bias.{span}.{heads}")
-            return blocks.products.linear(attended, f"{prefix}.encoder_attn.out_proj")
-
-        x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", self_attention)
-        x = blocks.residual(x, f"{prefix}.encoder_attn_layer_norm", cross_attention)
-        x = blocks.residual(x, f"{prefix}.final_layer_norm", lambda y, prefix=prefix: blocks.feed_forward(y, prefix))
-    return x
-
-
-def _self_attention_step(blocks, architecture, x, layer, prefix, cache):
-    """Attention of one new token per row to itself and to the cached ones; outputs the grown cache."""
-    graph, heads = blocks.graph, architecture.decoder.self_attention_heads[layer]
-    head_dim = architecture.qkv_dim // heads
-    query, *new = blocks.projected(x, f"{prefix}.self_attn.qkv_proj", 3)
-    grown = []
-    for part, past, fresh in zip(("key", "value"), cache, new):
-        name = f"next_self_{part}.{layer}"
-        graph.node("Concat", [past, graph.reshape(fresh, [-1, heads, 1, head_dim])], [name], axis=2)
-        graph.output(name, "float32", ["rows", heads, "length", head_dim])
-        grown.append(name)
-    attended = blocks.attend(query, *grown, heads, [-1, 1, architecture.qkv_dim])
-    return blocks.products.linear(attended, f"{prefix}.self_attn.out_proj")
-
-
-def _logits(blocks, architecture, x):
-    """x (rows, embed_dim) -> (rows, vocabulary)"""
-    spec = blocks.spec
-    if spec.normalize_before:
-        x = blocks.layer_norm(x, "decoder.layer_norm")
-    if spec.share_all_embeddings:
-        name = "encoder.embed_tokens.weight"
-    elif spec.share_decoder_input_output_embed:
-        name = "decoder.embed_tokens.weight"
-    else:
-        name = "decoder.output_projection.weight"
-    return blocks.products.logits(x, name, architecture.decoder.embed_dim)
 
 
 def _shape_like(graph, x, more):

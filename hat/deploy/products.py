@@ -1,19 +1,22 @@
 """Matrix products and embedding look-ups of a graph, in float32 or with int8 weights.
 
-Both classes offer the same three methods; `x` is always (rows, features). A matrix that serves as embedding and
-as output product is stored once.
+Both classes offer the same methods; `x` is always (rows, features). A matrix that serves as embedding and as output
+product is stored once. What depends on constants alone goes to the outermost graph, where onnxruntime computes it once
+when the session is made.
 """
 
 import numpy as np
 from onnx import TensorProto
 
-from hat.deploy.quantisation import quantise_rows
+from hat.deploy.quantisation import DEFAULT_RANGE, activation_parameters, quantise_bias, quantise_rows
+
+OUTPUT_PRODUCT = "decoder.output_projection"  # names the input range of the output product, whatever its matrix
 
 
 class Float32Products:
     """Weights as they were trained, (outputs, inputs)."""
 
-    def __init__(self, graph, weights):
+    def __init__(self, graph, weights, ranges=None):
         self._graph, self._weights = graph, weights
 
     def linear(self, x, name):
@@ -21,6 +24,10 @@ class Float32Products:
         weight = self._graph.weight(f"{name}.weight", self._weights[f"{name}.weight"])
         bias = self._graph.weight(f"{name}.bias", self._weights[f"{name}.bias"])
         return self._graph.node("Gemm", [x, weight, bias], transB=1)
+
+    def relu_linear(self, x, name):
+        """linear(relu(x))"""
+        return self.linear(self._graph.node("Relu", [x]), name)
 
     def embed(self, tokens, name, dim):
         """tokens (rows,) -> the first `dim` features of their rows, times sqrt(dim): (rows, dim)"""
@@ -30,7 +37,7 @@ class Float32Products:
 
     def logits(self, x, name, dim):
         """x (rows, dim) @ matrix[:, :dim].T -> (rows, vocabulary)"""
-        matrix = _first_columns(self._graph, self._matrix(name), self._weights[name].shape[1], dim)
+        matrix = _first_columns(self._graph.root, self._matrix(name), self._weights[name].shape[1], dim)
         return self._graph.node("Gemm", [x, matrix], transB=1)
 
     def _matrix(self, name):
@@ -38,38 +45,58 @@ class Float32Products:
 
 
 class Int8Products:
-    """int8 weights, one scale per output channel; inputs are quantised to uint8 as they come (per tensor)."""
+    """int8 weights, one scale per output channel; inputs become uint8 by calibrated `ranges` {name: (low, high)}.
 
-    def __init__(self, graph, weights):
-        self._graph, self._weights = graph, weights
+    The ranges are fixed, so what a sentence becomes doesn't depend on the others in its batch. Without `ranges` all
+    inputs get DEFAULT_RANGE, which is good for timing only.
+    """
+
+    def __init__(self, graph, weights, ranges=None):
+        self._graph, self._weights, self._ranges = graph, weights, ranges
 
     def linear(self, x, name):
         """x (rows, inputs) @ weight.T + bias -> (rows, outputs)"""
         quantised, scales = quantise_rows(self._weights[f"{name}.weight"])
-        weight = self._graph.weight(f"{name}.weight.int8", quantised.T)
+        weight = self._graph.weight(f"{name}.weight.int8", quantised)
         scale = self._graph.weight(f"{name}.weight.scale", scales)
-        bias = self._graph.weight(f"{name}.bias", self._weights[f"{name}.bias"])
-        return self._graph.contrib("DynamicQuantizeMatMul", [x, weight, scale, "", bias])
+        input_scale, _ = activation_parameters(*self._range(name))
+        bias = quantise_bias(self._weights[f"{name}.bias"], input_scale, scales)
+        return self._product(x, name, weight, scale, len(scales), [self._graph.weight(f"{name}.bias.int32", bias)])
+
+    def relu_linear(self, x, name):
+        """linear(relu(x)); a range that starts at zero makes the quantisation itself a ReLU."""
+        low, _ = self._range(name)
+        return self.linear(x if low == 0 else self._graph.node("Relu", [x]), name)
 
     def embed(self, tokens, name, dim):
         """tokens (rows,) -> the first `dim` features of their rows, times sqrt(dim): (rows, dim)"""
+        graph, root = self._graph, self._graph.root
         matrix, scale = self._matrix(name)
-        rows = self._graph.node("Gather", [matrix, tokens], axis=0)
-        rows = _first_columns(self._graph, rows, self._weights[name].shape[1], dim)
-        scales = self._graph.node("Gather", [scale, tokens], axis=0)
-        scales = self._graph.node("Mul", [scales, self._graph.constant(dim**0.5, np.float32)])
-        scales = self._graph.node("Unsqueeze", [scales, self._graph.constant([1])])
-        return self._graph.node("Mul", [self._graph.node("Cast", [rows], to=TensorProto.FLOAT), scales])
+        scales = root.node("Mul", [scale, root.constant(dim**0.5, np.float32)])
+        scales = root.node("Unsqueeze", [scales, root.constant([1])])
+        rows = graph.node("Gather", [matrix, tokens], axis=0)
+        rows = _first_columns(graph, rows, self._weights[name].shape[1], dim)
+        rows = graph.node("Cast", [rows], to=TensorProto.FLOAT)
+        return graph.node("Mul", [rows, graph.node("Gather", [scales, tokens], axis=0)])
 
     def logits(self, x, name, dim):
-        """x (rows, dim) @ matrix[:, :dim].T -> (rows, vocabulary)
-
-        The transposition of the stored (vocabulary, dim) is done once, when the session is made.
-        """
+        """x (rows, dim) @ matrix[:, :dim].T -> (rows, vocabulary)"""
         matrix, scale = self._matrix(name)
-        matrix = _first_columns(self._graph, matrix, self._weights[name].shape[1], dim)
-        matrix = self._graph.node("Transpose", [matrix], perm=[1, 0])
-        return self._graph.contrib("DynamicQuantizeMatMul", [x, matrix, scale])
+        rows, columns = self._weights[name].shape
+        matrix = _first_columns(self._graph.root, matrix, columns, dim)
+        return self._product(x, OUTPUT_PRODUCT, matrix, scale, rows)
+
+    def _product(self, x, name, weight, scale, outputs, bias=()):
+        graph = self._graph
+        input_scale, input_zero = activation_parameters(*self._range(name))
+        input_scale, input_zero = graph.constant(input_scale, np.float32), graph.constant(input_zero, np.uint8)
+        # one for each product: onnxruntime, on processors without VNNI, changes weights and zero points one by one
+        zeros = graph.weight(f"{name}.weight.zero", np.zeros(outputs, np.int8))
+        x = graph.node("QuantizeLinear", [x, input_scale, input_zero])
+        return graph.contrib("QGemm", [x, input_scale, input_zero, weight, scale, zeros, *bias], transB=1)
+
+    def _range(self, name):
+        return DEFAULT_RANGE if self._ranges is None else self._ranges[name]
 
     def _matrix(self, name):
         quantised, scales = quantise_rows(self._weights[name])
