@@ -2,7 +2,9 @@
 
 import time
 
-from hat.deploy.beam_search import BeamSearch, make_session
+from hat.deploy.beam_search import BeamSearch
+from hat.deploy.search_options import SearchOptions
+from hat.deploy.sessions import make_session
 from latency_predictor.timing import time_translation
 
 
@@ -27,7 +29,7 @@ def time_graphs(encoder, step, source, beam, target_steps, threads, repeats):
     search = TimedSearch(make_session(encoder, threads), make_session(step, threads))
 
     def translate():
-        search.search([source], beam, forced_steps=target_steps)
+        search.search([source], SearchOptions(beam), forced_steps=target_steps)
         return search.encoder_seconds
 
     return time_translation(translate, repeats)

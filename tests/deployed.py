@@ -6,9 +6,10 @@ import torch
 from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.complexity import ModelSpec, is_embedding, parameter_shapes
 from hat.config import to_mapping
-from hat.deploy.beam_search import BeamSearch, make_session
+from hat.deploy.beam_search import BeamSearch
 from hat.deploy.bundle_writer import write_bundle
 from hat.deploy.graphs import build_graphs
+from hat.deploy.sessions import make_session
 from hat.model import Transformer
 
 # Wide spans and heads that differ from layer to layer, a narrow encoder.

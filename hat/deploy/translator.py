@@ -4,8 +4,10 @@ import warnings
 
 import sentencepiece
 
-from hat.deploy.beam_search import BeamSearch, make_session
+from hat.deploy.beam_search import BeamSearch
 from hat.deploy.bundle import SEARCH_KEYS, open_bundle
+from hat.deploy.search_options import SearchOptions
+from hat.deploy.sessions import make_session
 from hat.errors import ArtifactError, UsageError
 
 BATCH_TOKENS = 2000
@@ -68,9 +70,9 @@ class Translator:
 
     def translate_ids(self, sources):
         """All hypotheses, best first, of token ids that end with </s>, in their order."""
-        hypotheses = [None] * len(sources)
+        hypotheses, options = [None] * len(sources), SearchOptions(**self._options)
         for batch in self._batches(sources):
-            found = self.beam_search.search([sources[index] for index in batch], **self._options)
+            found = self.beam_search.search([sources[index] for index in batch], options=options)
             for index, sentence_hypotheses in zip(batch, found):
                 hypotheses[index] = sentence_hypotheses
         return hypotheses

@@ -9,8 +9,10 @@ import torch
 from latency_runs import SETTINGS
 from tiny import TINY_SPACE, tiny_spec
 
-from hat.deploy.beam_search import BeamSearch, make_session
+from hat.deploy.beam_search import BeamSearch
 from hat.deploy.graphs import build_graphs
+from hat.deploy.search_options import SearchOptions
+from hat.deploy.sessions import make_session
 from hat.errors import DeviceError
 from hat.experiment import LatencyConfig
 from hat.model import Transformer
@@ -70,15 +72,15 @@ def test_more_steps_take_longer():
 def test_the_timed_search_makes_the_deployed_search_and_times_its_encoder():
     model = random_transformer()
     timed, deployed = TimedSearch(*sessions(model)), BeamSearch(*sessions(model))
-    expected = deployed.search([SOURCE], beam=3, forced_steps=6)
-    assert timed.search([SOURCE], beam=3, forced_steps=6) == expected
+    expected = deployed.search([SOURCE], SearchOptions(3), forced_steps=6)
+    assert timed.search([SOURCE], SearchOptions(3), forced_steps=6) == expected
     assert all(len(hypothesis.tokens) == 6 for hypothesis in expected[0])
     assert timed.encoder_seconds > 0
 
 
 def test_torch_translates_as_the_deployed_search_does():
     model = random_transformer()
-    expected = BeamSearch(*sessions(model)).search([SOURCE], beam=3, lenpen=0.0, forced_steps=6)[0]
+    expected = BeamSearch(*sessions(model)).search([SOURCE], SearchOptions(3, lenpen=0.0), forced_steps=6)[0]
     translation = TorchTranslation(model, SOURCE, beam=3, target_steps=6)
     with torch.no_grad():
         encoder_seconds = translation()

@@ -18,6 +18,7 @@ from deployed import (
 )
 
 from hat.deploy.beams import Beams
+from hat.deploy.search_options import SearchOptions
 
 PADDING, END = 1, 2
 
@@ -45,7 +46,9 @@ def test_a_beam_that_holds_everything_finds_the_best_of_all_translations(seed, l
             scored.append((tokens, total / len(tokens) ** lenpen))
     best = sorted(scored, key=lambda pair: -pair[1])
     beam = len(scored)
-    found = as_pairs(beam_search(WIDE_DECODER, spec, weights).search([source], beam, lenpen, 0, longest)[0])
+    found = as_pairs(
+        beam_search(WIDE_DECODER, spec, weights).search([source], SearchOptions(beam, lenpen, 0, longest))[0]
+    )
     assert len(found) == beam
     assert found[0][0] == best[0][0]
     assert dict((tuple(tokens), score) for tokens, score in found) == pytest.approx(
@@ -100,7 +103,7 @@ def test_same_hypotheses_as_fairseq(architecture, beam, lenpen):
         weights = peaked_weights(architecture, spec, seed)
         sources = random_sources(np.random.default_rng(seed), [7] * 4)
         expected = fairseq_search(torch_model(architecture, spec, weights), sources, beam, lenpen, 1.2, 10)
-        found = beam_search(architecture, spec, weights).search(sources, beam, lenpen, 1.2, 10)
+        found = beam_search(architecture, spec, weights).search(sources, SearchOptions(beam, lenpen))
         for pool, expected_pool in zip(found, expected, strict=True):
             assert [hypothesis.tokens for hypothesis in pool] == [tokens for tokens, _ in expected_pool]
             assert [hypothesis.score for hypothesis in pool] == pytest.approx([s for _, s in expected_pool], abs=1e-3)
@@ -113,10 +116,10 @@ def test_a_translation_does_not_depend_on_its_batch():
     spec = make_spec()
     search = beam_search(WIDE_DECODER, spec, peaked_weights(WIDE_DECODER, spec, seed=2))
     sources = random_sources(np.random.default_rng(7), (2, 30, 5, 9, 17, 3, 24, 4, 12))
-    together = search.search(sources, beam=4)
+    together = search.search(sources, SearchOptions(4))
     assert len({len(pool[0].tokens) for pool in together}) > 2
     for source, pool in zip(sources, together, strict=True):
-        alone = search.search([source], beam=4)[0]
+        alone = search.search([source], SearchOptions(4))[0]
         assert [hypothesis.tokens for hypothesis in alone] == [hypothesis.tokens for hypothesis in pool]
         assert [h.score for h in alone] == pytest.approx([h.score for h in pool], abs=1e-4)
 
@@ -127,7 +130,7 @@ def test_long_translations_end_at_the_limit_with_end_of_sentence():
     weights["encoder.embed_tokens.weight"][END] = -10 * weights["encoder.embed_tokens.weight"][4]
     search = beam_search(WIDE_DECODER, spec, weights)
     sources = [[5, 6, 2], [5, 6, 7, 8, 9, 2]]
-    for pool, source in zip(search.search(sources, 3, max_len_a=1.5, max_len_b=2), sources, strict=True):
+    for pool, source in zip(search.search(sources, SearchOptions(3, max_len_a=1.5, max_len_b=2)), sources, strict=True):
         for hypothesis in pool:
             assert hypothesis.tokens[-1] == END
             assert END not in hypothesis.tokens[:-1]
@@ -140,7 +143,7 @@ def test_forced_steps_makes_exactly_that_many_without_end():
     calls = []
     run_step = search._run_step
     search._run_step = lambda *arguments: calls.append(arguments) or run_step(*arguments)
-    for pool in search.search([[5, 6, 2], [7, 2]], beam=4, forced_steps=9):
+    for pool in search.search([[5, 6, 2], [7, 2]], SearchOptions(4), forced_steps=9):
         assert len(pool) == 4
         assert all(len(hypothesis.tokens) == 9 and END not in hypothesis.tokens for hypothesis in pool)
     assert len(calls) == 9
@@ -148,7 +151,9 @@ def test_forced_steps_makes_exactly_that_many_without_end():
 
 def test_nothing_to_translate():
     spec = make_spec()
-    assert beam_search(WIDE_DECODER, spec, peaked_weights(WIDE_DECODER, spec, seed=2)).search([], beam=4) == []
+    assert (
+        beam_search(WIDE_DECODER, spec, peaked_weights(WIDE_DECODER, spec, seed=2)).search([], SearchOptions(4)) == []
+    )
 
 
 def test_finished_sentences_leave_the_batch():
