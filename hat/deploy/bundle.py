@@ -10,7 +10,7 @@ from pathlib import Path
 from hat.errors import ArtifactError
 
 FORMAT = "hat-bundle"
-VERSION = 1
+VERSION = 2
 DESCRIPTION = "bundle.json"
 REMEDY = "export it again with hat-export or restore it from a copy"
 
@@ -28,8 +28,11 @@ KEYS = {
     "built_from": dict,
     "files": dict,
 }
-SPEC_KEYS = {"padding": int, "end_of_sentence": int}
+SPEC_KEYS = {"padding": int, "end_of_sentence": int, "target_vocabulary": int}
 SEARCH_KEYS = {"beam": int, "lenpen": (int, float), "max_len_a": (int, float), "max_len_b": int}
+
+# Section of bundle.json -> the files that it must name.
+REQUIRED = {"graphs": ("encoder", "step"), "tokenizers": ("source", "target")}
 
 
 class Bundle:
@@ -39,7 +42,7 @@ class Bundle:
         self.path, self.description = path, description
 
     def graph(self, name):
-        """Path of the ONNX file of the graph `encoder` or `step`."""
+        """Path of the ONNX file of the graph `name`, one of REQUIRED["graphs"]."""
         return self.path / self.description["graphs"][name]
 
     def tokenizer(self, side):
@@ -54,16 +57,22 @@ class Bundle:
 
 
 def open_bundle(path):
-    """The Bundle in folder `path`; raises ArtifactError if it is missing, foreign, newer, truncated or changed."""
+    """The Bundle in folder `path`; raises ArtifactError if it is missing, foreign, older, newer, truncated or changed.
+
+    Keys and files that this version doesn't know are left alone.
+    """
     path = Path(path)
     description = _read_description(path)
     _check_keys(path, "", description, KEYS)
     _check_keys(path, "spec.", description["spec"], SPEC_KEYS)
     _check_keys(path, "search.", description["search"], SEARCH_KEYS)
+    if description["max_source_tokens"] < 2:
+        raise ArtifactError(f"{path / DESCRIPTION}: max_source_tokens is below 2, so no sentence fits; {REMEDY}")
     files = description["files"]
-    for section, keys in (("graphs", ("encoder", "step")), ("tokenizers", ("source", "target"))):
+    for section, keys in REQUIRED.items():
         for key in keys:
-            if description[section].get(key) not in files:
+            name = description[section].get(key)
+            if not isinstance(name, str) or name not in files:
                 raise ArtifactError(f"{path / DESCRIPTION}: {section}.{key} names no file of the bundle; {REMEDY}")
     for name, entry in files.items():
         _check_file(path, name, entry)
@@ -89,6 +98,8 @@ def _read_description(path):
         description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise ArtifactError(f"{path} is not a bundle (it has no {DESCRIPTION}); make one with hat-export") from None
+    except OSError as error:
+        raise ArtifactError(f"{path / DESCRIPTION} can't be read ({error.strerror}); {REMEDY}") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ArtifactError(f"{path / DESCRIPTION} is damaged ({error}); {REMEDY}") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
@@ -98,6 +109,10 @@ def _read_description(path):
         raise ArtifactError(f"{path / DESCRIPTION}: version {version!r} is not a number; {REMEDY}")
     if version > VERSION:
         raise ArtifactError(f"{path} has format version {version}, newer than {VERSION}; update HAT")
+    if version < VERSION:
+        raise ArtifactError(
+            f"{path} has format version {version}, older than {VERSION}; export it again with hat-export"
+        )
     return description
 
 
@@ -117,5 +132,9 @@ def _check_file(path, name, entry):
     size = file.stat().st_size
     if size != entry.get("size"):
         raise ArtifactError(f"{file} has {size} bytes instead of {entry.get('size')}; {REMEDY}")
-    if file_entry(file)["sha256"] != entry.get("sha256"):
+    try:
+        digest = file_entry(file)["sha256"]
+    except OSError as error:
+        raise ArtifactError(f"{file} can't be read ({error.strerror}); {REMEDY}") from None
+    if digest != entry.get("sha256"):
         raise ArtifactError(f"{file} is not the exported file (its SHA-256 differs); {REMEDY}")

@@ -1,102 +1,183 @@
 """Translator: text in, text out, from a bundle. Needs numpy, onnxruntime and sentencepiece, nothing else."""
 
-import warnings
+import dataclasses
+import itertools
+import os
 
-import sentencepiece
-
+from hat.deploy.batching import Pool, map_in_threads, token_batches, windows
 from hat.deploy.beam_search import BeamSearch
-from hat.deploy.bundle import SEARCH_KEYS, open_bundle
+from hat.deploy.bundle import open_bundle
 from hat.deploy.search_options import SearchOptions
 from hat.deploy.sessions import make_session
-from hat.errors import ArtifactError, UsageError
+from hat.deploy.tokenizers import Tokenizers
+from hat.errors import ArtifactError, DataError, UsageError
 
 BATCH_TOKENS = 2000
-WORD_START = "\u2581"  # SentencePiece's mark at the start of a word
+WINDOW = 1000  # sentences that a stream reads ahead, for each worker
+MISSING = object()
 
 
 class Translator:
-    """Translates with the bundle in folder `bundle`, on `threads` threads; one call at a time.
+    """Translates with the bundle in folder `bundle`; may be used by several threads at once.
 
-    `beam` replaces the bundle's beam size; a batch holds at most `batch_tokens` source tokens, padding included.
-    Raises ArtifactError for a bundle that is missing, foreign or damaged.
+    `workers` searches run at once for each call, each on `threads` threads; a batch holds at most `batch_tokens`
+    source tokens, padding included. `beam` and the other `search_options` (see SearchOptions) replace the bundle's;
+    `shortlist` limits the vocabulary to the words that the bundle's shortlist has for a batch.
+
+    Raises ArtifactError for a bundle that is missing, foreign or damaged, and UsageError for impossible options, such
+    as more threads than the machine has cores.
     """
 
-    def __init__(self, bundle, threads=1, beam=None, batch_tokens=BATCH_TOKENS):
-        for name, value in (("threads", threads), ("beam", beam), ("batch_tokens", batch_tokens)):
-            if value is not None and value < 1:
+    def __init__(
+        self, bundle, threads=1, beam=None, batch_tokens=BATCH_TOKENS, workers=1, shortlist=False, **search_options
+    ):
+        for name, value in (("threads", threads), ("workers", workers), ("batch_tokens", batch_tokens)):
+            if value < 1:
                 raise UsageError(f"{name} must be at least 1, not {value}")
+        _check_cores(threads, workers)
         self.bundle = open_bundle(bundle)
-        description = self.bundle.description
-        self._options = {key: description["search"][key] for key in SEARCH_KEYS}
-        self._options["beam"] = beam or self._options["beam"]
-        self._end, self._max_source_tokens = description["spec"]["end_of_sentence"], description["max_source_tokens"]
-        self._batch_tokens = batch_tokens
-        self._source, self._target = (self._tokenizer(side) for side in ("source", "target"))
-        sessions = [self._session(graph, threads) for graph in ("encoder", "step")]
-        self.beam_search = BeamSearch(*sessions, description["spec"]["padding"], self._end)
+        self.options = _search_options(self.bundle, beam=beam, **search_options)
+        self._batch_tokens, self._workers = batch_tokens, workers
+        self._tokenizers = Tokenizers(self.bundle)
+        # Workers share the sessions: each brings its own thread and finds `threads - 1` more for itself.
+        sessions = _sessions(self.bundle, (threads - 1) * workers + 1)
+        spec = self.bundle.description["spec"]
+        self._new_search = lambda: BeamSearch(*sessions, spec["padding"], spec["end_of_sentence"])
+        self._searches = Pool(self._new_search)
 
-    def _tokenizer(self, side):
-        path = self.bundle.tokenizer(side)
-        try:
-            return sentencepiece.SentencePieceProcessor(model_file=str(path))
-        except (OSError, RuntimeError):
-            raise ArtifactError(f"{path} is not a SentencePiece model; export the bundle again") from None
+    @property
+    def beam_search(self):
+        """A BeamSearch of this bundle, for the caller alone."""
+        return self._new_search()
 
-    def _session(self, graph, threads):
-        path = self.bundle.graph(graph)
-        try:
-            return make_session(path, threads)
-        except Exception as error:  # onnxruntime's exceptions have no common base of their own
-            reason = " ".join(str(error).split())
-            raise ArtifactError(f"{path}: onnxruntime can't run it ({reason}); try a newer onnxruntime") from None
-
-    def translate(self, sentences):
+    def translate(self, sentences, prefixes=None):
         """Translations in the order of `sentences` (list of str, one line each).
 
-        Empty and blank lines stay empty. A sentence with more tokens than the bundle's `max_source_tokens` is split
-        between words, its parts are translated by themselves and joined; a warning says so.
+        Blank sentences stay empty. One with more tokens than the bundle's `max_source_tokens` is split between words,
+        its parts are translated by themselves and joined; a warning says so. `prefixes` (list of str, "" for none)
+        are the beginnings that the translations must have.
         """
-        if isinstance(sentences, str):
-            raise TypeError("translate() takes a list of sentences, not one string")
-        parts, owners = [], []
-        for index, sentence in enumerate(sentences):
-            for part in self._split(self._source.encode(sentence), sentence):
-                parts.append([*part, self._end])
-                owners.append(index)
-        texts = [[] for _ in sentences]
-        for owner, hypotheses in zip(owners, self.translate_ids(parts)):
-            texts[owner].append(self._target.decode(hypotheses[0].tokens[:-1]))
-        return [" ".join(text) for text in texts]
+        return [nbest[0][0] for nbest in self.translate_nbest(sentences, 1, prefixes)]
 
-    def translate_ids(self, sources):
-        """All hypotheses, best first, of token ids that end with </s>, in their order."""
-        hypotheses, options = [None] * len(sources), SearchOptions(**self._options)
-        for batch in self._batches(sources):
-            found = self.beam_search.search([sources[index] for index in batch], options=options)
+    def translate_nbest(self, sentences, n, prefixes=None):
+        """For each sentence its `n` best translations, best first, as (text, score); `n` is the beam at most.
+
+        The score is the length-normalised log-probability. A blank sentence has `n` empty translations of score 0. Of a
+        sentence translated in parts, the i-th best of each are joined, and their scores averaged.
+        """
+        pairs = list(_paired(sentences, prefixes))
+        return self._translate_window(pairs, self._checked(n))
+
+    def translate_stream(self, sentences, prefixes=None, window=None):
+        """Translations of an iterable of str, in its order, with at most `window` of them in memory.
+
+        Reads up to `window` (default: WINDOW for each worker) sentences ahead; works only while the next translation
+        is asked for. When `sentences` raises an exception, it is passed on after the translations of those before.
+        """
+        return (nbest[0][0] for nbest in self.stream_nbest(sentences, 1, prefixes, window))
+
+    def stream_nbest(self, sentences, n, prefixes=None, window=None):
+        """`translate_nbest` as `translate_stream` does it."""
+        pairs, n = _paired(sentences, prefixes), self._checked(n)
+        size = WINDOW * self._workers if window is None else window
+        return (nbest for pairs in windows(pairs, size) for nbest in self._translate_window(pairs, n))
+
+    def _checked(self, n):
+        if not 1 <= n <= self.options.beam:
+            raise UsageError(f"n-best of {n} is impossible with a beam of {self.options.beam}; ask for 1 to that many")
+        return n
+
+    def _translate_window(self, pairs, n):
+        """[(text, score)] of length `n` for each (sentence, prefix)."""
+        sources, prefixes, owners = [], [], []
+        for index, (sentence, prefix) in enumerate(pairs):
+            parts = self._tokenizers.parts(sentence)
+            sources += parts
+            prefixes += [self._tokenizers.prefix(prefix) if at == 0 else [] for at in range(len(parts))]
+            owners += [index] * len(parts)
+        found = [[] for _ in pairs]
+        for owner, hypotheses in zip(owners, self.translate_ids(sources, prefixes if any(prefixes) else None)):
+            found[owner].append(hypotheses)
+        return [self._joined(parts, n) for parts in found]
+
+    def _joined(self, parts, n):
+        """The n best (text, score) of one sentence from the hypotheses of its parts."""
+        if not parts:
+            return [("", 0.0)] * n
+        nbest = []
+        for hypotheses in itertools.islice(zip(*parts), n):
+            text = " ".join(self._tokenizers.text(hypothesis.tokens) for hypothesis in hypotheses)
+            nbest.append((text, sum(hypothesis.score for hypothesis in hypotheses) / len(hypotheses)))
+        return nbest
+
+    def translate_ids(self, sources, prefixes=None):
+        """All hypotheses, best first, of token ids that end with </s>, in their order.
+
+        `prefixes` holds for each source the ids that its hypotheses must begin with.
+        """
+        batches = token_batches([len(source) for source in sources], self._batch_tokens)
+
+        def search(batch):
+            extras = {} if prefixes is None else {"prefixes": [prefixes[index] for index in batch]}
+            with self._searches.borrowed() as beam_search:
+                return beam_search.search([sources[index] for index in batch], self.options, **extras)
+
+        hypotheses = [None] * len(sources)
+        for batch, found in zip(batches, map_in_threads(search, batches, self._workers)):
             for index, sentence_hypotheses in zip(batch, found):
                 hypotheses[index] = sentence_hypotheses
         return hypotheses
 
-    def _batches(self, sources):
-        """Indices of `sources`, longest first, cut into batches of at most `batch_tokens` padded tokens."""
-        batches = []
-        for index in sorted(range(len(sources)), key=lambda index: -len(sources[index])):
-            if batches and len(sources[batches[-1][0]]) * (len(batches[-1]) + 1) <= self._batch_tokens:
-                batches[-1].append(index)
-            else:
-                batches.append([index])
-        return batches
 
-    def _split(self, ids, sentence):
-        """Parts of at most max_source_tokens (</s> included), cut before words where possible."""
-        limit = self._max_source_tokens - 1
-        if len(ids) > limit:
-            message = f"the sentence {sentence[:40]!r}... has {len(ids)} tokens: translated in parts of {limit} at most"
-            warnings.warn(message, stacklevel=3)
-        while len(ids) > limit:
-            starts = (at for at in range(limit, 0, -1) if self._source.id_to_piece(ids[at]).startswith(WORD_START))
-            cut = next(starts, limit)
-            yield ids[:cut]
-            ids = ids[cut:]
-        if ids:
-            yield ids
+def _check_cores(threads, workers):
+    """Raise UsageError if `workers` times `threads` threads are more than this process may use cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if threads * workers > cores:
+        wanted = f"{workers} workers of {threads} threads each" if workers > 1 else f"{threads} threads"
+        raise UsageError(f"{wanted} are more than the {cores} cores that can be used here; ask for fewer")
+
+
+def _search_options(bundle, **given):
+    """SearchOptions of the bundle, with those in `given` that aren't None in their place."""
+    names = {field.name for field in dataclasses.fields(SearchOptions)}
+    known = {name: value for name, value in bundle.description["search"].items() if name in names}
+    try:
+        options = SearchOptions(**known)
+    except UsageError as error:
+        raise ArtifactError(f"{bundle.path}: search options of the bundle: {error}; export it again") from None
+    options = dataclasses.replace(options, **{name: value for name, value in given.items() if value is not None})
+    vocabulary = bundle.description["spec"]["target_vocabulary"]
+    if options.beam > vocabulary:
+        raise UsageError(f"beam {options.beam} is above the vocabulary of {vocabulary}; ask for a smaller one")
+    return options
+
+
+def _sessions(bundle, threads):
+    return [_session(bundle.graph(name), threads) for name in ("encoder", "step")]
+
+
+def _session(path, threads):
+    try:
+        return make_session(path, threads)
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        reason = " ".join(str(error).split())
+        raise ArtifactError(f"{path}: onnxruntime can't run it ({reason}); try a newer onnxruntime") from None
+
+
+def _paired(sentences, prefixes):
+    """Iterator of (sentence, prefix), "" for no prefix; raises DataError if one of the two has fewer."""
+    for value in (sentences, prefixes):
+        if isinstance(value, str):
+            raise TypeError("sentences and prefixes are several strings each, not one string")
+    if prefixes is None:
+        return ((sentence, "") for sentence in sentences)
+    return _zipped(sentences, prefixes)
+
+
+def _zipped(sentences, prefixes):
+    pairs = itertools.zip_longest(sentences, prefixes, fillvalue=MISSING)
+    for number, (sentence, prefix) in enumerate(pairs, start=1):
+        if sentence is MISSING or prefix is MISSING:
+            fewer, more = ("sentences", "prefixes") if sentence is MISSING else ("prefixes", "sentences")
+            raise DataError(f"only {number - 1} {fewer} for more {more}; give one prefix a sentence, empty for none")
+        yield sentence, prefix

@@ -1,21 +1,18 @@
-"""Translator and hat-translate on bundles with random weights, also where little else is installed."""
+"""Translator on bundles with random weights: order, options, streams, threads, workers, odd text."""
 
-import ast
-import json
+import gc
 import os
-import subprocess
-import sys
+import threading
 import warnings
-from pathlib import Path
 
 import pytest
 from deployed import SENTENCES, make_bundle
 
 from hat import Translator
-from hat.errors import UsageError
+from hat.deploy.search_options import SearchOptions
+from hat.errors import DataError, UsageError
 
-ROOT = Path(__file__).resolve().parents[3]
-ALLOWED = ("numpy", "onnxruntime", "sentencepiece", "hat")
+MANY = [" ".join(SENTENCES[index % 5].split()[index % 3 : 3 + index % 7]) for index in range(60)]
 
 
 @pytest.fixture(scope="module")
@@ -24,38 +21,31 @@ def bundle(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def translations(bundle):
-    return Translator(bundle).translate(SENTENCES)
+def translator(bundle):
+    return Translator(bundle)
 
 
-def hat_translate(*arguments, text=b"", python=sys.executable, **options):
-    command = [python, "-m", "hat.cli.translate", *map(str, arguments)]
-    return subprocess.run(command, input=text, capture_output=True, cwd=ROOT, check=False, timeout=300, **options)
+@pytest.fixture(scope="module")
+def translations(translator):
+    return translator.translate(SENTENCES)
 
 
-def test_order_and_empty_lines(bundle, translations):
+def cores(monkeypatch, count):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(count)), raising=False)
+
+
+def test_order_and_empty_lines(translator, translations):
     assert len(set(translations)) >= 4
     lines = ["", SENTENCES[2], "   ", SENTENCES[0], "\t", SENTENCES[2], ""]
     expected = ["", translations[2], "", translations[0], "", translations[2], ""]
-    assert Translator(bundle).translate(lines) == expected
-    assert Translator(bundle).translate([]) == []
+    assert translator.translate(lines) == expected
+    assert translator.translate([]) == []
 
 
-def test_batching_changes_nothing(bundle, translations):
+def test_batching_changes_nothing(bundle, translator, translations):
     """One sentence a batch (a batch holds at least one), and all in one."""
     assert Translator(bundle, batch_tokens=1).translate(SENTENCES) == translations
-    translator = Translator(bundle, batch_tokens=60)
-    sizes = [[len(source) for source in sources] for sources in batches_of(translator, SENTENCES * 3)]
-    assert all(len(batch) * max(batch) <= 60 for batch in sizes)
-    assert len(sizes) < len(SENTENCES) * 3
-
-
-def batches_of(translator, sentences):
-    found = []
-    search = translator.beam_search.search
-    translator.beam_search.search = lambda sources, **options: found.append(sources) or search(sources, **options)
-    translator.translate(sentences)
-    return found
+    assert Translator(bundle, batch_tokens=60).translate(MANY) == translator.translate(MANY)
 
 
 def test_beam_is_the_bundles_unless_given(bundle, translations):
@@ -63,12 +53,56 @@ def test_beam_is_the_bundles_unless_given(bundle, translations):
     assert Translator(bundle, beam=1).translate(SENTENCES) != translations
 
 
-@pytest.mark.parametrize("wrong", [{"threads": 0}, {"beam": 0}, {"batch_tokens": -1}])
+def test_search_options_are_the_bundles_unless_given(bundle):
+    assert Translator(bundle).options == SearchOptions(beam=3, lenpen=1.0, max_len_a=1.2, max_len_b=10)
+    given = Translator(bundle, lenpen=0.5, min_len=4, max_len_b=7).options
+    assert given == SearchOptions(beam=3, lenpen=0.5, max_len_a=1.2, max_len_b=7, min_len=4)
+    short = Translator(bundle, max_len_a=0.0, max_len_b=2)
+    assert all(len(best[0].tokens) <= 3 for best in short.translate_ids([[5, 6, 7, 8, 9, 2]] * 3))
+
+
+@pytest.mark.parametrize("wrong", [{"threads": 0}, {"beam": 0}, {"batch_tokens": -1}, {"workers": 0}])
 def test_impossible_options(bundle, wrong):
     with pytest.raises(UsageError, match="must be at least 1"):
         Translator(bundle, **wrong)
-    with pytest.raises(TypeError, match="list of sentences"):
-        Translator(bundle).translate("one string")
+
+
+def test_a_beam_above_the_vocabulary(bundle):
+    with pytest.raises(UsageError, match="beam 49 is above the vocabulary of 48"):
+        Translator(bundle, beam=49)
+
+
+def test_more_threads_than_cores(bundle, monkeypatch):
+    cores(monkeypatch, 4)
+    with pytest.raises(UsageError, match="5 threads are more than the 4 cores"):
+        Translator(bundle, threads=5)
+    with pytest.raises(UsageError, match="3 workers of 2 threads each are more than the 4 cores"):
+        Translator(bundle, threads=2, workers=3)
+    Translator(bundle, threads=2, workers=2)
+
+
+def test_what_is_no_list_of_sentences(translator):
+    for wrong in ("one string", [5], [None], [b"bytes"]):
+        with pytest.raises(TypeError, match="str"):
+            translator.translate(wrong)
+    with pytest.raises(TypeError, match="not one string"):
+        translator.translate_stream("one string")
+
+
+def test_nbest_begins_with_the_translation_and_gets_worse(translator, translations):
+    found = translator.translate_nbest([*SENTENCES, ""], 3)
+    assert [nbest[0][0] for nbest in found[:-1]] == translations
+    assert found[-1] == [("", 0.0)] * 3
+    for nbest in found[:-1]:
+        scores = [score for _, score in nbest]
+        assert len(scores) == 3
+        assert scores == sorted(scores, reverse=True)
+    hypotheses = translator.translate_ids(translator._tokenizers.parts(SENTENCES[0]))[0]
+    assert [score for _, score in found[0]] == pytest.approx([hypothesis.score for hypothesis in hypotheses])
+    assert [nbest[:2] for nbest in found] == translator.translate_nbest([*SENTENCES, ""], 2)
+    for impossible in (0, 4):
+        with pytest.raises(UsageError, match="with a beam of 3"):
+            translator.translate_nbest(SENTENCES, impossible)
 
 
 def test_long_sentences_are_translated_in_parts_with_a_warning(tmp_path):
@@ -78,126 +112,145 @@ def test_long_sentences_are_translated_in_parts_with_a_warning(tmp_path):
         result = translator.translate(["A pear.", sentence])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        parts = list(translator._split(translator._source.encode(sentence), sentence))
-    assert max(map(len, parts)) <= 19
-    assert translator._source.decode(sum(parts, [])) == sentence
-    texts = [translator._source.decode(part) for part in parts]
+        parts = translator._tokenizers.parts(sentence)
+        joined = translator.translate_nbest([sentence], 2)[0]
+    assert max(map(len, parts)) <= 20
+    assert all(part[-1] == 2 for part in parts)
+    decode = translator._tokenizers._source.decode
+    assert decode(sum((part[:-1] for part in parts), [])) == sentence
+    texts = [decode(part[:-1]) for part in parts]
     assert [word for text in texts for word in text.split()] == sentence.split()  # cut between words only
     assert result == translator.translate(["A pear."]) + [" ".join(translator.translate(texts))]
+    apart = translator.translate_nbest(texts, 2)
+    for rank in range(2):
+        text, score = joined[rank]
+        assert text == " ".join(nbest[rank][0] for nbest in apart)
+        assert score == pytest.approx(sum(nbest[rank][1] for nbest in apart) / len(apart))
 
 
-def test_command_equals_class(bundle, translations):
-    text = "\r\n".join([SENTENCES[0], "", *SENTENCES[1:]])  # Windows line ends, no end of line at the end
-    result = hat_translate(bundle, "--threads", 1, "--batch", 50, text=text.encode())
-    assert result.stderr == b""
-    assert result.stdout.decode() == "\n".join([translations[0], "", *translations[1:]]) + "\n"
-    assert hat_translate(bundle).stdout == b""
+ODD = [
+    "one\rtwo",
+    "a\x00b",
+    "line\u2028separator\u2029and\u0085next",
+    "half \ud83d of a pair",
+    "\ude00\ud83d",
+    "😀👩‍👩‍👧‍👦🇩🇪",
+    "今天天气很好。 Привет, мир! مرحبا",
+    "\ufeff",
+    "e\u0301" * 30,
+    "x" * 10_000,
+    "A pear. " * 1250,
+    "<s> </s> <unk> \u2581",
+    "\x1b[31m\x7f\x0b\x0c",
+    "one\ntwo\r\n",
+]
 
 
-def test_command_reports_input_that_is_not_utf8(bundle):
-    result = hat_translate(bundle, text="good\nschön\n".encode("latin-1"))
-    assert result.returncode == 3
-    assert result.stderr.decode().count("\n") == 1
-    assert b"standard input, line 2: not UTF-8" in result.stderr
+@pytest.mark.filterwarnings("ignore:the sentence")
+def test_odd_text_gives_one_line_each(translator, translations):
+    lines = [text for index, odd in enumerate(ODD) for text in (odd, SENTENCES[index % 5], "")]
+    found = translator.translate(lines)
+    assert len(found) == len(lines)
+    assert not any("\n" in line or "\r" in line for line in found)
+    assert found[1::3] == [translations[index % 5] for index in range(len(ODD))]
+    assert found[2::3] == [""] * len(ODD)
+    assert found == [translator.translate([line])[0] for line in lines]
+    assert found == list(translator.translate_stream(lines, window=5))
 
 
-def test_command_reports_a_missing_bundle(tmp_path):
-    result = hat_translate(tmp_path / "none")
-    assert result.returncode == 4
-    assert result.stderr.decode().count("\n") == 1
-    assert b"no such bundle" in result.stderr
+def test_a_stream_reads_a_window_ahead_and_no_more(translator):
+    read = []
+
+    def endless():
+        while True:
+            read.append(MANY[len(read) % len(MANY)])
+            yield read[-1]
+
+    stream = translator.translate_stream(endless(), window=10)
+    assert read == []
+    expected = translator.translate(MANY[:25])
+    for index in range(25):
+        assert next(stream) == expected[index]
+        assert len(read) == (index // 10 + 1) * 10
+    stream.close()
+    assert len(read) == 30
 
 
-def test_command_warns_on_one_line(tmp_path):
-    long = make_bundle(tmp_path / "bundle", max_source_tokens=20)
-    result = hat_translate(long, text=" ".join(SENTENCES).encode())
-    assert result.returncode == 0
-    assert result.stderr.startswith(b"hat-translate: warning: the sentence 'The old man reads")
-    assert result.stderr.count(b"\n") == 1
+@pytest.mark.parametrize("window", [1, 7, 1000])
+def test_a_stream_equals_a_list(translator, window):
+    assert list(translator.translate_stream(iter(MANY), window=window)) == translator.translate(MANY)
+    assert list(translator.translate_stream([], window=window)) == []
 
 
-def test_a_reader_that_leaves_early_is_no_error(bundle):
-    with subprocess.Popen(
-        [sys.executable, "-m", "hat.cli.translate", str(bundle)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        process.stdout.close()
-        process.stdin.write("\n".join(SENTENCES).encode())
-        process.stdin.close()
-        assert process.stderr.read() == b""
-        assert process.wait(timeout=120) == 0
+def test_a_stream_that_breaks_gives_what_it_had(translator, translations):
+    def broken():
+        yield from SENTENCES[:3]
+        raise DataError("no more")
+
+    stream = translator.translate_stream(broken(), window=2)
+    assert [next(stream) for _ in range(3)] == translations[:3]
+    with pytest.raises(DataError, match="no more"):
+        next(stream)
 
 
-BLOCKER = """
-import sys
-sys.path.insert(0, {root!r})
-allowed = {allowed!r}
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] not in allowed and name.split(".")[0] not in sys.stdlib_module_names:
-            raise ModuleNotFoundError(f"{{name}} is not installed here", name=name)
-sys.meta_path.insert(0, Blocker())
-from hat.cli.translate import main
-main([{bundle!r}])
-import json
-print(json.dumps(sorted(name for name in sys.modules if name.split(".")[0] == "hat")), file=sys.stderr)
-"""
+def test_threads_share_a_translator(translator):
+    expected = translator.translate(MANY)
+    found = {}
+
+    def work(name):
+        rotated = MANY[name:] + MANY[:name]
+        if name % 2:
+            found[name] = list(translator.translate_stream(rotated, window=9))
+        else:
+            found[name] = translator.translate(rotated)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {name: expected[name:] + expected[:name] for name in range(8)}
 
 
-def run_blocked(bundle):
-    """Translations and the modules of hat that were imported, with nothing importable but ALLOWED."""
-    script = BLOCKER.format(root=str(ROOT), allowed=ALLOWED, bundle=str(bundle))
-    text = "\n".join(SENTENCES).encode()
-    result = subprocess.run([sys.executable, "-c", script], input=text, capture_output=True, check=False, timeout=300)
-    assert result.returncode == 0, result.stderr.decode()
-    return result.stdout.decode().splitlines(), json.loads(result.stderr)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_workers_change_nothing_and_leave_no_thread(bundle, translator, monkeypatch, threads):
+    cores(monkeypatch, 8)
+    expected = translator.translate(MANY)
+    several = Translator(bundle, threads=threads, workers=3, batch_tokens=100)
+    before = threading.active_count()
+    assert several.translate(MANY) == expected
+    stream = several.translate_stream(MANY * 2, window=40)
+    assert [next(stream) for _ in range(5)] == expected[:5]
+    assert threading.active_count() == before  # even in the midst of a stream
+    del stream
+    gc.collect()
+    assert list(several.translate_stream(MANY * 2)) == expected * 2
 
 
-def test_nothing_else_is_imported_and_the_code_is_python_3_9(bundle, translations):
-    found, modules = run_blocked(bundle)
-    assert found == translations
-    assert "hat.deploy.translator" in modules
-    for name in modules:
-        stem = ROOT.joinpath(*name.split("."))
-        path = stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
-        tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
-        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-        assert not any(keyword.arg == "strict" for call in calls for keyword in call.keywords), path
+def test_an_error_in_a_worker_reaches_the_caller(bundle, monkeypatch):
+    cores(monkeypatch, 8)
+    several = Translator(bundle, workers=3, batch_tokens=40, min_len=30)  # more than short sentences may have
+    before = threading.active_count()
+    with pytest.raises(UsageError, match="min_len 30 is above"):
+        several.translate(["pear", " ".join(SENTENCES[:2])] * 4)
+    assert threading.active_count() == before
+    long = [SENTENCES[1]]
+    assert several.translate(long * 3) == Translator(bundle, min_len=30).translate(long) * 3
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_fresh_environment_with_three_packages(tmp_path, python_with_three_packages, precision):
-    bundle = make_bundle(tmp_path / "bundle", precision)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    text = "\n".join(SENTENCES).encode()
-    result = hat_translate(bundle, text=text, python=python_with_three_packages, env=environment)
-    assert result.returncode == 0, result.stderr.decode()
-    expected = Translator(bundle).translate(SENTENCES)
-    found = result.stdout.decode().splitlines()
-    same = sum(left == right for left, right in zip(found, expected, strict=True))
-    assert (
-        same == len(SENTENCES) if precision == "fp32" else same >= len(SENTENCES) - 2
-    )  # other kernels round otherwise
+def test_prefixes_begin_the_translations(translator):
+    free = translator.translate(SENTENCES[:3])
+    prefixes = ["The old", "", "  "]
+    found = translator.translate(SENTENCES[:3], prefixes)
+    assert found[0].startswith("The old")
+    assert found[1:] == free[1:]
+    assert list(translator.translate_stream(SENTENCES[:3], iter(prefixes), window=2)) == found
+    nbest = translator.translate_nbest(SENTENCES[:1], 3, prefixes[:1])[0]
+    assert all(text.startswith("The old") for text, _ in nbest)
 
 
-@pytest.fixture(scope="module")
-def python_with_three_packages(tmp_path_factory):
-    """The interpreter of a new virtual environment, an old Python where there is one; skips where pip has no index."""
-    folder = tmp_path_factory.mktemp("environment") / "venv"
-    for interpreter in ("python3.9", sys.executable):
-        try:
-            made = subprocess.run([interpreter, "-m", "venv", folder], capture_output=True, check=False)
-        except FileNotFoundError:
-            continue
-        if made.returncode == 0:
-            break
-    python = folder / "bin" / "python"
-    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *ALLOWED[:3]]
-    installed = subprocess.run(install, capture_output=True, check=False, text=True, timeout=600)
-    if installed.returncode:
-        pytest.skip(f"pip can't install here: {installed.stderr.splitlines()[-1:]}")
-    return python
+def test_prefixes_of_another_number(translator):
+    with pytest.raises(DataError, match="only 2 prefixes for more sentences"):
+        translator.translate(SENTENCES, ["a", "b"])
+    with pytest.raises(DataError, match="only 1 sentences for more prefixes"):
+        translator.translate(SENTENCES[:1], ["a", "b"])

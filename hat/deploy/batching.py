@@ -1,0 +1,66 @@
+"""How many sentences become few searches: windows of a stream, batches of a window, workers, a pool of searches."""
+
+import concurrent.futures
+import contextlib
+
+
+def windows(items, size):
+    """Yield lists of `size` items, the last one shorter; reads no further than the window it yields.
+
+    When `items` raises an exception, the items before it are yielded first.
+    """
+    window = []
+    try:
+        for item in items:
+            window.append(item)
+            if len(window) == size:
+                yield window
+                window = []
+    except Exception:
+        if window:
+            yield window
+        raise
+    if window:
+        yield window
+
+
+def token_batches(lengths, batch_tokens):
+    """Indices of `lengths`, longest first, in lists of at most `batch_tokens` tokens, padding included.
+
+    A batch holds at least one index, however long.
+    """
+    batches = []
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= batch_tokens:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def map_in_threads(function, items, workers):
+    """[function(item) for item in items], in `workers` threads at once; none is left when this returns or raises."""
+    if workers == 1 or len(items) < 2:
+        return [function(item) for item in items]
+    executor = concurrent.futures.ThreadPoolExecutor(min(workers, len(items)))
+    try:
+        return list(executor.map(function, items))
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+class Pool:
+    """Objects that only one thread may use at a time, made by `make` when all others are in use."""
+
+    def __init__(self, make):
+        self._make, self._free = make, []
+
+    @contextlib.contextmanager
+    def borrowed(self):
+        """One object for the block; it doesn't come back from a block that raises, since its state is unknown."""
+        try:
+            thing = self._free.pop()  # atomic, as is append
+        except IndexError:
+            thing = self._make()
+        yield thing
+        self._free.append(thing)
