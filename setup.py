@@ -34,6 +34,7 @@ setup(
         "fairseq-fixed>=0.12.3.1",
         "numpy>=1.26",
         "scikit-learn>=1.4",
+        "scipy>=1.11",
         "onnx>=1.16",
         "onnxruntime>=1.19",
         "psutil>=5.9",
