@@ -56,13 +56,14 @@ class Measurer:
 
     def _time_graphs(self, architecture, repeats):
         from hat.deploy.graphs import build_graphs, random_weights
-        from latency_predictor.agent import time_graphs
+        from latency_predictor.agent import needed_graphs, time_graphs
 
         weights = random_weights(architecture, self._spec, SEED)
-        graphs = build_graphs(architecture, self._spec, weights, self._device.precision)
-        encoder, step = (graphs[name].SerializeToString() for name in ("encoder", "step"))
+        names = needed_graphs(self._config.beam)
+        graphs = build_graphs(architecture, self._spec, weights, self._device.precision, names=names)
+        graphs = {name: graph.SerializeToString() for name, graph in graphs.items()}
         config = self._config
-        return time_graphs(encoder, step, self._source, config.beam, config.target_steps, self._device.threads, repeats)
+        return time_graphs(graphs, self._source, config.beam, config.target_steps, self._device.threads, repeats)
 
     def _time_transformer(self, architecture, repeats):
         from latency_predictor.torch_backend import time_transformer

@@ -9,7 +9,7 @@ from hat.config import to_mapping
 from hat.deploy.beam_search import BeamSearch
 from hat.deploy.bundle_writer import write_bundle
 from hat.deploy.graphs import build_graphs
-from hat.deploy.sessions import make_session
+from hat.deploy.sessions import Sessions
 from hat.model import Transformer
 
 # Wide spans and heads that differ from layer to layer, a narrow encoder.
@@ -68,9 +68,9 @@ def left_padded(sources, padding=1):
     return torch.tensor([[padding] * (width - len(source)) + list(source) for source in sources])
 
 
-def beam_search(architecture, spec, weights, precision="fp32"):
-    graphs = build_graphs(architecture, spec, weights, precision)
-    return BeamSearch(*(make_session(graphs[name].SerializeToString(), 1) for name in ("encoder", "step")))
+def beam_search(architecture, spec, weights, precision="fp32", ranges=None):
+    graphs = build_graphs(architecture, spec, weights, precision, ranges)
+    return BeamSearch(Sessions({name: graph.SerializeToString() for name, graph in graphs.items()}, threads=1))
 
 
 def random_sources(rng, lengths, vocabulary=50):

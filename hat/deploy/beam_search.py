@@ -1,7 +1,59 @@
-"""The deployed search."""
+"""BeamSearch: the deployed search, which takes for each batch the fastest way that has its options."""
 
+from hat.deploy.loop_search import LoopSearch
+from hat.deploy.source_encoder import SourceEncoder
 from hat.deploy.step_search import StepSearch
+from hat.errors import UsageError
 
 
-class BeamSearch(StepSearch):
-    """Translates token ids; one search at a time."""
+class BeamSearch:
+    """Translates token ids with the graphs of `sessions` (see hat.deploy.sessions); one search at a time."""
+
+    def __init__(self, sessions, padding=1, end_of_sentence=2):
+        self._sessions, self._padding, self._end = sessions, padding, end_of_sentence
+        self.encoder = SourceEncoder(sessions["encoder"], padding)
+        self._searches = {}
+
+    def search(self, sources, options, prefixes=None, forced_steps=None, shortlist=None):
+        """list of Hypothesis, best first, for each source; all sources are one batch.
+
+        A source is a list of ids ending with </s>; `options` are SearchOptions; `prefixes` holds for each source the
+        ids that its hypotheses must begin with. `forced_steps` makes exactly that many steps, never choosing </s>, and
+        returns the unfinished hypotheses: for timing. `shortlist` (tokens,) int64 holds, in rising order, the tokens to
+        choose from, all those up to </s> among them.
+        """
+        if not sources:
+            return []
+        if self._needs_steps(options, prefixes):
+            if shortlist is not None:
+                raise UsageError("no shortlist with no_repeat_ngram, unk_penalty or a prefix; leave it or these out")
+            return self._stepping().search(sources, options, prefixes=prefixes, forced_steps=forced_steps)
+        name = loop_name(options.beam, shortlist is not None)
+        if name not in self._searches:
+            self._searches[name] = LoopSearch(self.encoder, self._sessions[name], self._end)
+        return self._searches[name].search(sources, options, forced_steps, shortlist)
+
+    def log_probabilities(self, sources, targets):
+        """Log-probabilities of all tokens after each prefix of the given targets: for comparing models.
+
+        targets (sentences, time) start with </s>; returns (sentences, time, vocabulary).
+        """
+        return self._stepping().log_probabilities(sources, targets)
+
+    def _needs_steps(self, options, prefixes):
+        if options.no_repeat_ngram or options.unk_penalty or prefixes is not None:
+            return True
+        return 2 * options.beam + 2 > self.encoder.target_vocabulary
+
+    def _stepping(self):
+        if "step" not in self._searches:
+            self._searches["step"] = StepSearch(
+                self._sessions["encoder"], self._sessions["step"], self._padding, self._end
+            )
+        return self._searches["step"]
+
+
+def loop_name(beam, shortlisted=False):
+    """Name of the graph that searches with `beam` hypotheses."""
+    name = "greedy" if beam == 1 else "beam"
+    return f"{name}_shortlist" if shortlisted else name

@@ -32,7 +32,10 @@ SPEC_KEYS = {"padding": int, "end_of_sentence": int, "target_vocabulary": int}
 SEARCH_KEYS = {"beam": int, "lenpen": (int, float), "max_len_a": (int, float), "max_len_b": int}
 
 # Section of bundle.json -> the files that it must name.
-REQUIRED = {"graphs": ("encoder", "step"), "tokenizers": ("source", "target")}
+REQUIRED = {
+    "graphs": ("encoder", "step", "beam", "greedy", "beam_shortlist", "greedy_shortlist"),
+    "tokenizers": ("source", "target"),
+}
 
 
 class Bundle:
@@ -41,9 +44,9 @@ class Bundle:
     def __init__(self, path, description):
         self.path, self.description = path, description
 
-    def graph(self, name):
-        """Path of the ONNX file of the graph `name`, one of REQUIRED["graphs"]."""
-        return self.path / self.description["graphs"][name]
+    def graphs(self):
+        """{name: path of its ONNX file} of all graphs."""
+        return {name: self.path / file for name, file in self.description["graphs"].items()}
 
     def tokenizer(self, side):
         """Path of the SentencePiece model of `source` or `target`."""

@@ -3,13 +3,18 @@
 from hat.deploy.positions import position_table
 
 
-def embed_target(blocks, architecture, tokens, step):
-    """Scaled embeddings of `tokens` (batch, beam) plus the position of `step`: (rows, embed_dim)"""
+def target_positions(blocks, architecture):
+    """The table (positions, embed_dim) of the decoder, in the outermost graph."""
+    spec = blocks.spec
+    return position_table(blocks.graph.root, spec.decoder_position_dim, architecture.decoder.embed_dim, spec.padding)
+
+
+def embed_target(blocks, architecture, tokens, positions, step):
+    """Scaled embeddings of `tokens` (batch, beam) plus row `step` of `positions`: (rows, embed_dim)"""
     graph, spec, dim = blocks.graph, blocks.spec, architecture.decoder.embed_dim
     name = "encoder.embed_tokens.weight" if spec.share_all_embeddings else "decoder.embed_tokens.weight"
     x = blocks.products.embed(graph.reshape(tokens, [-1]), name, dim)
-    table = position_table(graph.root, spec.decoder_position_dim, dim, spec.padding)
-    return graph.node("Add", [x, graph.node("Gather", [table, step], axis=0)])
+    return graph.node("Add", [x, graph.node("Gather", [positions, step], axis=0)])
 
 
 def declare_memory(graph, architecture):
@@ -77,11 +82,12 @@ def _self_attention_step(blocks, architecture, x, layer, prefix, caches):
     """Attention of one new token per row to itself and to the cached ones; also the grown caches."""
     graph, heads = blocks.graph, architecture.decoder.self_attention_heads[layer]
     head_dim = architecture.qkv_dim // heads
-    query, *new = blocks.projected(x, f"{prefix}.self_attn.qkv_proj", 3)
+    stacked = blocks.products.linear(x, f"{prefix}.self_attn.qkv_proj")
+    stacked = graph.reshape(stacked, [-1, 3 * heads, 1, head_dim])
+    query, *new = graph.node("Split", [stacked], 3, axis=1, num_outputs=3)
     grown = {}
     for part, fresh in zip(("key", "value"), new):
         name = f"self_{part}.{layer}"
-        fresh = graph.reshape(fresh, [-1, heads, 1, head_dim])
         grown[name] = graph.node("Concat", [caches[name], fresh], [f"next_{name}"], axis=2)
     attended = blocks.attend(query, *grown.values(), heads, [-1, 1, architecture.qkv_dim])
     return blocks.products.linear(attended, f"{prefix}.self_attn.out_proj"), grown

@@ -1,9 +1,12 @@
 """ONNX graphs of a Transformer, built straight from an Architecture and its weights.
 
-Two graphs share the work of translating. The *encoder* runs once per batch of sentences and leaves, for every decoder
-layer, the keys and values of its encoder-decoder attention. The *step* appends one token to each hypothesis. The
+Several graphs share the work of translating. The *encoder* runs once per batch of sentences and leaves, for every
+decoder layer, the keys and values of its encoder-decoder attention. *beam* and *greedy* (see hat.deploy.loop_graphs)
+are whole searches; *step* appends one token to each hypothesis, for searches with options that those lack. The
 hypotheses of a sentence are the queries of its encoder-decoder attention, so its keys and values exist once.
 """
+
+import functools
 
 import numpy as np
 from onnx import TensorProto
@@ -17,8 +20,10 @@ from hat.deploy.decoder_blocks import (
     embed_target,
     log_probabilities,
     memory_bias_shapes,
+    target_positions,
 )
 from hat.deploy.graph_builder import GraphBuilder
+from hat.deploy.loop_graphs import beam_graph, greedy_graph
 from hat.deploy.positions import position_table
 from hat.deploy.products import PRODUCTS
 from hat.errors import UsageError
@@ -27,18 +32,17 @@ PRECISIONS = tuple(PRODUCTS)
 HIDDEN = -1e4  # added to attention scores of padding: the softmax makes it an exact zero
 
 
-def build_graphs(architecture, spec, weights, precision="fp32", ranges=None):
-    """{"encoder": onnx.ModelProto, "step": onnx.ModelProto}
+def build_graphs(architecture, spec, weights, precision="fp32", ranges=None, names=None):
+    """{name: onnx.ModelProto} of all graphs of a bundle, or of those in `names`.
 
-    `weights` are float32 arrays named and shaped as `hat.complexity.parameter_shapes` says; `precision` is fp32 or
-    int8 (every matrix product and embedding with int8 weights). Raises UsageError for another precision.
+    `weights` are float32 arrays named and shaped as `hat.complexity.parameter_shapes` says; `precision` is one of
+    PRECISIONS; `ranges` {product name: (low, high)} are the calibrated ranges of the inputs of int8 products, without
+    which int8 graphs are good for timing only. Raises UsageError for another precision.
     """
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
-    return {
-        "encoder": _encoder_graph(architecture, spec, weights, precision, ranges),
-        "step": _step_graph(architecture, spec, weights, precision, ranges),
-    }
+    model = (architecture, spec, weights, precision, ranges)
+    return {name: GRAPHS[name](*model) for name in (GRAPHS if names is None else names)}
 
 
 def random_weights(architecture, spec, seed):
@@ -65,7 +69,8 @@ def _encoder_graph(architecture, spec, weights, precision, ranges):
     states = _encoder_layers(blocks, architecture, x, tokens, mask)
     _keys_and_values(blocks, architecture, states, tokens)
     _memory_biases(graph, architecture, mask, beam)
-    return graph.model({"source_vocabulary": str(spec.source_vocabulary)})
+    vocabularies = {"source_vocabulary": spec.source_vocabulary, "target_vocabulary": spec.target_vocabulary}
+    return graph.model({name: str(size) for name, size in vocabularies.items()})
 
 
 def _embed_source(blocks, architecture, tokens, mask):
@@ -146,8 +151,9 @@ def _step_graph(architecture, spec, weights, precision, ranges):
 
     Inputs: tokens (batch, beam), the last token of each; step (1,), how many were computed before; reorder (rows,),
     for each row the row of the previous call that it continues; candidates (1,), how many best tokens to return;
+    wanted_tokens (rows, wanted), tokens whose log-probabilities to return as well;
     caches self_key.N and self_value.N (previous rows, heads, step, head_dim); the encoder's outputs.
-    Outputs: candidate_scores and candidate_tokens (rows, candidates), best first, and end_score (rows, 1), all
+    Outputs: candidate_scores and candidate_tokens (rows, candidates), best first, and wanted_scores (rows, wanted), all
     log-probabilities; next_self_key.N and next_self_value.N. Rows are batch * beam.
     """
     graph = GraphBuilder("step")
@@ -156,19 +162,19 @@ def _step_graph(architecture, spec, weights, precision, ranges):
     step = graph.input("step", "int64", [1])
     reorder = graph.input("reorder", "int64", ["rows"])
     candidates = graph.input("candidates", "int64", [1])
+    wanted = graph.input("wanted_tokens", "int64", ["rows", "wanted"])
     declare_memory(graph, architecture)
     graph.output("candidate_scores", "float32", ["rows", "candidates"])
     graph.output("candidate_tokens", "int64", ["rows", "candidates"])
-    graph.output("end_score", "float32", ["rows", 1])
+    graph.output("wanted_scores", "float32", ["rows", "wanted"])
     for name, shape in cache_shapes(architecture).items():
         graph.output(f"next_{name}", "float32", shape)
-    x = embed_target(blocks, architecture, tokens, step)
+    x = embed_target(blocks, architecture, tokens, target_positions(blocks, architecture), step)
     caches = _cache_inputs(graph, architecture, reorder)
     x, _ = decoder_layers(blocks, architecture, x, graph.node("Shape", [tokens]), caches)
     scores = log_probabilities(blocks, architecture, x)
     graph.node("TopK", [scores, candidates], ["candidate_scores", "candidate_tokens"], axis=-1)
-    end = graph.constant([spec.end_of_sentence])
-    graph.node("Gather", [scores, end], ["end_score"], axis=1)
+    graph.node("GatherElements", [scores, wanted], ["wanted_scores"], axis=1)
     return graph.model({"target_vocabulary": str(spec.target_vocabulary)})
 
 
@@ -184,3 +190,13 @@ def _cache_inputs(graph, architecture, reorder):
 def _shape_like(graph, x, more):
     """The shape of `x` followed by `more` sizes, as a tensor."""
     return graph.node("Concat", [graph.node("Shape", [x]), graph.constant(more)], axis=0)
+
+
+GRAPHS = {
+    "encoder": _encoder_graph,
+    "step": _step_graph,
+    "beam": beam_graph,
+    "greedy": greedy_graph,
+    "beam_shortlist": functools.partial(beam_graph, shortlisted=True),
+    "greedy_shortlist": functools.partial(greedy_graph, shortlisted=True),
+}

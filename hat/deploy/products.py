@@ -17,7 +17,7 @@ class Float32Products:
     """Weights as they were trained, (outputs, inputs)."""
 
     def __init__(self, graph, weights, ranges=None):
-        self._graph, self._weights = graph, weights
+        self._graph, self._weights, self._shortlist = graph, weights, None
 
     def linear(self, x, name):
         """x (rows, inputs) @ weight.T + bias -> (rows, outputs)"""
@@ -38,7 +38,15 @@ class Float32Products:
     def logits(self, x, name, dim):
         """x (rows, dim) @ matrix[:, :dim].T -> (rows, vocabulary)"""
         matrix = _first_columns(self._graph.root, self._matrix(name), self._weights[name].shape[1], dim)
+        if self._shortlist:
+            matrix = self._graph.root.node("Gather", [matrix, self._shortlist], axis=0)
+            matrix = self._graph.root.node("Transpose", [matrix], perm=[1, 0])
+            return self._graph.node("MatMul", [x, matrix])
         return self._graph.node("Gemm", [x, matrix], transB=1)
+
+    def use_shortlist(self, tokens):
+        """From now on `logits` are those of `tokens` (shortlist,), a tensor of the outermost graph, alone."""
+        self._shortlist = tokens
 
     def _matrix(self, name):
         return self._graph.weight(name, self._weights[name])
@@ -52,7 +60,7 @@ class Int8Products:
     """
 
     def __init__(self, graph, weights, ranges=None):
-        self._graph, self._weights, self._ranges = graph, weights, ranges
+        self._graph, self._weights, self._ranges, self._shortlist = graph, weights, ranges, None
 
     def linear(self, x, name):
         """x (rows, inputs) @ weight.T + bias -> (rows, outputs)"""
@@ -61,7 +69,8 @@ class Int8Products:
         scale = self._graph.weight(f"{name}.weight.scale", scales)
         input_scale, _ = activation_parameters(*self._range(name))
         bias = quantise_bias(self._weights[f"{name}.bias"], input_scale, scales)
-        return self._product(x, name, weight, scale, len(scales), [self._graph.weight(f"{name}.bias.int32", bias)])
+        bias = self._graph.weight(f"{name}.bias.int32", bias)
+        return self._product(x, name, weight, scale, self._zero(name, len(scales)), [bias])
 
     def relu_linear(self, x, name):
         """linear(relu(x)); a range that starts at zero makes the quantisation itself a ReLU."""
@@ -84,16 +93,31 @@ class Int8Products:
         matrix, scale = self._matrix(name)
         rows, columns = self._weights[name].shape
         matrix = _first_columns(self._graph.root, matrix, columns, dim)
-        return self._product(x, OUTPUT_PRODUCT, matrix, scale, rows)
+        zero = self._zero(OUTPUT_PRODUCT, rows)
+        if self._shortlist:
+            parts = (matrix, scale, zero)
+            matrix, scale, zero = (self._graph.root.node("Gather", [part, self._shortlist], axis=0) for part in parts)
+            # transposed once a search; onnxruntime would do it at every step
+            matrix = self._graph.root.node("Transpose", [matrix], perm=[1, 0])
+            return self._product(x, OUTPUT_PRODUCT, matrix, scale, zero, transposed=0)
+        return self._product(x, OUTPUT_PRODUCT, matrix, scale, zero)
 
-    def _product(self, x, name, weight, scale, outputs, bias=()):
+    def use_shortlist(self, tokens):
+        """From now on `logits` are those of `tokens` (shortlist,), a tensor of the outermost graph, alone."""
+        self._shortlist = tokens
+
+    def _product(self, x, name, weight, scale, zero, bias=(), transposed=1):
         graph = self._graph
         input_scale, input_zero = activation_parameters(*self._range(name))
         input_scale, input_zero = graph.constant(input_scale, np.float32), graph.constant(input_zero, np.uint8)
-        # one for each product: onnxruntime, on processors without VNNI, changes weights and zero points one by one
-        zeros = graph.weight(f"{name}.weight.zero", np.zeros(outputs, np.int8))
         x = graph.node("QuantizeLinear", [x, input_scale, input_zero])
-        return graph.contrib("QGemm", [x, input_scale, input_zero, weight, scale, zeros, *bias], transB=1)
+        return graph.contrib("QGemm", [x, input_scale, input_zero, weight, scale, zero, *bias], transB=transposed)
+
+    def _zero(self, name, outputs):
+        """The zero points of a product's weights, which has its own: on processors without VNNI onnxruntime changes
+        weights and zero points one by one.
+        """
+        return self._graph.weight(f"{name}.weight.zero", np.zeros(outputs, np.int8))
 
     def _range(self, name):
         return DEFAULT_RANGE if self._ranges is None else self._ranges[name]

@@ -8,7 +8,7 @@ from hat.deploy.batching import Pool, map_in_threads, token_batches, windows
 from hat.deploy.beam_search import BeamSearch
 from hat.deploy.bundle import open_bundle
 from hat.deploy.search_options import SearchOptions
-from hat.deploy.sessions import make_session
+from hat.deploy.sessions import Sessions
 from hat.deploy.tokenizers import Tokenizers
 from hat.errors import ArtifactError, DataError, UsageError
 
@@ -40,9 +40,9 @@ class Translator:
         self._batch_tokens, self._workers = batch_tokens, workers
         self._tokenizers = Tokenizers(self.bundle)
         # Workers share the sessions: each brings its own thread and finds `threads - 1` more for itself.
-        sessions = _sessions(self.bundle, (threads - 1) * workers + 1)
+        sessions = Sessions(self.bundle.graphs(), (threads - 1) * workers + 1)
         spec = self.bundle.description["spec"]
-        self._new_search = lambda: BeamSearch(*sessions, spec["padding"], spec["end_of_sentence"])
+        self._new_search = lambda: BeamSearch(sessions, spec["padding"], spec["end_of_sentence"])
         self._searches = Pool(self._new_search)
 
     @property
@@ -150,18 +150,6 @@ def _search_options(bundle, **given):
     if options.beam > vocabulary:
         raise UsageError(f"beam {options.beam} is above the vocabulary of {vocabulary}; ask for a smaller one")
     return options
-
-
-def _sessions(bundle, threads):
-    return [_session(bundle.graph(name), threads) for name in ("encoder", "step")]
-
-
-def _session(path, threads):
-    try:
-        return make_session(path, threads)
-    except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        reason = " ".join(str(error).split())
-        raise ArtifactError(f"{path}: onnxruntime can't run it ({reason}); try a newer onnxruntime") from None
 
 
 def _paired(sentences, prefixes):

@@ -12,11 +12,11 @@ from tiny import TINY_SPACE, tiny_spec
 from hat.deploy.beam_search import BeamSearch
 from hat.deploy.graphs import build_graphs
 from hat.deploy.search_options import SearchOptions
-from hat.deploy.sessions import make_session
+from hat.deploy.sessions import Sessions
 from hat.errors import DeviceError
 from hat.experiment import LatencyConfig
 from hat.model import Transformer
-from latency_predictor.agent import TimedSearch
+from latency_predictor.agent import needed_graphs
 from latency_predictor.devices import Device, load_device
 from latency_predictor.measure import Measurer
 from latency_predictor.torch_backend import TorchTranslation
@@ -25,11 +25,11 @@ CONFIG = LatencyConfig(**SETTINGS)
 SOURCE = [5, 9, 7, 2]
 
 
-def sessions(model):
-    """(encoder, step) onnxruntime sessions of a torch Transformer."""
+def deployed_search(model):
+    """The deployed search with the weights of a torch Transformer."""
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     graphs = build_graphs(model.architecture, model.spec, weights)
-    return [make_session(graphs[name].SerializeToString(), 1) for name in ("encoder", "step")]
+    return BeamSearch(Sessions({name: graph.SerializeToString() for name, graph in graphs.items()}, threads=1))
 
 
 def random_transformer():
@@ -69,18 +69,22 @@ def test_more_steps_take_longer():
     assert slow.measure(architecture).total_ms.p10 > 3 * quick.measure(architecture).total_ms.p10
 
 
-def test_the_timed_search_makes_the_deployed_search_and_times_its_encoder():
+@pytest.mark.parametrize("beam", [1, 3])
+def test_what_is_timed_is_what_a_bundle_runs(beam):
+    """The graphs asked for suffice for the search that a translator makes, and its encoder is timed."""
     model = random_transformer()
-    timed, deployed = TimedSearch(*sessions(model)), BeamSearch(*sessions(model))
-    expected = deployed.search([SOURCE], SearchOptions(3), forced_steps=6)
-    assert timed.search([SOURCE], SearchOptions(3), forced_steps=6) == expected
-    assert all(len(hypothesis.tokens) == 6 for hypothesis in expected[0])
-    assert timed.encoder_seconds > 0
+    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    graphs = build_graphs(model.architecture, model.spec, weights, names=needed_graphs(beam))
+    search = BeamSearch(Sessions({name: graph.SerializeToString() for name, graph in graphs.items()}, threads=1))
+    found = search.search([SOURCE], SearchOptions(beam), forced_steps=6)
+    assert all(len(hypothesis.tokens) == 6 for hypothesis in found[0])
+    assert search.encoder.seconds > 0
+    assert search.search([SOURCE], SearchOptions(beam)) == deployed_search(model).search([SOURCE], SearchOptions(beam))
 
 
 def test_torch_translates_as_the_deployed_search_does():
     model = random_transformer()
-    expected = BeamSearch(*sessions(model)).search([SOURCE], SearchOptions(3, lenpen=0.0), forced_steps=6)[0]
+    expected = deployed_search(model).search([SOURCE], SearchOptions(3, lenpen=0.0), forced_steps=6)[0]
     translation = TorchTranslation(model, SOURCE, beam=3, target_steps=6)
     with torch.no_grad():
         encoder_seconds = translation()

@@ -16,6 +16,7 @@ from deployed import (
 )
 from tiny import TINY_SPACE, tiny_spec
 
+from hat.calibration import calibrate
 from hat.complexity import parameter_shapes
 from hat.deploy.graphs import build_graphs, random_weights
 from hat.deploy.quantisation import quantise_rows
@@ -34,13 +35,13 @@ SHARING = {
 STYLES = {"post-norm relu": {}, "pre-norm gelu": {"normalize_before": True, "activation": "gelu"}}
 
 
-def both_log_probabilities(architecture, spec, weights, precision="fp32"):
+def both_log_probabilities(architecture, spec, weights, precision="fp32", ranges=None):
     """Log-probabilities of a batch of different lengths: step by step from the graphs, at once from PyTorch."""
     rng = np.random.default_rng(0)
     sources = random_sources(rng, (6, 10, 4, 2), spec.source_vocabulary)
     targets = rng.integers(4, spec.target_vocabulary, (4, 7))
     targets[:, 0] = spec.end_of_sentence
-    deployed = beam_search(architecture, spec, weights, precision).log_probabilities(sources, targets)
+    deployed = beam_search(architecture, spec, weights, precision, ranges).log_probabilities(sources, targets)
     with torch.no_grad():
         logits = torch_model(architecture, spec, weights)(left_padded(sources), torch.from_numpy(targets))
     return deployed, logits.log_softmax(-1).numpy()
@@ -60,7 +61,10 @@ def test_steps_equal_pytorch_at_once(architecture, sharing, style):
 def test_int8_is_close_to_fp32(sharing):
     spec = make_spec(**sharing)
     weights = peaked_weights(WIDE_DECODER, spec, seed=1, scale=1.0)
-    deployed, expected = both_log_probabilities(WIDE_DECODER, spec, weights, "int8")
+    rng = np.random.default_rng(1)
+    pairs = zip(random_sources(rng, [7] * 20, spec.source_vocabulary), random_sources(rng, [7] * 20), strict=True)
+    ranges = calibrate(torch_model(WIDE_DECODER, spec, weights), list(pairs))
+    deployed, expected = both_log_probabilities(WIDE_DECODER, spec, weights, "int8", ranges)
     difference = np.abs(deployed - expected)
     assert 1e-4 < difference.max() < 0.15
     assert np.corrcoef(deployed.ravel(), expected.ravel())[0, 1] > 0.999
@@ -85,7 +89,7 @@ def test_extracted_subtransformers_of_a_supernet():
 def test_keys_and_values_are_computed_once_a_sentence_whatever_the_beam():
     spec = make_spec()
     search = beam_search(WIDE_DECODER, spec, peaked_weights(WIDE_DECODER, spec, seed=1))
-    outputs = search.encode([[5, 6, 7, 2]], beam=5)
+    outputs = search.encoder.encode([[5, 6, 7, 2]], beam=5)
     assert outputs["cross_key.1"].shape() == [1, 8, 12, 4]  # batch, heads, three layers of four tokens, head_dim
 
 
