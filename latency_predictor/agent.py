@@ -6,9 +6,9 @@ from hat.deploy.sessions import Sessions
 from latency_predictor.timing import time_translation
 
 
-def needed_graphs(beam):
-    """Names of the graphs that a translation with `beam` runs (see hat.deploy.graphs)."""
-    return ("encoder", loop_name(beam))
+def needed_graphs(names, beam):
+    """Those of the `names` of a bundle's graphs that the translation of one sentence with `beam` runs."""
+    return ("encoder", loop_name(names, beam, sentences=1))
 
 
 def time_graphs(graphs, source, beam, target_steps, threads, repeats):

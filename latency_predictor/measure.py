@@ -55,11 +55,11 @@ class Measurer:
         )
 
     def _time_graphs(self, architecture, repeats):
-        from hat.deploy.graphs import build_graphs, random_weights
+        from hat.deploy.graphs import build_graphs, graph_names, random_weights
         from latency_predictor.agent import needed_graphs, time_graphs
 
         weights = random_weights(architecture, self._spec, SEED)
-        names = needed_graphs(self._config.beam)
+        names = needed_graphs(graph_names(self._device.precision), self._config.beam)
         graphs = build_graphs(architecture, self._spec, weights, self._device.precision, names=names)
         graphs = {name: graph.SerializeToString() for name, graph in graphs.items()}
         config = self._config

@@ -28,7 +28,7 @@ class BeamSearch:
             if shortlist is not None:
                 raise UsageError("no shortlist with no_repeat_ngram, unk_penalty or a prefix; leave it or these out")
             return self._stepping().search(sources, options, prefixes=prefixes, forced_steps=forced_steps)
-        name = loop_name(options.beam, shortlist is not None)
+        name = loop_name(self._sessions, options.beam, len(sources), shortlist is not None)
         if name not in self._searches:
             self._searches[name] = LoopSearch(self.encoder, self._sessions[name], self._end)
         return self._searches[name].search(sources, options, forced_steps, shortlist)
@@ -53,7 +53,9 @@ class BeamSearch:
         return self._searches["step"]
 
 
-def loop_name(beam, shortlisted=False):
-    """Name of the graph that searches with `beam` hypotheses."""
+def loop_name(graphs, beam, sentences, shortlisted=False):
+    """Which of the names in `graphs` is that of the search with `beam` hypotheses for so many sentences at once."""
     name = "greedy" if beam == 1 else "beam"
+    if beam * sentences == 1 and "greedy_single" in graphs:
+        name = "greedy_single"
     return f"{name}_shortlist" if shortlisted else name

@@ -3,17 +3,21 @@
 `x` is (rows, features), rows being all tokens of all sentences: every product is then one plain Gemm.
 """
 
-from hat.deploy.products import PRODUCTS
+from hat.deploy.products import PRODUCTS, SINGLE_ROW_PRODUCTS
 
 LAYER_NORM_EPSILON = 1e-5
 
 
 class Blocks:
-    """Builds blocks into `graph` from numpy `weights` named as in `hat.complexity.parameter_shapes`."""
+    """Builds blocks into `graph` from numpy `weights` named as in `hat.complexity.parameter_shapes`.
 
-    def __init__(self, graph, architecture, spec, weights, precision, ranges=None):
+    With `single_row`, `x` will only ever have one row.
+    """
+
+    def __init__(self, graph, architecture, spec, weights, precision, ranges=None, single_row=False):
         self.graph, self.spec, self.qkv_dim = graph, spec, architecture.qkv_dim
-        self.products = PRODUCTS[precision](graph, weights, ranges)
+        products = SINGLE_ROW_PRODUCTS if single_row else PRODUCTS
+        self.products = products[precision](graph, weights, ranges)
         self._weights = weights
 
     def layer_norm(self, x, name):

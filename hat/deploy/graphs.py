@@ -25,7 +25,7 @@ from hat.deploy.decoder_blocks import (
 from hat.deploy.graph_builder import GraphBuilder
 from hat.deploy.loop_graphs import beam_graph, greedy_graph
 from hat.deploy.positions import position_table
-from hat.deploy.products import PRODUCTS
+from hat.deploy.products import PRODUCTS, SINGLE_ROW_PRODUCTS
 from hat.errors import UsageError
 
 PRECISIONS = tuple(PRODUCTS)
@@ -42,7 +42,12 @@ def build_graphs(architecture, spec, weights, precision="fp32", ranges=None, nam
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
     model = (architecture, spec, weights, precision, ranges)
-    return {name: GRAPHS[name](*model) for name in (GRAPHS if names is None else names)}
+    return {name: GRAPHS[name](*model) for name in (graph_names(precision) if names is None else names)}
+
+
+def graph_names(precision):
+    """Names of the graphs that a bundle of this precision holds."""
+    return [name for name in GRAPHS if precision in SINGLE_ROW_PRODUCTS or not name.startswith("greedy_single")]
 
 
 def random_weights(architecture, spec, seed):
@@ -199,4 +204,6 @@ GRAPHS = {
     "greedy": greedy_graph,
     "beam_shortlist": functools.partial(beam_graph, shortlisted=True),
     "greedy_shortlist": functools.partial(greedy_graph, shortlisted=True),
+    "greedy_single": functools.partial(greedy_graph, single_row=True),
+    "greedy_single_shortlist": functools.partial(greedy_graph, shortlisted=True, single_row=True),
 }

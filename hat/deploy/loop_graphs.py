@@ -63,13 +63,14 @@ def beam_graph(architecture, spec, weights, precision, ranges, shortlisted=False
     return loop.model(counted)
 
 
-def greedy_graph(architecture, spec, weights, precision, ranges, shortlisted=False):
-    """The best token at each step, for a beam of 1. One more input: scores (batch, 1) of the hypotheses.
+def greedy_graph(architecture, spec, weights, precision, ranges, shortlisted=False, single_row=False):
+    """The best token at each step, for a beam of 1. One more input: scores (batch, 1) of the hypotheses. With
+    `single_row`, the batch is always of one sentence.
 
     Outputs per step: candidate_scores and candidate_tokens (batch, 3), of which the best that isn't </s> goes on;
     end_scores (batch, 1), log-probabilities of </s>.
     """
-    loop = _SearchLoop("greedy", architecture, spec, shortlisted)
+    loop = _SearchLoop("greedy", architecture, spec, shortlisted, single_row)
     graph, body = loop.graph, loop.body
     scores = loop.state("scores", "float32", ["rows", 1])
     found = loop.step(weights, precision, ranges, loop.caches(graph.input("rows", "int64", ["rows"])))
@@ -92,10 +93,11 @@ def _as_float(graph, x):
 class _SearchLoop:
     """A graph and the body of its Loop, with the states that go from step to step and what each step puts out."""
 
-    def __init__(self, name, architecture, spec, shortlisted):
+    def __init__(self, name, architecture, spec, shortlisted, single_row=False):
         self.graph = GraphBuilder(name)
         self.body = GraphBuilder("body", self.graph)
-        self._architecture, self._spec, self._shortlisted = architecture, spec, shortlisted
+        self._architecture, self._spec = architecture, spec
+        self._shortlisted, self._single_row = shortlisted, single_row
         self._initial, self._states, self._traces = [], {}, []
         self._next = {}
         self.graph.input("first_step", "int64", [])
@@ -148,7 +150,7 @@ class _SearchLoop:
     def step(self, weights, precision, ranges, caches):
         """Log-probabilities (rows, vocabulary) of the next token; the grown caches become the next states."""
         body, architecture = self.body, self._architecture
-        blocks = Blocks(body, architecture, self._spec, weights, precision, ranges)
+        blocks = Blocks(body, architecture, self._spec, weights, precision, ranges, self._single_row)
         if self._shortlisted:
             blocks.products.use_shortlist(self.graph.input("shortlist", "int64", ["shortlist"]))
         x = embed_target(blocks, architecture, self._tokens, self._positions(blocks), self._iteration)

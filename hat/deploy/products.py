@@ -10,6 +10,7 @@ from onnx import TensorProto
 
 from hat.deploy.quantisation import DEFAULT_RANGE, activation_parameters, quantise_bias, quantise_rows
 
+INT8_INPUTS = 4  # MatMulNBits's name for computing in int8
 OUTPUT_PRODUCT = "decoder.output_projection"  # names the input range of the output product, whatever its matrix
 
 
@@ -127,10 +128,59 @@ class Int8Products:
         return self._graph.weight(f"{name}.int8", quantised), self._graph.weight(f"{name}.scale", scales)
 
 
+class SingleRowProducts(Int8Products):
+    """The same int8 weights for products of a single row, with inputs quantised by that row: half the time, for such.
+
+    onnxruntime's MatMulNBits wants unsigned weights in blocks of each row; they are derived when the session is made.
+    """
+
+    def linear(self, x, name):
+        """x (1, inputs) @ weight.T + bias -> (1, outputs)"""
+        quantised, scales = quantise_rows(self._weights[f"{name}.weight"])
+        if not _block_size(quantised.shape[1]):
+            return super().linear(x, name)
+        weight = self._graph.weight(f"{name}.weight.int8", quantised)
+        scale = self._graph.weight(f"{name}.weight.scale", scales)
+        bias = self._graph.weight(f"{name}.bias", self._weights[f"{name}.bias"])
+        return self._row_product(x, weight, scale, quantised.shape, ["", "", bias])
+
+    def relu_linear(self, x, name):
+        """linear(relu(x))"""
+        return self.linear(self._graph.node("Relu", [x]), name)
+
+    def logits(self, x, name, dim):
+        """x (1, dim) @ matrix[:, :dim].T -> (1, vocabulary)"""
+        rows, columns = self._weights[name].shape
+        if self._shortlist or not _block_size(dim):
+            return super().logits(x, name, dim)
+        matrix, scale = self._matrix(name)
+        return self._row_product(x, _first_columns(self._graph.root, matrix, columns, dim), scale, (rows, dim))
+
+    def _row_product(self, x, weight, scale, shape, more=()):
+        """x (1, inputs) @ weight.T by blocks; weight int8 of `shape` (outputs, inputs), scale (outputs,)"""
+        root, (outputs, inputs) = self._graph.root, shape
+        size = _block_size(inputs)
+        blocks = inputs // size
+        # int8 plus 128 is the same bits but the highest, read as uint8
+        weight = root.node("BitwiseXor", [weight, root.constant(-128, np.int8)])
+        weight = root.reshape(root.node("Cast", [weight], to=TensorProto.UINT8), [outputs, blocks, size])
+        scale = root.node("Expand", [root.reshape(scale, [outputs, 1]), root.constant([outputs, blocks])])
+        inputs_and_more = [x, weight, root.reshape(scale, [-1]), *more]
+        return self._graph.contrib(
+            "MatMulNBits", inputs_and_more, K=inputs, N=outputs, bits=8, block_size=size, accuracy_level=INT8_INPUTS
+        )
+
+
 PRODUCTS = {"fp32": Float32Products, "int8": Int8Products}
+SINGLE_ROW_PRODUCTS = {"int8": SingleRowProducts}  # where a single row has faster ones of its own
 
 
 def _first_columns(graph, matrix, columns, wanted):
     if wanted == columns:
         return matrix
     return graph.node("Slice", [matrix, graph.constant([0]), graph.constant([wanted]), graph.constant([1])])
+
+
+def _block_size(inputs):
+    """The largest block that MatMulNBits may cut rows of `inputs` values into; 0 if there is none."""
+    return next((size for size in (256, 128, 64, 32, 16) if inputs % size == 0), 0)

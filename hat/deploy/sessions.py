@@ -23,6 +23,9 @@ class Sessions:
         self._models, self._threads = models, threads
         self._opened, self._lock = {}, threading.Lock()
 
+    def __contains__(self, name):
+        return name in self._models
+
     def __getitem__(self, name):
         with self._lock:
             if name not in self._opened:

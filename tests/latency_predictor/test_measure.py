@@ -10,7 +10,7 @@ from latency_runs import SETTINGS
 from tiny import TINY_SPACE, tiny_spec
 
 from hat.deploy.beam_search import BeamSearch
-from hat.deploy.graphs import build_graphs
+from hat.deploy.graphs import build_graphs, graph_names
 from hat.deploy.search_options import SearchOptions
 from hat.deploy.sessions import Sessions
 from hat.errors import DeviceError
@@ -74,7 +74,7 @@ def test_what_is_timed_is_what_a_bundle_runs(beam):
     """The graphs asked for suffice for the search that a translator makes, and its encoder is timed."""
     model = random_transformer()
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    graphs = build_graphs(model.architecture, model.spec, weights, names=needed_graphs(beam))
+    graphs = build_graphs(model.architecture, model.spec, weights, names=needed_graphs(graph_names("fp32"), beam))
     search = BeamSearch(Sessions({name: graph.SerializeToString() for name, graph in graphs.items()}, threads=1))
     found = search.search([SOURCE], SearchOptions(beam), forced_steps=6)
     assert all(len(hypothesis.tokens) == 6 for hypothesis in found[0])
