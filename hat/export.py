@@ -12,17 +12,18 @@ from hat.deploy.bundle import VERSION, open_bundle
 from hat.deploy.bundle_writer import write_bundle
 from hat.deploy.graphs import PRECISIONS, build_graphs
 from hat.deploy.positions import MAX_POSITIONS
+from hat.deploy.standalone import add_runtime
 from hat.errors import ArtifactError, UsageError
 from hat.export_check import Reference
 from hat.run_directory import mark_done, stamp
 
 
-def export(run, name, precisions=PRECISIONS):
+def export(run, name, precisions=PRECISIONS, standalone=False):
     """Leave a checked bundle of the sub-training `name` in run.export(name)/PRECISION for each precision.
 
     An fp32 bundle must translate a sample of the validation set as PyTorch does, else ArtifactError is raised and what
     was there before stays; for int8 the difference is reported. Bundles that are up to date are left alone.
-    Sizes and results of the checks go to export.json.
+    Sizes and results of the checks go to export.json. With `standalone` each bundle has the one-file runtime in it.
     """
     for precision in precisions:
         if precision not in PRECISIONS:
@@ -32,6 +33,9 @@ def export(run, name, precisions=PRECISIONS):
     prepared = PreparedData(run.data)
     inputs = _inputs(run, name)
     outdated = [precision for precision in precisions if not _is_current(directory / precision, inputs)]
+    if standalone:
+        for precision in set(precisions) - set(outdated):
+            add_runtime(directory / precision)
     if not outdated:
         print(f"export is up to date: {directory}")
         return
@@ -40,6 +44,8 @@ def export(run, name, precisions=PRECISIONS):
     try:
         for precision in outdated:
             _write(run, name, precision, model, prepared, inputs, building / precision)
+            if standalone:
+                add_runtime(building / precision)
         checks = _check(run, name, outdated, prepared, building)
         _install(directory, building, checks)
     finally:

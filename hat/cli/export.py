@@ -4,6 +4,8 @@ from hat.cli.common import ArgumentParser, add_run_option, run_command
 
 PRECISIONS = ("fp32", "int8")
 
+STANDALONE_HELP = "put a translate.py into each bundle, which needs numpy, onnxruntime and sentencepiece only, not HAT"
+
 
 def main(arguments=None):
     parser = ArgumentParser("Export trained SubTransformers as bundles that run with onnxruntime and numpy alone.")
@@ -11,6 +13,7 @@ def main(arguments=None):
     parser.add_argument(
         "--precision", nargs="+", choices=PRECISIONS, default=list(PRECISIONS), help="kinds of bundles to make"
     )
+    parser.add_argument("--standalone", action="store_true", help=STANDALONE_HELP)
     add_run_option(parser)
     run_command(parser, _export, arguments)
 
@@ -21,7 +24,7 @@ def _export(options):
 
     run = RunDirectory.open(options.run)
     for name in [options.name] if options.name else trained_names(run):
-        export(run, name, options.precision)
+        export(run, name, options.precision, options.standalone)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,12 @@ class Bundle:
         return self.path / self.description["tokenizers"][side]
 
     @property
+    def shortlist(self):
+        """Path of the shortlist, None for a bundle without one."""
+        name = self.description.get("shortlist")
+        return None if name is None else self.path / name
+
+    @property
     def size_bytes(self):
         """Size of all files together, bundle.json included."""
         listed = sum(entry["size"] for entry in self.description["files"].values())
@@ -72,11 +78,12 @@ def open_bundle(path):
     if description["max_source_tokens"] < 2:
         raise ArtifactError(f"{path / DESCRIPTION}: max_source_tokens is below 2, so no sentence fits; {REMEDY}")
     files = description["files"]
-    for section, keys in REQUIRED.items():
-        for key in keys:
-            name = description[section].get(key)
-            if not isinstance(name, str) or name not in files:
-                raise ArtifactError(f"{path / DESCRIPTION}: {section}.{key} names no file of the bundle; {REMEDY}")
+    named = {f"{section}.{key}": description[section].get(key) for section, keys in REQUIRED.items() for key in keys}
+    if description.get("shortlist") is not None:
+        named["shortlist"] = description["shortlist"]
+    for key, name in named.items():
+        if not isinstance(name, str) or name not in files:
+            raise ArtifactError(f"{path / DESCRIPTION}: {key} names no file of the bundle; {REMEDY}")
     for name, entry in files.items():
         _check_file(path, name, entry)
     return Bundle(path, description)

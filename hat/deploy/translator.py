@@ -9,6 +9,7 @@ from hat.deploy.beam_search import BeamSearch
 from hat.deploy.bundle import open_bundle
 from hat.deploy.search_options import SearchOptions
 from hat.deploy.sessions import Sessions
+from hat.deploy.shortlist import Shortlist
 from hat.deploy.tokenizers import Tokenizers
 from hat.errors import ArtifactError, DataError, UsageError
 
@@ -22,7 +23,8 @@ class Translator:
 
     `workers` searches run at once for each call, each on `threads` threads; a batch holds at most `batch_tokens`
     source tokens, padding included. `beam` and the other `search_options` (see SearchOptions) replace the bundle's;
-    `shortlist` limits the vocabulary to the words that the bundle's shortlist has for a batch.
+    `shortlist` limits the vocabulary to the tokens that the bundle's shortlist has for the sources of a batch, which
+    is faster; a translation may then depend on what else is in its batch.
 
     Raises ArtifactError for a bundle that is missing, foreign or damaged, and UsageError for impossible options, such
     as more threads than the machine has cores.
@@ -44,6 +46,15 @@ class Translator:
         spec = self.bundle.description["spec"]
         self._new_search = lambda: BeamSearch(sessions, spec["padding"], spec["end_of_sentence"])
         self._searches = Pool(self._new_search)
+        with self._searches.borrowed():
+            pass  # so that a bundle that can't be run is told now
+        self._shortlist = self._load_shortlist() if shortlist else None
+
+    def _load_shortlist(self):
+        path = self.bundle.shortlist
+        if path is None:
+            raise UsageError(f"{self.bundle.path} has no shortlist; leave it out or export the bundle with one")
+        return Shortlist.load(path)
 
     @property
     def beam_search(self):
@@ -118,9 +129,11 @@ class Translator:
         batches = token_batches([len(source) for source in sources], self._batch_tokens)
 
         def search(batch):
-            extras = {} if prefixes is None else {"prefixes": [prefixes[index] for index in batch]}
+            chosen = [sources[index] for index in batch]
+            forced = None if prefixes is None else [prefixes[index] for index in batch]
+            tokens = None if self._shortlist is None else self._shortlist.tokens(chosen)
             with self._searches.borrowed() as beam_search:
-                return beam_search.search([sources[index] for index in batch], self.options, **extras)
+                return beam_search.search(chosen, self.options, prefixes=forced, shortlist=tokens)
 
         hypotheses = [None] * len(sources)
         for batch, found in zip(batches, map_in_threads(search, batches, self._workers)):

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from deployed import SENTENCES, peaked_weights, torch_model
+from sentencepiece import SentencePieceProcessor
 from tiny import TINY_SPACE
 
 from hat import export_check
@@ -90,7 +93,8 @@ def test_bundles_translate_as_pytorch_does(run, capsys):
     prepared = PreparedData(run.data)
     model = save_random_model(run, seed=4)
     translator = Translator(run.export(NAME) / "fp32")
-    sources = [[*ids, 2] for ids in translator._source.encode(SENTENCES)]
+    encode = SentencePieceProcessor(model_file=str(translator.bundle.tokenizer("source"))).encode
+    sources = [[*ids, 2] for ids in encode(SENTENCES)]
     expected = [translate_ids(model, prepared, [source], beam=3)[0] for source in sources]
     assert len({tuple(ids) for ids, _ in expected}) > 2
     assert translator.translate(SENTENCES) == translator._target.decode([ids for ids, _ in expected])
@@ -218,3 +222,17 @@ def test_the_sample_is_bounded(monkeypatch, run):
     reference = Reference(save_random_model(run, seed=4), PreparedData(run.data), run.config.evaluation)
     export(run, NAME, ["fp32"])
     assert reference.compare(run.export(NAME) / "fp32")["sentences"] == 2
+
+
+def test_the_one_file_runtime_is_put_into_new_and_into_finished_bundles(run):
+    arguments = [NAME, "--run", str(run.path), "--precision"]
+    main([*arguments, "fp32"])
+    weights = run.export(NAME) / "fp32" / "weights.bin"
+    before = weights.stat().st_mtime_ns
+    main([*arguments, "fp32", "int8", "--standalone"])
+    for precision in ("fp32", "int8"):
+        assert "translate.py" in open_bundle(run.export(NAME) / precision).description["files"]
+    assert weights.stat().st_mtime_ns == before
+    command = [sys.executable, run.export(NAME) / "int8" / "translate.py"]
+    result = subprocess.run(command, input=SENTENCES[0].encode(), capture_output=True, check=True)
+    assert result.stdout.decode() == Translator(run.export(NAME) / "int8").translate(SENTENCES[:1])[0] + "\n"

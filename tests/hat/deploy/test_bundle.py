@@ -172,14 +172,18 @@ def test_truncated_tampered_and_missing_files(bundle):
 
 @pytest.mark.parametrize(
     ("name", "complaint"),
-    [("step.onnx", "step.onnx: onnxruntime can't run it"), ("sentencepiece.model", "is not a SentencePiece model")],
+    [
+        ("encoder.onnx", "encoder.onnx: onnxruntime can't run it"),
+        ("beam.onnx", "beam.onnx: onnxruntime can't run it"),
+        ("sentencepiece.model", "is not a SentencePiece model"),
+    ],
 )
 def test_files_of_another_kind_under_right_checksums(bundle, name, complaint):
     (bundle / name).write_bytes(b"something else entirely")
     description = json.loads((bundle / "bundle.json").read_text())
     change_description(bundle, files={**description["files"], name: file_entry(bundle / name)})
     with pytest.raises(ArtifactError, match=complaint) as caught:
-        Translator(bundle)
+        Translator(bundle).translate(["A pear."])
     assert "\n" not in str(caught.value)
 
 
@@ -191,3 +195,5 @@ def test_files_outside_the_bundle_are_refused(bundle):
     assert "graphs.encoder names no file of the bundle" in error_of(bundle)
     change_description(bundle, graphs={"encoder": ["encoder.onnx"], "step": "step.onnx"})
     assert "graphs.encoder names no file of the bundle" in error_of(bundle)
+    change_description(bundle, graphs=description["graphs"], shortlist="../shortlist.npz")
+    assert "shortlist names no file of the bundle" in error_of(bundle)

@@ -1,7 +1,9 @@
 """Translator on bundles with random weights: order, options, streams, threads, workers, odd text."""
 
 import gc
+import json
 import os
+import shutil
 import threading
 import warnings
 
@@ -9,7 +11,9 @@ import pytest
 from deployed import SENTENCES, make_bundle
 
 from hat import Translator
+from hat.deploy.bundle import file_entry
 from hat.deploy.search_options import SearchOptions
+from hat.deploy.shortlist import Shortlist
 from hat.errors import DataError, UsageError
 
 MANY = [" ".join(SENTENCES[index % 5].split()[index % 3 : 3 + index % 7]) for index in range(60)]
@@ -236,6 +240,31 @@ def test_an_error_in_a_worker_reaches_the_caller(bundle, monkeypatch):
     assert threading.active_count() == before
     long = [SENTENCES[1]]
     assert several.translate(long * 3) == Translator(bundle, min_len=30).translate(long) * 3
+
+
+def test_a_shortlist_limits_the_words(bundle, translator, tmp_path):
+    with pytest.raises(UsageError, match="has no shortlist"):
+        Translator(bundle, shortlist=True)
+    path = shutil.copytree(bundle, tmp_path / "bundle")
+    words = 40  # of 48
+    offsets = [0] * 20 + [8] * 29  # source token 19, a frequent one, brings the rest
+    Shortlist(offsets, range(words, 48), range(words)).save(path / "shortlist.npz")
+    description = json.loads((path / "bundle.json").read_text())
+    description["files"]["shortlist.npz"] = file_entry(path / "shortlist.npz")
+    (path / "bundle.json").write_text(json.dumps({**description, "shortlist": "shortlist.npz"}))
+    limited = Translator(path, shortlist=True, batch_tokens=1)
+    assert Translator(path).translate(SENTENCES) == translator.translate(SENTENCES)
+    sources = [source for sentence in MANY for source in translator._tokenizers.parts(sentence)]
+    with_rest = [19 in source for source in sources]
+    assert True in with_rest
+    assert False in with_rest
+    free = translator.translate_ids(sources)
+    for source, rest, found, all_words in zip(sources, with_rest, limited.translate_ids(sources), free, strict=True):
+        assert rest or max(max(hypothesis.tokens) for hypothesis in found) < words, source
+        assert not rest or found[0].tokens == all_words[0].tokens
+    assert any(max(best[0].tokens) >= words for best, rest in zip(free, with_rest, strict=True) if not rest)
+    with pytest.raises(UsageError, match="no shortlist with"):
+        Translator(path, shortlist=True, unk_penalty=1.0).translate(SENTENCES)
 
 
 def test_prefixes_begin_the_translations(translator):
