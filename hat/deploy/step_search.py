@@ -1,51 +1,68 @@
 """Search over the encoder and step graphs (see hat.deploy.graphs) with onnxruntime, step by step."""
 
 import numpy as np
-import onnxruntime
 
 from hat.deploy.beams import Beams
+from hat.deploy.search_inputs import MAX_LENGTH, check_beam, check_prefixes, check_sources
+from hat.deploy.source_encoder import SourceEncoder, ort_value
+from hat.errors import UsageError
 
-MAX_STEPS = 2000  # the graphs place a little more
+UNKNOWN = 3  # fairseq's unknown token
 
 
 class StepSearch:
     """Translates token ids with an encoder and a step session; one search at a time."""
 
     def __init__(self, encoder_session, step_session, padding=1, end_of_sentence=2):
-        self._encoder, self._step = encoder_session, step_session
+        self.encoder = SourceEncoder(encoder_session, padding)
+        self._step = step_session
         self._padding, self._end = padding, end_of_sentence
-        self._memory_names = [output.name for output in encoder_session.get_outputs()]
         self._output_names = [output.name for output in step_session.get_outputs()]
         shapes = {value.name: value.shape for value in step_session.get_inputs()}
         self._cache_names = [name[len("next_") :] for name in self._output_names if name.startswith("next_")]
         self._cache_shapes = {name: shapes[name] for name in self._cache_names}  # (rows, heads, steps, head_dim)
+        self._source_vocabulary = int(encoder_session.get_modelmeta().custom_metadata_map["source_vocabulary"])
         self._vocabulary = int(step_session.get_modelmeta().custom_metadata_map["target_vocabulary"])
         self._binding, self._bound = step_session.io_binding(), {}
 
-    def search(self, sources, options, forced_steps=None):
+    def search(self, sources, options, prefixes=None, forced_steps=None):
         """list of Hypothesis, best first, for each source; all sources are one batch.
 
-        A source is a list of ids ending with </s>; `options` are SearchOptions. `forced_steps` makes exactly that many
-        steps, never choosing </s>, and returns the unfinished hypotheses: for timing.
+        A source is a list of ids ending with </s>; `options` are SearchOptions; `prefixes` holds for each source the
+        ids that its hypotheses must begin with, after which they go on freely (they end at a </s> among them).
+        `forced_steps` makes exactly that many steps, never choosing </s>, and returns the unfinished hypotheses: for
+        timing. Raises UsageError for sources, prefixes or a beam that can't be.
         """
         if not sources:
             return []
-        beam, lenpen = options.beam, options.lenpen
-        if forced_steps is None:
-            limits = [options.length_limit(len(source), MAX_STEPS) for source in sources]
-        else:
-            limits = [forced_steps] * len(sources)
-        beams = Beams(limits, beam, lenpen, self._padding, self._end, may_end=forced_steps is None)
-        memory = self.encode(sources, beam)
-        self._start(memory, rows=len(sources) * beam, candidates=min(2 * beam + 2, self._vocabulary))
+        beams = self._beams(sources, options, prefixes, forced_steps)
+        memory = self.encoder.encode(sources, options.beam)
+        self._start(memory, rows=len(sources) * options.beam)
         while not beams.finished:
-            beams.advance(*self._run_step(beams.last_tokens, beams.step, beams.origins))
+            beams.advance(
+                *self._run_step(beams.last_tokens, beams.step, beams.origins, beams.candidates, beams.wanted_tokens)
+            )
             kept = beams.shrink()
             if kept is not None:
-                memory = {name: _ort_value(value.numpy()[kept]) for name, value in memory.items()}
+                memory = {name: ort_value(value.numpy()[kept]) for name, value in memory.items()}
                 self._bind(memory)
         self._release()
         return beams.hypotheses()
+
+    def _beams(self, sources, options, prefixes, forced_steps):
+        """The Beams of a search, once its arguments are checked."""
+        check_sources(sources, self._source_vocabulary)
+        check_beam(options.beam, self._vocabulary)
+        may_end = forced_steps is None
+        if may_end:
+            limits = [options.length_limit(len(source), MAX_LENGTH) for source in sources]
+        elif prefixes is not None or not 1 <= forced_steps <= MAX_LENGTH:
+            raise UsageError(f"forced_steps {forced_steps} must be 1 to {MAX_LENGTH}, without prefixes")
+        else:
+            limits = [forced_steps] * len(sources)
+        if prefixes is not None:
+            check_prefixes(prefixes, limits, options, self._vocabulary, self._padding, self._end)
+        return Beams(limits, options, self._padding, self._end, UNKNOWN, prefixes, may_end)
 
     def log_probabilities(self, sources, targets):
         """Log-probabilities of all tokens after each prefix of the given targets: for comparing models.
@@ -55,39 +72,36 @@ class StepSearch:
         targets = np.asarray(targets, np.int64)
         scores = np.empty((*targets.shape, self._vocabulary), np.float32)
         rows = np.arange(len(targets))
-        self._start(self.encode(sources, beam=1), rows=len(targets), candidates=self._vocabulary)
+        self._start(self.encoder.encode(sources, beam=1), rows=len(targets))
         for step in range(targets.shape[1]):
-            found, tokens, _ = self._run_step(np.ascontiguousarray(targets[:, step : step + 1]), step, rows)
+            last = np.ascontiguousarray(targets[:, step : step + 1])
+            found, tokens, _ = self._run_step(last, step, rows, self._vocabulary, wanted_tokens=last)
             np.put_along_axis(scores[:, step], tokens, found, axis=1)
         self._release()
         return scores
 
-    def encode(self, sources, beam):
-        """{name: OrtValue} of the encoder's outputs for `beam` hypotheses a sentence; sources are padded here."""
-        width = max(len(source) for source in sources)
-        tokens = np.full((len(sources), width), self._padding, np.int64)
-        for row, source in enumerate(sources):
-            tokens[row, : len(source)] = source
-        inputs = {"source_tokens": _ort_value(tokens), "beam": _ort_value(np.array([beam]))}
-        values = self._encoder.run_with_ort_values(self._memory_names, inputs)
-        return dict(zip(self._memory_names, values))
-
-    def _start(self, memory, rows, candidates):
+    def _start(self, memory, rows):
         """Bind what stays the same from step to step, and empty caches."""
         self._bind(memory)
         for name, (_, heads, _, head_dim) in self._cache_shapes.items():
-            self._bind({name: _ort_value(np.zeros((rows, heads, 0, head_dim), np.float32))})
-        self._bind({"candidates": _ort_value(np.array([candidates]))})
+            self._bind({name: ort_value(np.zeros((rows, heads, 0, head_dim), np.float32))})
 
-    def _run_step(self, tokens, step, origins):
-        """(candidate_scores, candidate_tokens, end_score) of the next step; the caches stay in onnxruntime."""
-        self._bind({"tokens": _ort_value(tokens), "reorder": _ort_value(origins), "step": _ort_value(np.array([step]))})
+    def _run_step(self, tokens, step, origins, candidates, wanted_tokens):
+        """[candidate_scores, candidate_tokens, wanted_scores] of the next step; the caches stay in onnxruntime."""
+        inputs = {
+            "tokens": tokens,
+            "step": np.array([step]),
+            "reorder": origins,
+            "candidates": np.array([min(candidates, self._vocabulary)]),
+            "wanted_tokens": wanted_tokens,
+        }
+        self._bind({name: ort_value(array) for name, array in inputs.items()})
         for name in self._output_names:
             self._binding.bind_output(name, "cpu")
         self._step.run_with_iobinding(self._binding)
         outputs = dict(zip(self._output_names, self._binding.get_outputs()))
         self._bind({name: outputs[f"next_{name}"] for name in self._cache_names})
-        return [outputs[name].numpy() for name in ("candidate_scores", "candidate_tokens", "end_score")]
+        return [outputs[name].numpy() for name in ("candidate_scores", "candidate_tokens", "wanted_scores")]
 
     def _bind(self, values):
         self._bound.update(values)  # a binding itself doesn't keep the arrays alive
@@ -99,7 +113,3 @@ class StepSearch:
         self._binding.clear_binding_inputs()
         self._binding.clear_binding_outputs()
         self._bound.clear()
-
-
-def _ort_value(array):
-    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
