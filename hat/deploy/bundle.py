@@ -110,7 +110,7 @@ def _read_description(path):
         raise ArtifactError(f"{path} is not a bundle (it has no {DESCRIPTION}); make one with hat-export") from None
     except OSError as error:
         raise ArtifactError(f"{path / DESCRIPTION} can't be read ({error.strerror}); {REMEDY}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ArtifactError(f"{path / DESCRIPTION} is damaged ({error}); {REMEDY}") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ArtifactError(f"{path / DESCRIPTION} does not describe a bundle; name a folder that hat-export wrote")

@@ -91,6 +91,8 @@ class Translator:
         """`translate_nbest` as `translate_stream` does it."""
         pairs, n = _paired(sentences, prefixes), self._checked(n)
         size = WINDOW * self._workers if window is None else window
+        if size < 1:
+            raise UsageError(f"window must be at least 1, not {size}")
         return (nbest for pairs in windows(pairs, size) for nbest in self._translate_window(pairs, n))
 
     def _checked(self, n):

@@ -148,8 +148,9 @@ def test_description_cut_short(bundle):
     path = bundle / "bundle.json"
     path.write_text(path.read_text()[:300])
     assert "bundle.json is damaged" in error_of(bundle)
-    path.write_bytes(b"\xff\xfe{}")
-    assert "bundle.json is damaged" in error_of(bundle)
+    for damaged in (b"\xff\xfe{}", b"[" * 100_000, b""):
+        path.write_bytes(damaged)
+        assert "bundle.json is damaged" in error_of(bundle)
 
 
 def test_all_wrong_keys_are_listed_at_once(bundle):

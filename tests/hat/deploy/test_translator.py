@@ -71,6 +71,11 @@ def test_impossible_options(bundle, wrong):
         Translator(bundle, **wrong)
 
 
+def test_an_impossible_window(translator):
+    with pytest.raises(UsageError, match="window must be at least 1"):
+        translator.translate_stream(SENTENCES, window=0)
+
+
 def test_a_beam_above_the_vocabulary(bundle):
     with pytest.raises(UsageError, match="beam 49 is above the vocabulary of 48"):
         Translator(bundle, beam=49)
@@ -236,7 +241,7 @@ def test_an_error_in_a_worker_reaches_the_caller(bundle, monkeypatch):
     several = Translator(bundle, workers=3, batch_tokens=40, min_len=30)  # more than short sentences may have
     before = threading.active_count()
     with pytest.raises(UsageError, match="min_len 30 is above"):
-        several.translate(["pear", " ".join(SENTENCES[:2])] * 4)
+        several.translate(["pear", SENTENCES[0]] * 4)
     assert threading.active_count() == before
     long = [SENTENCES[1]]
     assert several.translate(long * 3) == Translator(bundle, min_len=30).translate(long) * 3
