@@ -31,7 +31,7 @@ KEYS = {
 SPEC_KEYS = {"padding": int, "end_of_sentence": int, "target_vocabulary": int}
 SEARCH_KEYS = {"beam": int, "lenpen": (int, float), "max_len_a": (int, float), "max_len_b": int}
 
-# Section of bundle.json -> the files that it must name.
+# Section of bundle.json -> what it must name files for; there may be more.
 REQUIRED = {
     "graphs": ("encoder", "step", "beam", "greedy", "beam_shortlist", "greedy_shortlist"),
     "tokenizers": ("source", "target"),
@@ -78,7 +78,11 @@ def open_bundle(path):
     if description["max_source_tokens"] < 2:
         raise ArtifactError(f"{path / DESCRIPTION}: max_source_tokens is below 2, so no sentence fits; {REMEDY}")
     files = description["files"]
-    named = {f"{section}.{key}": description[section].get(key) for section, keys in REQUIRED.items() for key in keys}
+    named = {
+        f"{section}.{key}": description[section].get(key)
+        for section, required in REQUIRED.items()
+        for key in {**dict.fromkeys(required), **description[section]}
+    }
     if description.get("shortlist") is not None:
         named["shortlist"] = description["shortlist"]
     for key, name in named.items():

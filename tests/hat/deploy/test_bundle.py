@@ -198,3 +198,5 @@ def test_files_outside_the_bundle_are_refused(bundle):
     assert "graphs.encoder names no file of the bundle" in error_of(bundle)
     change_description(bundle, graphs=description["graphs"], shortlist="../shortlist.npz")
     assert "shortlist names no file of the bundle" in error_of(bundle)
+    change_description(bundle, shortlist=None, graphs={**description["graphs"], "later": "../later.onnx"})
+    assert "graphs.later names no file of the bundle" in error_of(bundle)
