@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
-from deployed import WIDE_DECODER, WIDE_ENCODER, make_spec, peaked_weights, random_sources, torch_model
+from deployed import WIDE_DECODER, WIDE_ENCODER, beam_search, make_spec, peaked_weights, random_sources, torch_model
 from searches import END, PADDING, UNKNOWN, assert_same, fairseq_search, step_search
 
 from hat.deploy.beams import Beams
@@ -19,10 +19,20 @@ LENGTHS = (2, 5, 9)
 @pytest.fixture(scope="module")
 def models():
     """(deployed search, torch model) pairs with the same weights."""
+    return make_models(step_search)
+
+
+@pytest.fixture(scope="module")
+def loops():
+    """The same with the search that makes all steps in one graph where it can."""
+    return make_models(beam_search)
+
+
+def make_models(make_search):
     pairs = []
     for seed, architecture in enumerate((WIDE_DECODER, WIDE_ENCODER) * 2):
         weights = peaked_weights(architecture, SPEC, seed)
-        pairs.append((step_search(architecture, SPEC, weights), torch_model(architecture, SPEC, weights)))
+        pairs.append((make_search(architecture, SPEC, weights), torch_model(architecture, SPEC, weights)))
     return pairs
 
 
@@ -78,6 +88,13 @@ def test_one_option(models, values, beam):
         assert any(tokens_of(left) != tokens_of(right) for left, right in zip(found, usual, strict=True))
 
 
+@pytest.mark.parametrize("beam", [1, 4, 5])
+@pytest.mark.parametrize("name", list(ALONE)[:7])
+def test_one_option_of_the_search_in_a_loop(loops, name, beam):
+    for seed, pair in enumerate(loops):
+        compare(pair, SearchOptions(beam, **ALONE[name]), seed)
+
+
 PREFIXES = {
     "one length": [[7, 8], [9, 9], [UNKNOWN, 10], [11, 0], [12, 13]],
     "ragged": [[7], [8, 9, 10], [11, 12], [13, 14, 15, 16, 17], [18]],
@@ -107,8 +124,9 @@ def test_a_sentence_without_a_prefix_is_translated_as_ever(search):
 
 def test_a_prefix_up_to_the_limit_only_ends(models):
     options = SearchOptions(4, max_len_a=0.0, max_len_b=3)
-    found = compare(models[0], options, 1, [[7, 8, 9]] * 5)
-    assert tokens_of(found) == [[7, 8, 9, END]] * len(found)
+    for prefix in ([7, 8, 9], [7, 8, 9, END]):
+        found = compare(models[0], options, 1, [prefix] * 5)
+        assert tokens_of(found) == [[7, 8, 9, END]] * len(found)
 
 
 def random_options(rng):
