@@ -1,36 +1,44 @@
 """The export stage: a trained SubTransformer becomes bundles that translate as it does."""
 
 import shutil
+from dataclasses import dataclass
 
 import numpy as np
 
 from hat import __version__, files
 from hat.checkpoint import load_weights
 from hat.config import to_mapping
+from hat.data.pairs import sample_pairs
 from hat.data.prepared import PreparedData
 from hat.deploy.bundle import VERSION, open_bundle
 from hat.deploy.bundle_writer import write_bundle
 from hat.deploy.graphs import PRECISIONS, build_graphs
 from hat.deploy.positions import MAX_POSITIONS
+from hat.deploy.shortlist import Shortlist
 from hat.deploy.standalone import add_runtime
 from hat.errors import ArtifactError, UsageError
-from hat.export_check import Reference
+from hat.export_check import Reference, one_torch_thread
+from hat.export_quality import ALLOWED_DROP, describe, measure_quality, refusal, with_drops
 from hat.run_directory import mark_done, stamp
 
+DEFAULT_PRECISIONS = ("fp32", "int8")
+SHORTLIST_PAIRS = 200_000  # of the training set, at most
+CALIBRATION_PAIRS = 200  # of these
+COVERAGE_PAIRS = 2000  # of the validation set, at most
 
-def export(run, name, precisions=PRECISIONS, standalone=False):
+
+def export(run, name, precisions=DEFAULT_PRECISIONS, standalone=False, allowed_drop=ALLOWED_DROP):
     """Leave a checked bundle of the sub-training `name` in run.export(name)/PRECISION for each precision.
 
     An fp32 bundle must translate a sample of the validation set as PyTorch does, else ArtifactError is raised and what
-    was there before stays; for int8 the difference is reported. Bundles that are up to date are left alone.
+    was there before stays. Another one must not lose more than `allowed_drop` BLEU against fp32 on the validation set,
+    else the same happens to it, but the others are left nevertheless. Bundles that are up to date are left alone.
     Sizes and results of the checks go to export.json. With `standalone` each bundle has the one-file runtime in it.
     """
     for precision in precisions:
         if precision not in PRECISIONS:
             raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
-    directory = run.export(name)
-    model = _finite_weights(run.sub(name))
-    prepared = PreparedData(run.data)
+    directory, weights, prepared = run.export(name), _finite_weights(run.sub(name)), PreparedData(run.data)
     inputs = _inputs(run, name)
     outdated = [precision for precision in precisions if not _is_current(directory / precision, inputs)]
     if standalone:
@@ -42,14 +50,15 @@ def export(run, name, precisions=PRECISIONS, standalone=False):
     building = directory.with_name(f".{name}.building")
     shutil.rmtree(building, ignore_errors=True)
     try:
-        for precision in outdated:
-            _write(run, name, precision, model, prepared, inputs, building / precision)
-            if standalone:
-                add_runtime(building / precision)
-        checks = _check(run, name, outdated, prepared, building)
-        _install(directory, building, checks)
+        content = _gather(run, name, weights, prepared, inputs)
+        results = _build(content, outdated, building, standalone)
+        refusals = _refusals(results, allowed_drop)
+        accepted = {precision: result for precision, result in results.items() if precision not in refusals}
+        _install(directory, building, accepted)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+    if refusals:
+        raise ArtifactError("; ".join(refusals.values()))
     mark_done(directory, inputs)
     print(f"bundles: {directory}\nnext: hat-translate {directory / outdated[0]} < input.txt > output.txt")
 
@@ -91,10 +100,77 @@ def _is_current(bundle, inputs):
         return False
 
 
-def _write(run, name, precision, model, prepared, inputs, bundle):
-    architecture, spec, weights = model
-    description = {
-        "precision": precision,
+@dataclass(frozen=True)
+class _Content:
+    """What the bundles of the sub-training `name` are made of, and what they are judged with."""
+
+    name: str
+    weights: tuple  # Architecture, ModelSpec, arrays
+    ranges: dict
+    shortlist: Shortlist
+    coverage: dict  # how much of the validation set the shortlist covers
+    prepared: PreparedData
+    description: dict
+    reference: Reference
+
+
+def _gather(run, name, weights, prepared, inputs):
+    """The _Content of the bundles: calibration and shortlist are learnt here."""
+    from hat.calibration import calibrate
+    from hat.checkpoint import load_model
+    from hat.data.lexicon import coverage, learn_shortlist
+
+    model = load_model(run.sub(name))
+    pairs = sample_pairs(prepared, "train", SHORTLIST_PAIRS, run.config.seed)
+    with one_torch_thread():
+        ranges = calibrate(model, pairs[:CALIBRATION_PAIRS])
+    shortlist = learn_shortlist(prepared, pairs)
+    return _Content(
+        name,
+        weights,
+        ranges,
+        shortlist,
+        coverage(shortlist, sample_pairs(prepared, "valid", COVERAGE_PAIRS, run.config.seed)),
+        prepared,
+        _description(run, name, weights, prepared, inputs),
+        Reference(model, prepared, run.config.evaluation),
+    )
+
+
+def _build(content, precisions, building, standalone):
+    """Write bundles into the folder `building` and judge them; {precision: what export.json says of it}.
+
+    Beside `precisions` there is always fp32, which the others are compared with.
+    """
+    built = ["fp32", *(precision for precision in precisions if precision != "fp32")]
+    for precision in built:
+        _write(content, precision, building / precision)
+        if standalone:
+            add_runtime(building / precision)
+    judge, name = content.reference, content.name
+    checks = {precision: judge.judge(building / precision, exact=precision == "fp32") for precision in built}
+    quality = {precision: measure_quality(building / precision, content.prepared) for precision in built}
+    results = {}
+    for precision in precisions:
+        judged = with_drops(quality[precision], quality["fp32"])
+        size_bytes = open_bundle(building / precision).size_bytes
+        print(f"{name} {precision}: {size_bytes / 1e6:.1f} MB, {judge.describe(checks[precision])}")
+        print(f"{name} {precision}: {describe(judged)}")
+        results[precision] = {"size_bytes": size_bytes, "check": checks[precision], "quality": judged}
+        results[precision]["shortlist"] = content.coverage
+    return results
+
+
+def _refusals(results, allowed_drop):
+    """{precision: why its bundle must not be installed}"""
+    reasons = {precision: refusal(precision, result["quality"], allowed_drop) for precision, result in results.items()}
+    return {precision: reason for precision, reason in reasons.items() if reason}
+
+
+def _description(run, name, model, prepared, inputs):
+    """What bundle.json says of all bundles."""
+    architecture, spec, _ = model
+    return {
         "architecture": architecture.to_dict(),
         "spec": to_mapping(spec),
         "source_lang": prepared.source_lang,
@@ -110,24 +186,14 @@ def _write(run, name, precision, model, prepared, inputs, bundle):
             "hat_version": __version__,
         },
     }
+
+
+def _write(content, precision, bundle):
+    prepared = content.prepared
     languages = {"source": prepared.source_lang, "target": prepared.target_lang}
     tokenizers = {side: prepared.sentencepiece(lang) for side, lang in languages.items()}
-    write_bundle(bundle, build_graphs(architecture, spec, weights, precision), tokenizers, description)
-
-
-def _check(run, name, precisions, prepared, building):
-    """Compare the built bundles with PyTorch; {precision: what export.json says of it}."""
-    from hat.checkpoint import load_model
-
-    reference = Reference(load_model(run.sub(name)), prepared, run.config.evaluation)
-    results = {}
-    for precision in precisions:
-        bundle = building / precision
-        check = reference.check_exact(bundle) if precision == "fp32" else reference.compare(bundle)
-        size_bytes = open_bundle(bundle).size_bytes
-        print(f"{name} {precision}: {size_bytes / 1e6:.1f} MB, {reference.describe(check)}")
-        results[precision] = {"size_bytes": size_bytes, "check": check}
-    return results
+    graphs = build_graphs(*content.weights, precision, content.ranges)
+    write_bundle(bundle, graphs, tokenizers, {"precision": precision, **content.description}, content.shortlist)
 
 
 def _install(directory, building, results):

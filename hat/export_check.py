@@ -27,12 +27,16 @@ class Reference:
         tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(prepared.sentencepiece(prepared.source_lang)))
         end = model.spec.end_of_sentence
         self._sources = [[*ids, end] for ids in tokenizer.encode(sources[:SENTENCES])]
-        with _one_torch_thread():
+        with one_torch_thread():
             self._hypotheses = _translate_by_length(model, prepared, self._sources, settings)
             self._forced = [
                 (source, [end, *ids], _log_probabilities(model, source, [end, *ids]))
                 for source, (ids, _) in list(zip(self._sources, self._hypotheses, strict=True))[:FORCED_SENTENCES]
             ]
+
+    def judge(self, bundle, exact):
+        """`check_exact` or `compare`."""
+        return self.check_exact(bundle) if exact else self.compare(bundle)
 
     def check_exact(self, bundle):
         """Like `compare`; raises ArtifactError unless the bundle does what PyTorch does, ties apart."""
@@ -94,7 +98,7 @@ class Reference:
 
 
 @contextlib.contextmanager
-def _one_torch_thread():
+def one_torch_thread():
     """Small batches gain nothing from more threads, and lose much on a busy machine."""
     import torch
 

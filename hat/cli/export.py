@@ -2,7 +2,8 @@
 
 from hat.cli.common import ArgumentParser, add_run_option, run_command
 
-PRECISIONS = ("fp32", "int8")
+PRECISIONS = ("fp32", "int8", "fp16", "bf16")
+DEFAULT_PRECISIONS = ("fp32", "int8")
 
 STANDALONE_HELP = "put a translate.py into each bundle, which needs numpy, onnxruntime and sentencepiece only, not HAT"
 
@@ -11,11 +12,21 @@ def main(arguments=None):
     parser = ArgumentParser("Export trained SubTransformers as bundles that run with onnxruntime and numpy alone.")
     parser.add_argument("name", nargs="?", metavar="NAME", help="sub-training to export (default: all of the run)")
     parser.add_argument(
-        "--precision", nargs="+", choices=PRECISIONS, default=list(PRECISIONS), help="kinds of bundles to make"
+        "--precision", nargs="+", choices=PRECISIONS, default=list(DEFAULT_PRECISIONS), help="kinds of bundles to make"
     )
     parser.add_argument("--standalone", action="store_true", help=STANDALONE_HELP)
+    parser.add_argument(
+        "--allow-bleu-drop", type=_bleu, default=0.3, metavar="X", help="BLEU that a bundle may lose against fp32"
+    )
     add_run_option(parser)
     run_command(parser, _export, arguments)
+
+
+def _bleu(text):
+    value = float(text)
+    if not value >= 0:
+        raise ValueError  # argparse tells the user
+    return value
 
 
 def _export(options):
@@ -24,7 +35,7 @@ def _export(options):
 
     run = RunDirectory.open(options.run)
     for name in [options.name] if options.name else trained_names(run):
-        export(run, name, options.precision, options.standalone)
+        export(run, name, options.precision, options.standalone, options.allow_bleu_drop)
 
 
 if __name__ == "__main__":

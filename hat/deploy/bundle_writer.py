@@ -12,15 +12,16 @@ from onnx.external_data_helper import set_external_data
 from hat.deploy.bundle import DESCRIPTION, FORMAT, VERSION, file_entry
 
 WEIGHTS = "weights.bin"
+SHORTLIST = "shortlist.npz"
 ALIGNMENT = 64  # bytes: what vector instructions like
 SMALLEST_EXTERNAL = 256  # bytes: smaller constants stay in the graph
 
 
-def write_bundle(directory, graphs, tokenizers, description):
+def write_bundle(directory, graphs, tokenizers, description, shortlist=None):
     """Write a bundle into the empty or new folder `directory` and force it to disk.
 
-    graphs: {"encoder", "step": onnx.ModelProto}, whose constants are moved out of them; tokenizers: {"source",
-    "target": path}; description: the keys of `hat.deploy.bundle.KEYS` but graphs, tokenizers and files.
+    graphs: {name: onnx.ModelProto}, whose constants are moved out of them; tokenizers: {"source", "target": path};
+    description: the keys of `hat.deploy.bundle.KEYS` but graphs, tokenizers and files; shortlist: a Shortlist or None.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -32,6 +33,9 @@ def write_bundle(directory, graphs, tokenizers, description):
     for name, graph in graphs.items():
         onnx.save(graph, directory / graph_names[name])
     names = {"graphs": graph_names, "tokenizers": _copy_tokenizers(directory, tokenizers)}
+    if shortlist is not None:
+        shortlist.save(directory / SHORTLIST)
+        names["shortlist"] = SHORTLIST
     listed = {file.name: file_entry(file) for file in sorted(directory.iterdir())}
     content = {"format": FORMAT, "version": VERSION, **description, **names, "files": listed}
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"

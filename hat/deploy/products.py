@@ -1,10 +1,11 @@
 """Matrix products and embedding look-ups of a graph, in float32 or with int8 weights.
 
-Both classes offer the same methods; `x` is always (rows, features). A matrix that serves as embedding and as output
+All classes offer the same methods; `x` is always (rows, features). A matrix that serves as embedding and as output
 product is stored once. What depends on constants alone goes to the outermost graph, where onnxruntime computes it once
 when the session is made.
 """
 
+import ml_dtypes
 import numpy as np
 from onnx import TensorProto
 
@@ -22,8 +23,7 @@ class Float32Products:
 
     def linear(self, x, name):
         """x (rows, inputs) @ weight.T + bias -> (rows, outputs)"""
-        weight = self._graph.weight(f"{name}.weight", self._weights[f"{name}.weight"])
-        bias = self._graph.weight(f"{name}.bias", self._weights[f"{name}.bias"])
+        weight, bias = (self._matrix(f"{name}.{part}") for part in ("weight", "bias"))
         return self._graph.node("Gemm", [x, weight, bias], transB=1)
 
     def relu_linear(self, x, name):
@@ -51,6 +51,33 @@ class Float32Products:
 
     def _matrix(self, name):
         return self._graph.weight(name, self._weights[name])
+
+
+class Float16Products(Float32Products):
+    """Weights rounded to 16 bits on disk; onnxruntime makes float32 of them when the session is made.
+
+    A weight beyond what 16 bits can express becomes the largest that they can.
+    """
+
+    dtype = np.dtype(np.float16)
+
+    def __init__(self, graph, weights, ranges=None):
+        super().__init__(graph, weights)
+        self._widened = {}
+
+    def _matrix(self, name):
+        if name not in self._widened:
+            largest = float(ml_dtypes.finfo(self.dtype).max)
+            rounded = np.clip(self._weights[name], -largest, largest).astype(self.dtype)
+            stored = self._graph.weight(f"{name}.{self.dtype}", rounded)
+            self._widened[name] = self._graph.root.node("Cast", [stored], to=TensorProto.FLOAT)
+        return self._widened[name]
+
+
+class BFloat16Products(Float16Products):
+    """The same with bfloat16."""
+
+    dtype = np.dtype(ml_dtypes.bfloat16)
 
 
 class Int8Products:
@@ -171,7 +198,7 @@ class SingleRowProducts(Int8Products):
         )
 
 
-PRODUCTS = {"fp32": Float32Products, "int8": Int8Products}
+PRODUCTS = {"fp32": Float32Products, "int8": Int8Products, "fp16": Float16Products, "bf16": BFloat16Products}
 SINGLE_ROW_PRODUCTS = {"int8": SingleRowProducts}  # where a single row has faster ones of its own
 
 

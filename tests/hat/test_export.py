@@ -13,15 +13,20 @@ from deployed import SENTENCES, peaked_weights, torch_model
 from sentencepiece import SentencePieceProcessor
 from tiny import TINY_SPACE
 
-from hat import export_check
+import hat.export as export_module
+from hat import export_check, export_quality
 from hat.checkpoint import save_model
 from hat.cli.export import main
 from hat.data.prepare import prepare
 from hat.data.prepared import PreparedData
 from hat.deploy import graphs
 from hat.deploy.bundle import open_bundle
+from hat.deploy.graph_builder import GraphBuilder
+from hat.deploy.products import PRODUCTS
+from hat.deploy.sessions import make_session
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError, UsageError
+from hat.evaluation import score_translations
 from hat.export import export
 from hat.export_check import Reference
 from hat.fairseq_plugin.generation import translate_ids
@@ -86,7 +91,8 @@ def test_bundles_translate_as_pytorch_does(run, capsys):
     assert (check["sentences"], check["identical"]) == (len(SENTENCES), len(SENTENCES))
     assert check["largest_logit_difference"] < 1e-4
     assert results["int8"]["check"]["largest_logit_difference"] > 1e-4
-    assert results["int8"]["size_bytes"] < results["fp32"]["size_bytes"]
+    weights = {precision: run.export(NAME) / precision / "weights.bin" for precision in results}
+    assert weights["int8"].stat().st_size < 0.6 * weights["fp32"].stat().st_size
     assert results["fp32"]["size_bytes"] == open_bundle(run.export(NAME) / "fp32").size_bytes
     assert not list(run.export(NAME).parent.glob(".*"))
 
@@ -97,7 +103,8 @@ def test_bundles_translate_as_pytorch_does(run, capsys):
     sources = [[*ids, 2] for ids in encode(SENTENCES)]
     expected = [translate_ids(model, prepared, [source], beam=3)[0] for source in sources]
     assert len({tuple(ids) for ids, _ in expected}) > 2
-    assert translator.translate(SENTENCES) == translator._target.decode([ids for ids, _ in expected])
+    decode = SentencePieceProcessor(model_file=str(translator.bundle.tokenizer("target"))).decode
+    assert translator.translate(SENTENCES) == decode([ids for ids, _ in expected])
 
 
 def test_up_to_date_bundles_are_left_alone_and_stale_ones_replaced(run, capsys):
@@ -213,8 +220,8 @@ def test_all_trained_are_exported_without_a_name(run, capsys):
 def test_unknown_names_and_precisions(run):
     with pytest.raises(ArtifactError, match="train a model first"):
         export(run, "nonesuch")
-    with pytest.raises(UsageError, match="'fp16' is not one of fp32, int8"):
-        export(run, NAME, ["fp16"])
+    with pytest.raises(UsageError, match="'int4' is not one of fp32, int8, fp16, bf16"):
+        export(run, NAME, ["int4"])
 
 
 def test_the_sample_is_bounded(monkeypatch, run):
@@ -222,6 +229,116 @@ def test_the_sample_is_bounded(monkeypatch, run):
     reference = Reference(save_random_model(run, seed=4), PreparedData(run.data), run.config.evaluation)
     export(run, NAME, ["fp32"])
     assert reference.compare(run.export(NAME) / "fp32")["sentences"] == 2
+
+
+def lossy(monkeypatch, bleu):
+    """Make a translation by an int8 bundle score `bleu`, by another one 40."""
+    search = Translator.translate
+
+    def translate(self, sentences):
+        assert search(self, sentences)
+        return [self.bundle.description["precision"]] * len(sentences)
+
+    scores = {"int8": bleu, "fp32": 40.0}
+    monkeypatch.setattr(Translator, "translate", translate)
+    monkeypatch.setattr(export_quality, "score_translations", lambda texts, *_: {"bleu": scores[texts[0]]})
+
+
+def test_an_int8_bundle_that_loses_too_much_is_refused_and_nothing_is_lost(run, monkeypatch, capsys):
+    export(run, NAME, ["int8"])
+    before = tree(run.export(NAME) / "int8")
+    save_random_model(run, seed=7)
+    lossy(monkeypatch, 39.64)
+    with pytest.raises(SystemExit) as caught:
+        main([NAME, "--run", str(run.path)])
+    assert caught.value.code == 4
+    message = capsys.readouterr().err
+    assert "the int8 bundle loses 0.36 BLEU against fp32 on the validation set, and 0.3 is allowed" in message
+    assert "use --allow-bleu-drop 0.4" in message
+    assert message.count("\n") == 1
+    assert tree(run.export(NAME) / "int8") == before
+    assert open_bundle(run.export(NAME) / "fp32")  # exported nevertheless
+    assert not list(run.export(NAME).parent.glob(".*"))
+
+    main([NAME, "--run", str(run.path), "--allow-bleu-drop", "0.4"])
+    assert tree(run.export(NAME) / "int8") != before
+    quality = json.loads((run.export(NAME) / "export.json").read_text())["bundles"]["int8"]["quality"]
+    assert quality["bleu_drop"] == pytest.approx(0.36)
+
+
+def test_int8_alone_is_compared_with_fp32_too(run, monkeypatch):
+    lossy(monkeypatch, 39.69)
+    with pytest.raises(ArtifactError, match="loses 0.31 BLEU"):
+        export(run, NAME, ["int8"])
+    lossy(monkeypatch, 39.71)
+    export(run, NAME, ["int8"])
+    assert not (run.export(NAME) / "fp32").exists()
+
+
+@pytest.mark.parametrize("drop", ["-0.1", "nan", "much"])
+def test_an_impossible_allowance(run, drop, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([NAME, "--run", str(run.path), "--allow-bleu-drop", drop])
+    assert caught.value.code == 2
+    assert "--allow-bleu-drop" in capsys.readouterr().err
+
+
+def test_quality_and_shortlist_are_reported(run, capsys):
+    export(run, NAME, ["fp32"])
+    bundle = run.export(NAME) / "fp32"
+    result = json.loads((run.export(NAME) / "export.json").read_text())["bundles"]["fp32"]
+    references = PreparedData(run.data).raw("valid")[1]
+    for key, shortlist in (("bleu", False), ("bleu_shortlist", True)):
+        translations = Translator(bundle, shortlist=shortlist).translate(SENTENCES)
+        assert result["quality"][key] == score_translations(translations, references, "xx")["bleu"]
+    assert result["quality"]["sentences"] == len(SENTENCES)
+    assert 0.9 < result["shortlist"]["covered"] <= 1  # validation and training set are the same here
+    assert 4 < result["shortlist"]["mean_tokens"] <= 50
+    assert "with the shortlist" in capsys.readouterr().out
+
+
+def test_int8_is_calibrated_on_the_training_set(run, monkeypatch):
+    """With the default ranges instead, the logarithms of the probabilities are much farther off."""
+    export(run, NAME, ["int8"])
+    calibrated = json.loads((run.export(NAME) / "export.json").read_text())["bundles"]["int8"]["check"]
+    build = export_module.build_graphs
+    monkeypatch.setattr(export_module, "build_graphs", lambda *content: build(*content[:-1]))
+    shutil.rmtree(run.export(NAME))
+    export(run, NAME, ["int8"], allowed_drop=100)
+    other = json.loads((run.export(NAME) / "export.json").read_text())["bundles"]["int8"]["check"]
+    assert calibrated["largest_logit_difference"] < 0.7 * other["largest_logit_difference"]
+
+
+def test_half_precisions_only_round_the_weights(run):
+    """Of weights that 8 bits of mantissa express, nothing is lost: the translations and scores are those of fp32."""
+    model = save_random_model(run, seed=4)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.bfloat16().clamp(-100, 100))
+            parameter[parameter.abs() < 2**-14] = 0  # too small for float16
+    save_model(run.sub(NAME), model)
+    precisions = ["fp32", "fp16", "bf16"]
+    export(run, NAME, precisions)
+    sizes, found = {}, {}
+    for precision in precisions:
+        bundle = run.export(NAME) / precision
+        sizes[precision] = (bundle / "weights.bin").stat().st_size
+        found[precision] = Translator(bundle).translate_nbest(SENTENCES, 3)
+    assert found["fp16"] == found["bf16"] == found["fp32"]
+    assert sizes["fp16"] == sizes["bf16"] < 0.6 * sizes["fp32"]
+
+
+@pytest.mark.parametrize(("precision", "error"), [("fp16", 2**-11), ("bf16", 2**-8)])
+def test_half_precisions_round_to_nearest_and_clip(precision, error):
+    weights = {"a": np.array([[1 + 1.01 * error, 1e38, -1e38, -7.3]], np.float32)}
+    graph = GraphBuilder("test")
+    rows = PRODUCTS[precision](graph, weights).embed(graph.input("tokens", "int64", ["rows"]), "a", 4)
+    graph.output(rows, "float32", ["rows", 4])
+    session = make_session(graph.model({}).SerializeToString(), 1)
+    found = session.run(None, {"tokens": np.array([0])})[0][0] / 2
+    expected = torch.tensor(weights["a"][0]).to({"fp16": torch.half, "bf16": torch.bfloat16}[precision])
+    largest = torch.finfo(expected.dtype).max
+    assert found.tolist() == expected.clamp(-largest, largest).tolist()
 
 
 def test_the_one_file_runtime_is_put_into_new_and_into_finished_bundles(run):
