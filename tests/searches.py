@@ -6,6 +6,7 @@ from deployed import left_padded
 
 from hat.deploy.graphs import build_graphs
 from hat.deploy.sessions import make_session
+from hat.deploy.source_encoder import SourceEncoder
 from hat.deploy.step_search import StepSearch
 
 PADDING, END, UNKNOWN = 1, 2, 3
@@ -13,7 +14,8 @@ PADDING, END, UNKNOWN = 1, 2, 3
 
 def step_search(architecture, spec, weights):
     graphs = build_graphs(architecture, spec, weights, names=("encoder", "step"))
-    return StepSearch(*(make_session(graph.SerializeToString(), 1) for graph in graphs.values()))
+    encoder, step = (make_session(graph.SerializeToString(), 1) for graph in graphs.values())
+    return StepSearch(SourceEncoder(encoder), step)
 
 
 def fairseq_search(model, sources, options, prefixes=None):

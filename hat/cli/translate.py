@@ -13,7 +13,7 @@ NBEST_HELP = "print N lines a sentence, best first: its line number, a tab, the 
 SEARCH_OPTIONS = (
     ("beam", int, "N", "hypotheses a sentence"),
     ("lenpen", float, "X", "length penalty: scores are divided by length ** X"),
-    ("min-len", int, "N", "tokens of a translation, its end included, at least"),
+    ("min-len", int, "N", "tokens of a translation at least"),
     ("max-len-a", float, "X", "at most X * source tokens + --max-len-b tokens"),
     ("max-len-b", int, "N", "see --max-len-a"),
     ("no-repeat-ngram", int, "N", "no N tokens in a row come twice in a translation (0: they may)"),

@@ -26,7 +26,9 @@ class BeamSearch:
             return []
         if self._needs_steps(options, prefixes):
             if shortlist is not None:
-                raise UsageError("no shortlist with no_repeat_ngram, unk_penalty or a prefix; leave it or these out")
+                raise UsageError(
+                    "no shortlist with no_repeat_ngram, unk_penalty, max_len_b 0 or a prefix; leave it out"
+                )
             return self._stepping().search(sources, options, prefixes=prefixes, forced_steps=forced_steps)
         name = loop_name(self._sessions, options.beam, len(sources), shortlist is not None)
         if name not in self._searches:
@@ -41,15 +43,14 @@ class BeamSearch:
         return self._stepping().log_probabilities(sources, targets)
 
     def _needs_steps(self, options, prefixes):
-        if options.no_repeat_ngram or options.unk_penalty or prefixes is not None:
+        """Whether the loops can't do it: options they don't have, translations of no token, tiny vocabularies."""
+        if options.max_len_b == 0 or options.no_repeat_ngram or options.unk_penalty or prefixes is not None:
             return True
         return 2 * options.beam + 2 > self.encoder.target_vocabulary
 
     def _stepping(self):
         if "step" not in self._searches:
-            self._searches["step"] = StepSearch(
-                self._sessions["encoder"], self._sessions["step"], self._padding, self._end
-            )
+            self._searches["step"] = StepSearch(self.encoder, self._sessions["step"], self._padding, self._end)
         return self._searches["step"]
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from hat.deploy.search_history import SearchHistory
+from hat.deploy.search_inputs import length_limits
 from hat.deploy.source_encoder import ort_value
 
-MAX_STEPS = 2000  # the graphs place a little more
 LEAVE_BELOW = 0.75  # finished sentences leave the batch once no more than this share of it is unfinished
 
 
@@ -26,20 +26,19 @@ class LoopSearch:
         steps, never choosing </s>, and returns the unfinished hypotheses: for timing. `shortlist` (tokens,) int64, for
         a session that has one, holds the tokens to choose from, beginning with all those up to </s>.
         """
-        if forced_steps is None:
-            limits = [max(options.length_limit(len(source), MAX_STEPS), 1) for source in sources]
-        else:
-            limits = [forced_steps] * len(sources)
+        limits = length_limits(sources, options, forced_steps, self._encoder)
         history = SearchHistory(limits, options, self._end, may_end=forced_steps is None)
         fixed = {} if shortlist is None else {"shortlist": np.asarray(shortlist, np.int64)}
         memory = self._encoder.encode(sources, options.beam)
         state = self._first_state(len(sources), options.beam)
-        while history.unfinished:
+        while True:
+            count = history.unfinished
             outputs = self._run({**fixed, **memory, **state, **_bounds(history)})
             kept = history.add(*self._trace(outputs, options.beam))
-            memory = memory if len(kept) == len(outputs["final_missing"].numpy()) else _chosen(memory, kept)
+            if not history.unfinished:
+                return history.hypotheses()
+            memory = memory if len(kept) == count else _chosen(memory, kept)
             state = self._next_state(outputs, kept, options.beam)
-        return history.hypotheses()
 
     def _first_state(self, sentences, beam):
         rows = sentences * beam
@@ -70,8 +69,9 @@ class LoopSearch:
         scores, tokens = outputs["candidate_scores"].numpy(), outputs["candidate_tokens"].numpy()
         ends = outputs["end_scores"].numpy().reshape(*scores.shape[:2], beam)
         if self._greedy:
-            order = np.argsort(-scores, axis=-1, kind="stable")  # padding may stand among the first
-            scores, tokens = (np.take_along_axis(values, order, axis=-1) for values in (scores, tokens))
+            if np.isneginf(scores[..., :2]).any():  # padding stands among the first
+                order = np.argsort(-scores, axis=-1, kind="stable")
+                scores, tokens = (np.take_along_axis(values, order, axis=-1) for values in (scores, tokens))
             return scores, tokens, np.zeros_like(tokens), ends
         return scores, tokens, outputs["candidate_places"].numpy() // (2 * beam + 2), ends
 

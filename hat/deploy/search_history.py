@@ -46,8 +46,9 @@ class SearchHistory:
         """
         beam = self._options.beam
         ends = tokens == self._end
-        going = np.argsort(ends, axis=-1, kind="stable")[..., :beam]
-        chosen = [np.take_along_axis(values, going, axis=-1).tolist() for values in (tokens, parents, scores)]
+        steps, sentences = np.ogrid[: len(tokens), : len(self._active)]
+        going = steps[..., None], sentences[..., None], np.argsort(ends, axis=-1, kind="stable")[..., :beam]
+        chosen = [values[going].tolist() for values in (tokens, parents, scores)]
         for row, sentence in enumerate(self._active):
             sentence.extend(*([step[row] for step in values] for values in chosen))
         if self.may_end:

@@ -5,7 +5,21 @@ from hat.errors import UsageError
 MAX_LENGTH = 2000  # tokens of a source or a translation; the graphs place a little more
 
 
-def check_sources(sources, vocabulary):
+def length_limits(sources, options, forced_steps, encoder):
+    """For each source the most tokens before </s>, by SearchOptions, or `forced_steps` where these are given.
+
+    Raises UsageError for sources, a beam or a number of steps that the SourceEncoder's model can't have.
+    """
+    _check_sources(sources, encoder.source_vocabulary)
+    _check_beam(options.beam, encoder.target_vocabulary)
+    if forced_steps is None:
+        return [options.length_limit(len(source), MAX_LENGTH) for source in sources]
+    if not 1 <= forced_steps <= MAX_LENGTH:
+        raise UsageError(f"forced_steps {forced_steps} must be 1 to {MAX_LENGTH}")
+    return [forced_steps] * len(sources)
+
+
+def _check_sources(sources, vocabulary):
     """Raise UsageError for a source that is empty, too long or has ids that aren't in the vocabulary."""
     for number, source in enumerate(sources):
         if not 1 <= len(source) <= MAX_LENGTH:
@@ -13,7 +27,7 @@ def check_sources(sources, vocabulary):
         _check_ids(f"source {number}", source, vocabulary)
 
 
-def check_beam(beam, vocabulary):
+def _check_beam(beam, vocabulary):
     """Raise UsageError for more hypotheses than there are tokens to begin them with: padding is none."""
     if beam >= vocabulary:
         raise UsageError(f"beam {beam} is above {vocabulary - 1}, the tokens of the vocabulary; ask for fewer")

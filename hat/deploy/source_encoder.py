@@ -12,7 +12,9 @@ class SourceEncoder:
     def __init__(self, session, padding=1):
         self._session, self._padding = session, padding
         self._names = [output.name for output in session.get_outputs()]
-        self.target_vocabulary = int(session.get_modelmeta().custom_metadata_map["target_vocabulary"])
+        metadata = session.get_modelmeta().custom_metadata_map
+        self.source_vocabulary = int(metadata["source_vocabulary"])
+        self.target_vocabulary = int(metadata["target_vocabulary"])
         self.seconds = 0.0
 
     def encode(self, sources, beam):

@@ -3,26 +3,25 @@
 import numpy as np
 
 from hat.deploy.beams import Beams
-from hat.deploy.search_inputs import MAX_LENGTH, check_beam, check_prefixes, check_sources
-from hat.deploy.source_encoder import SourceEncoder, ort_value
+from hat.deploy.search_inputs import check_prefixes, length_limits
+from hat.deploy.source_encoder import ort_value
 from hat.errors import UsageError
 
 UNKNOWN = 3  # fairseq's unknown token
 
 
 class StepSearch:
-    """Translates token ids with an encoder and a step session; one search at a time."""
+    """Translates token ids with a SourceEncoder and a `step` session; one search at a time."""
 
-    def __init__(self, encoder_session, step_session, padding=1, end_of_sentence=2):
-        self.encoder = SourceEncoder(encoder_session, padding)
+    def __init__(self, encoder, step_session, padding=1, end_of_sentence=2):
+        self._encoder = encoder
         self._step = step_session
         self._padding, self._end = padding, end_of_sentence
         self._output_names = [output.name for output in step_session.get_outputs()]
         shapes = {value.name: value.shape for value in step_session.get_inputs()}
         self._cache_names = [name[len("next_") :] for name in self._output_names if name.startswith("next_")]
         self._cache_shapes = {name: shapes[name] for name in self._cache_names}  # (rows, heads, steps, head_dim)
-        self._source_vocabulary = int(encoder_session.get_modelmeta().custom_metadata_map["source_vocabulary"])
-        self._vocabulary = int(step_session.get_modelmeta().custom_metadata_map["target_vocabulary"])
+        self._vocabulary = encoder.target_vocabulary
         self._binding, self._bound = step_session.io_binding(), {}
 
     def search(self, sources, options, prefixes=None, forced_steps=None):
@@ -36,7 +35,7 @@ class StepSearch:
         if not sources:
             return []
         beams = self._beams(sources, options, prefixes, forced_steps)
-        memory = self.encoder.encode(sources, options.beam)
+        memory = self._encoder.encode(sources, options.beam)
         self._start(memory, rows=len(sources) * options.beam)
         while not beams.finished:
             beams.advance(
@@ -51,17 +50,12 @@ class StepSearch:
 
     def _beams(self, sources, options, prefixes, forced_steps):
         """The Beams of a search, once its arguments are checked."""
-        check_sources(sources, self._source_vocabulary)
-        check_beam(options.beam, self._vocabulary)
-        may_end = forced_steps is None
-        if may_end:
-            limits = [options.length_limit(len(source), MAX_LENGTH) for source in sources]
-        elif prefixes is not None or not 1 <= forced_steps <= MAX_LENGTH:
-            raise UsageError(f"forced_steps {forced_steps} must be 1 to {MAX_LENGTH}, without prefixes")
-        else:
-            limits = [forced_steps] * len(sources)
+        limits = length_limits(sources, options, forced_steps, self._encoder)
+        if prefixes is not None and forced_steps is not None:
+            raise UsageError("forced_steps are for timing, without prefixes; leave one of them out")
         if prefixes is not None:
             check_prefixes(prefixes, limits, options, self._vocabulary, self._padding, self._end)
+        may_end = forced_steps is None
         return Beams(limits, options, self._padding, self._end, UNKNOWN, prefixes, may_end)
 
     def log_probabilities(self, sources, targets):
@@ -72,7 +66,7 @@ class StepSearch:
         targets = np.asarray(targets, np.int64)
         scores = np.empty((*targets.shape, self._vocabulary), np.float32)
         rows = np.arange(len(targets))
-        self._start(self.encoder.encode(sources, beam=1), rows=len(targets))
+        self._start(self._encoder.encode(sources, beam=1), rows=len(targets))
         for step in range(targets.shape[1]):
             last = np.ascontiguousarray(targets[:, step : step + 1])
             found, tokens, _ = self._run_step(last, step, rows, self._vocabulary, wanted_tokens=last)

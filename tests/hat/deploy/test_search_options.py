@@ -224,7 +224,7 @@ WRONG_SEARCHES = {
     "source 0 has 0 tokens": {"sources": [[]]},
     "source 0 has 2001 tokens": {"sources": [[5] * 2000 + [END]]},
     "forced_steps 0 must be 1 to 2000": {"forced_steps": 0},
-    "forced_steps 4 must be 1 to 2000, without prefixes": {"forced_steps": 4, "prefixes": [[7]]},
+    "forced_steps are for timing, without prefixes": {"forced_steps": 4, "prefixes": [[7]]},
 }
 
 
