@@ -20,7 +20,7 @@ class Target:
     """Something that translates, found but not loaded yet.
 
     `translate` maps (PreparedData, split, threads) to detokenised sentences in the order of the split.
-    `precision` is fp32 or int8; `content` changes whenever the translations may; `result` is where the
+    `precision` is that of its weights; `content` changes whenever the translations may; `result` is where the
     evaluation is kept, None for nowhere.
     """
 

@@ -254,7 +254,7 @@ def test_an_int8_bundle_that_loses_too_much_is_refused_and_nothing_is_lost(run, 
     assert caught.value.code == 4
     message = capsys.readouterr().err
     assert "the int8 bundle loses 0.36 BLEU against fp32 on the validation set, and 0.3 is allowed" in message
-    assert "use --allow-bleu-drop 0.4" in message
+    assert "hat-export --allow-bleu-drop 0.4 accepts it" in message
     assert message.count("\n") == 1
     assert tree(run.export(NAME) / "int8") == before
     assert open_bundle(run.export(NAME) / "fp32")  # exported nevertheless
