@@ -41,7 +41,7 @@ def refusal(precision, quality, allowed):
         return None
     return (
         f"the {precision} bundle loses {drop:.2f} BLEU against fp32 on the validation set, and {allowed:g} is allowed; "
-        f"it was not installed, what was there before stays; hat-export --allow-bleu-drop {_rounded_up(drop)} accepts it"
+        f"it was not installed; what was there stays; hat-export --allow-bleu-drop {_rounded_up(drop)} accepts it"
     )
 
 
