@@ -30,10 +30,8 @@ class BeamSearch:
                     "no shortlist with no_repeat_ngram, unk_penalty, max_len_b 0 or a prefix; leave it out"
                 )
             return self._stepping().search(sources, options, prefixes=prefixes, forced_steps=forced_steps)
-        name = loop_name(self._sessions, options.beam, len(sources), shortlist is not None)
-        if name not in self._searches:
-            self._searches[name] = LoopSearch(self.encoder, self._sessions[name], self._end)
-        return self._searches[name].search(sources, options, forced_steps, shortlist)
+        search = self._looping(loop_name(self._sessions, options.beam, len(sources), shortlist is not None))
+        return search.search(sources, options, forced_steps, shortlist)
 
     def log_probabilities(self, sources, targets):
         """Log-probabilities of all tokens after each prefix of the given targets: for comparing models.
@@ -47,6 +45,11 @@ class BeamSearch:
         if options.max_len_b == 0 or options.no_repeat_ngram or options.unk_penalty or prefixes is not None:
             return True
         return 2 * options.beam + 2 > self.encoder.target_vocabulary
+
+    def _looping(self, name):
+        if name not in self._searches:
+            self._searches[name] = LoopSearch(self.encoder, self._sessions[name], self._end)
+        return self._searches[name]
 
     def _stepping(self):
         if "step" not in self._searches:

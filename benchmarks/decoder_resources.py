@@ -1,0 +1,36 @@
+"""What one translator needs, in a process of its own: prints JSON with seconds to import and to load, and peak memory.
+
+python benchmarks/decoder_resources.py hat|ctranslate2 FOLDER SOURCES.json
+"""
+
+import json
+import resource
+import sys
+import time
+
+
+def main(kind, folder, sources_path):
+    start = time.perf_counter()
+    if kind == "hat":
+        from hat import Translator  # the module's own imports happen here
+    else:
+        import ctranslate2
+    imported = time.perf_counter()
+    if kind == "hat":
+        translator = Translator(folder)
+        translator.translate_ids([[4, 2]])  # opens the graphs that it needs
+    else:
+        translator = ctranslate2.Translator(folder, compute_type="int8", intra_threads=1, inter_threads=1)
+    loaded = time.perf_counter()
+    with open(sources_path, encoding="utf-8") as handle:
+        sources = json.load(handle)
+    if kind == "hat":
+        translator.translate_ids(sources["ids"])
+    else:
+        translator.translate_batch(sources["words"], beam_size=5, max_batch_size=2048, batch_type="tokens")
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"import_s": imported - start, "load_s": loaded - imported, "peak_mib": peak_kib / 1024}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
