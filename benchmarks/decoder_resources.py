@@ -4,7 +4,6 @@ python benchmarks/decoder_resources.py hat|ctranslate2 FOLDER SOURCES.json
 """
 
 import json
-import resource
 import sys
 import time
 
@@ -28,8 +27,14 @@ def main(kind, folder, sources_path):
         translator.translate_ids(sources["ids"])
     else:
         translator.translate_batch(sources["words"], beam_size=5, max_batch_size=2048, batch_type="tokens")
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"import_s": imported - start, "load_s": loaded - imported, "peak_mib": peak_kib / 1024}))
+    print(json.dumps({"import_s": imported - start, "load_s": loaded - imported, "peak_mib": _peak_mib()}))
+
+
+def _peak_mib():
+    """Of this process alone; getrusage would count what its parent had at the fork."""
+    with open("/proc/self/status", encoding="utf-8") as handle:
+        peak = next(line for line in handle if line.startswith("VmHWM"))
+    return int(peak.split()[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -125,7 +125,12 @@ class Pipeline:
         from hat.export import export
 
         run, exported = self._run, self._run.export(name)
-        self._log.stage(f"export {name}", [exported / "done.json"], lambda: export(run, name, PRECISIONS))
+        # Nothing is refused here: the report shows what int8 costs, and is what the user asked for.
+        self._log.stage(
+            f"export {name}",
+            [exported / "done.json"],
+            lambda: export(run, name, PRECISIONS, allowed_drop=float("inf")),
+        )
         for precision in PRECISIONS:
             results, bundle = [exported / f"evaluation.{precision}.json"], exported / precision
             self._log.stage(

@@ -34,7 +34,7 @@ def _parser(bundle):
     parser.add_argument("--output", metavar="FILE", help="replaced when all is translated (default: standard output)")
     parser.add_argument("--threads", type=positive_int, default=1, metavar="N", help="processor threads a worker")
     parser.add_argument("--workers", type=positive_int, default=1, metavar="N", help="searches at once, over cores")
-    parser.add_argument("--batch", type=positive_int, default=2000, metavar="N", help="source tokens in one batch")
+    parser.add_argument("--batch", type=positive_int, default=1000, metavar="N", help="source tokens in one batch")
     parser.add_argument("--nbest", type=positive_int, metavar="N", help=NBEST_HELP)
     parser.add_argument("--prefix", metavar="FILE", help="what each translation must begin with, one line a sentence")
     parser.add_argument("--shortlist", action="store_true", help="only words that the bundle's shortlist has for these")

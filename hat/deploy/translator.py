@@ -13,7 +13,7 @@ from hat.deploy.shortlist import Shortlist
 from hat.deploy.tokenizers import Tokenizers
 from hat.errors import ArtifactError, DataError, UsageError
 
-BATCH_TOKENS = 2000
+BATCH_TOKENS = 1000
 WINDOW = 1000  # sentences that a stream reads ahead, for each worker
 MISSING = object()
 
