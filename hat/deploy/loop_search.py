@@ -69,9 +69,6 @@ class LoopSearch:
         scores, tokens = outputs["candidate_scores"].numpy(), outputs["candidate_tokens"].numpy()
         ends = outputs["end_scores"].numpy().reshape(*scores.shape[:2], beam)
         if self._greedy:
-            if np.isneginf(scores[..., :2]).any():  # padding stands among the first
-                order = np.argsort(-scores, axis=-1, kind="stable")
-                scores, tokens = (np.take_along_axis(values, order, axis=-1) for values in (scores, tokens))
             return scores, tokens, np.zeros_like(tokens), ends
         return scores, tokens, outputs["candidate_places"].numpy() // (2 * beam + 2), ends
 

@@ -18,8 +18,8 @@ class SearchHistory:
 
     def __init__(self, limits, options, end_of_sentence, may_end=True):
         self.step, self.may_end = 0, may_end
-        self._options, self._end = options, end_of_sentence
-        self._sentences = [_Sentence(limit, options.beam) for limit in limits]
+        self._options = options
+        self._sentences = [_Sentence(limit, options, end_of_sentence, may_end) for limit in limits]
         self._active = list(self._sentences)  # those that are not finished
 
     @property
@@ -41,86 +41,87 @@ class SearchHistory:
         """Take the next steps of the unfinished sentences; returns the indices of those that are unfinished still.
 
         scores, tokens, parents (steps, sentences, candidates): best candidates first, the log-probabilities of
-        hypothesis and token together, and which hypothesis each continues; end_scores (steps, sentences, beam): the
-        log-probabilities of </s>.
+        hypothesis and token together (-inf: none), and which hypothesis each continues; end_scores (steps, sentences,
+        beam): the log-probabilities of </s>.
         """
-        beam = self._options.beam
-        ends = tokens == self._end
-        steps, sentences = np.ogrid[: len(tokens), : len(self._active)]
-        going = steps[..., None], sentences[..., None], np.argsort(ends, axis=-1, kind="stable")[..., :beam]
-        chosen = [values[going].tolist() for values in (tokens, parents, scores)]
+        kept = []
         for row, sentence in enumerate(self._active):
-            sentence.extend(*([step[row] for step in values] for values in chosen))
-        if self.may_end:
-            self._end_hypotheses(scores, parents, ends[..., :beam])
-            self._end_at_limits(end_scores)
+            steps = [values[:, row].tolist() for values in (scores, tokens, parents, end_scores)]
+            if not sentence.follow(zip(*steps)):
+                kept.append(row)
         self.step += len(scores)
-        kept = [row for row, sentence in enumerate(self._active) if not self._is_finished(sentence)]
         self._active = [self._active[row] for row in kept]
         return np.array(kept, np.int64)
 
-    def _end_hypotheses(self, scores, parents, ends):
-        """Put the candidates that end among the best `beam` into the pools of their sentences."""
-        for step, row, rank in np.argwhere(ends).tolist():
-            sentence, length = self._active[row], self.step + step
-            if self._options.min_len <= length < sentence.limit:
-                sentence.end(length, parents[step, row, rank], scores[step, row, rank])
-
-    def _end_at_limits(self, end_scores):
-        """Where a sentence has reached its limit, all of its hypotheses end, best first."""
-        for row, sentence in enumerate(self._active):
-            if self.step <= sentence.limit < self.step + len(end_scores):
-                totals = np.float32(sentence.scores[sentence.limit]) + end_scores[sentence.limit - self.step, row]
-                for hypothesis in np.argsort(-totals, kind="stable"):
-                    sentence.end(sentence.limit, hypothesis, totals[hypothesis])
-
-    def _is_finished(self, sentence):
-        return len(sentence.pool) == self._options.beam or self.step >= sentence.limit + self.may_end
-
     def hypotheses(self):
         """For each sentence its Hypothesis list, best score first."""
-        return [self._hypotheses(sentence) for sentence in self._sentences]
-
-    def _hypotheses(self, sentence):
-        lenpen = self._options.lenpen
-        if self.may_end:
-            found = [
-                Hypothesis([*sentence.tokens(length, parent), self._end], float(total) / (length + 1) ** lenpen)
-                for length, parent, total in sentence.pool
-            ]
-        else:
-            totals = sentence.scores[sentence.limit]
-            found = [
-                Hypothesis(sentence.tokens(sentence.limit, rank), total / sentence.limit**lenpen)
-                for rank, total in enumerate(totals)
-            ]
-        return sorted(found, key=lambda hypothesis: -hypothesis.score)
+        return [sentence.hypotheses(self._options.lenpen) for sentence in self._sentences]
 
 
 class _Sentence:
     """What went on at each step of one sentence, and its finished hypotheses."""
 
-    def __init__(self, limit, beam):
-        self.limit, self._beam = limit, beam
+    def __init__(self, limit, options, end, may_end):
+        self.limit, self._beam, self._may_end = limit, options.beam, may_end
+        self._min_len, self._end = options.min_len, end
         self._tokens, self._parents = [], []  # per step, of each hypothesis that went on
-        self.scores = [[0.0] + [float("-inf")] * (beam - 1)]  # the same, before the first step and after each
-        self.pool = []  # (tokens before </s>, hypothesis that it ends, log-probability)
+        self._scores = [0.0] + [float("-inf")] * (options.beam - 1)  # of each hypothesis that is there now
+        self.pool = []  # (tokens before </s>, log-probability with it)
 
-    def extend(self, tokens, parents, scores):
-        """Lists (steps, beam)."""
-        self._tokens += tokens
-        self._parents += parents
-        self.scores += scores
+    def follow(self, steps):
+        """Take the (scores, tokens, parents, end_scores) of more steps; returns whether the sentence is finished."""
+        for scores, tokens, parents, end_scores in steps:
+            if self._may_end and len(self._tokens) == self.limit:
+                self._end_all(end_scores)
+                return True
+            self._choose(scores, tokens, parents)
+            if len(self.pool) == self._beam:
+                return True
+        return not self._may_end and len(self._tokens) == self.limit
 
-    def end(self, length, hypothesis, score):
-        """A hypothesis of `length` tokens ends here; without effect once the pool is full."""
+    def _choose(self, scores, tokens, parents):
+        """The best hypotheses that don't end go on; those that do, and are among the best of all, go to the pool."""
+        may_end = self._may_end and len(self._tokens) >= self._min_len
+        going, rank = [], 0
+        for candidate in zip(scores, tokens, parents):
+            score, token, parent = candidate
+            if score == float("-inf"):
+                continue
+            if token != self._end:
+                going.append(candidate)
+                if len(going) == self._beam:
+                    break
+            elif may_end and rank < self._beam:
+                self._put(parent, score)
+            rank += 1
+        scores, tokens, parents = zip(*going)
+        self._scores = scores
+        self._tokens.append(tokens)
+        self._parents.append(parents)
+
+    def _end_all(self, end_scores):
+        """At the limit all hypotheses end, best first."""
+        totals = [score + more for score, more in zip(self._scores, end_scores)]
+        for hypothesis in sorted(range(self._beam), key=lambda hypothesis: -totals[hypothesis]):
+            self._put(hypothesis, totals[hypothesis])
+
+    def _put(self, hypothesis, score):
         if len(self.pool) < self._beam:
-            self.pool.append((length, int(hypothesis), score))
+            self.pool.append((self._sequence(hypothesis), score))
 
-    def tokens(self, length, hypothesis):
-        """The tokens of a hypothesis after `length` steps."""
+    def _sequence(self, hypothesis):
+        """The tokens of a hypothesis that is there now."""
         found = []
-        for step in range(length - 1, -1, -1):
-            found.append(self._tokens[step][hypothesis])
-            hypothesis = self._parents[step][hypothesis]
+        for tokens, parents in zip(reversed(self._tokens), reversed(self._parents)):
+            found.append(tokens[hypothesis])
+            hypothesis = parents[hypothesis]
         return found[::-1]
+
+    def hypotheses(self, lenpen):
+        """Hypothesis list, best score first: the finished ones, or where none may end those that are there now."""
+        if self._may_end:
+            found = [(tokens + [self._end], score) for tokens, score in self.pool]
+        else:
+            found = [(self._sequence(hypothesis), score) for hypothesis, score in enumerate(self._scores)]
+        scored = [Hypothesis(tokens, score / len(tokens) ** lenpen) for tokens, score in found]
+        return sorted(scored, key=lambda hypothesis: -hypothesis.score)
