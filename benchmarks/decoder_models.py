@@ -14,9 +14,10 @@ from hat.complexity import ModelSpec, parameter_shapes
 VOCABULARY = 7872
 PADDING, END = 1, 2
 WORDS = range(4, VOCABULARY)  # ids that aren't special
-FITTED_SENTENCES = 60
+FITTED_SENTENCES = 200
+STEPS_BEYOND = 8  # how far the fit looks past the end
+LOGIT_DEVIATION = 4.0  # of the words' logits: the likeliest word has about the probability that a trained model gives
 STEEPNESS = 2.0  # how much the logit of </s> grows from step to step
-OTHER_LOGITS = 4.0  # about the largest of 7,872 logits with random weights
 
 
 def architectures():
@@ -56,12 +57,24 @@ def _random_weights(architecture, spec, rng):
         elif len(shape) == 1:
             weights[name] = np.zeros(shape, np.float32)
         else:
-            weights[name] = rng.standard_normal(shape, dtype=np.float32) * np.float32(shape[1] ** -0.5)
+            deviation = shape[1] ** -0.5 * _layer_share(architecture, name)
+            weights[name] = rng.standard_normal(shape, dtype=np.float32) * np.float32(deviation)
     # The first feature of the decoder's states becomes 1 everywhere, so that a row of the output layer has an offset.
     last = f"decoder.layers.{architecture.decoder.layers - 1}.final_layer_norm"
     weights[f"{last}.weight"][0], weights[f"{last}.bias"][0] = 0.0, 1.0
-    weights["decoder.output_projection.weight"][:, 0] = 0.0
+    output = weights["decoder.output_projection.weight"]
+    output *= np.float32(LOGIT_DEVIATION)
+    output[:, 0] = 0.0
+    output[: WORDS[0]] = 0.0  # padding and its like are never likely
     return weights
+
+
+def _layer_share(architecture, name):
+    """By how much to weaken what a layer adds, lest many layers forget which token and which step they are at."""
+    if not name.endswith(("self_attn.out_proj.weight", "fc2.weight")):
+        return 1.0
+    stack = architecture.encoder if name.startswith("encoder.") else architecture.decoder
+    return 0.5 * stack.layers**-0.5
 
 
 def _fit_ends(model, output, sources, seed):
@@ -69,19 +82,19 @@ def _fit_ends(model, output, sources, seed):
     import torch
 
     rng = np.random.default_rng(seed)
-    states, wanted = [], []
+    states, beyond = [], []
     for source in sources:
-        length = 2 * len(source)
-        target = [END, *rng.choice(WORDS, length).tolist()]
+        words = len(source) - 1
+        target = [END, *rng.choice(WORDS, words + STEPS_BEYOND).tolist()]
         with torch.inference_mode():
             features = model.decoder.features(torch.tensor([target]), model.encoder(torch.tensor([source])))
         states.append(features[0].numpy())
-        wanted.append(np.arange(length + 1) - len(source) + 1)
-    states, wanted = np.concatenate(states), np.clip(np.concatenate(wanted), -6, 6)
-    penalty = 1e-2 * len(states) * np.eye(states.shape[1]) / states.shape[1]
-    row = np.linalg.solve(states.T @ states + penalty, states.T @ wanted)
-    output[END] = STEEPNESS * row
-    output[END, 0] += OTHER_LOGITS
+        beyond.append(np.arange(len(target)) - words)
+    states, beyond = np.concatenate(states), np.concatenate(beyond)
+    likeliest = (states @ output.T).max(axis=1).mean()
+    penalty = 1e-3 * len(states) * np.diag(np.arange(states.shape[1]) > 0)
+    output[END] = STEEPNESS * np.linalg.solve(states.T @ states + penalty, states.T @ beyond)
+    output[END, 0] += likeliest
 
 
 def write_hat_bundle(directory, model, architecture, spec, weights, precision, sources):

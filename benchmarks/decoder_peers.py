@@ -70,10 +70,14 @@ def _fairseq_weights(weights):
     return renamed
 
 
-def write_ctranslate2_model(directory, architecture, weights, vocabulary_map):
-    """A CTranslate2 model in the new folder `directory`; its vocabulary map has the ids of `vocabulary_map` always."""
+def write_ctranslate2_model(directory, architecture, weights, vocabulary_map, quantization=None):
+    """A CTranslate2 model in the new folder `directory`; its vocabulary map has the ids of `vocabulary_map` always.
+
+    `quantization` is how its weights are stored, None for float32.
+    """
     import ctranslate2.specs as specs
 
+    weights = {name: weight.copy() for name, weight in weights.items()}  # quantising changes them in place
     layers = (architecture.encoder.layers, architecture.decoder.layers)
     heads = architecture.encoder.self_attention_heads[0]
     spec = specs.TransformerSpec.from_config(layers, heads, pre_norm=False, activation=specs.Activation.RELU)
@@ -91,6 +95,7 @@ def write_ctranslate2_model(directory, architecture, weights, vocabulary_map):
     spec.register_source_vocabulary(tokens)
     spec.register_target_vocabulary(tokens)
     spec.validate()
+    spec.optimize(quantization=quantization)
     Path(directory).mkdir()
     spec.save(str(directory))
     always = " ".join(word(token) for token in vocabulary_map)

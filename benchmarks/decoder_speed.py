@@ -121,11 +121,12 @@ class Benchmark:
         spec, weights, model = make_model(architecture, SEED, self._sources)
         for precision in ("fp32", "int8"):
             write_hat_bundle(folder / precision, model, architecture, spec, weights, precision, self._sources)
-        write_ctranslate2_model(folder / "ctranslate2", architecture, weights, range(4, 4 + SHORTLIST))
+        for name, quantization in (("ctranslate2", None), ("ctranslate2.int8", "int8")):
+            write_ctranslate2_model(folder / name, architecture, weights, range(4, 4 + SHORTLIST), quantization)
         self._contestants = {
             "fairseq": Fairseq(architecture, weights),
             "CTranslate2 fp32": CTranslate2(folder / "ctranslate2", "float32"),
-            "CTranslate2 int8": CTranslate2(folder / "ctranslate2", "int8"),
+            "CTranslate2 int8": CTranslate2(folder / "ctranslate2.int8", "int8"),
             "HAT fp32": Hat(folder / "fp32"),
             "HAT int8": Hat(folder / "int8"),
         }
@@ -186,7 +187,10 @@ class Benchmark:
         sources = self._sources[:100]
         path.write_text(json.dumps({"ids": sources, "words": _words(sources)}), encoding="utf-8")
         found = {}
-        for name, kind, folder in (("CTranslate2 int8", "ctranslate2", "ctranslate2"), ("HAT int8", "hat", "int8")):
+        for name, kind, folder in (
+            ("CTranslate2 int8", "ctranslate2", "ctranslate2.int8"),
+            ("HAT int8", "hat", "int8"),
+        ):
             script = [sys.executable, str(Path(__file__).with_name("decoder_resources.py")), kind]
             command = [*script, str(self._folder / folder), str(path)]
             environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
