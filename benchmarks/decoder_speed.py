@@ -12,7 +12,6 @@ shortlist   as forced, with the output layer limited to 1,024 words
 resources   peak memory, disk, import and load time
 """
 
-import argparse
 import importlib.util
 import json
 import os
@@ -24,6 +23,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from hat.cli.common import ArgumentParser
 
 # Every twentieth quantile of the words in Multi30k's English validation sentences.
 LENGTHS = [4, 7, 8, 8, 9, 9, 10, 10, 11, 11, 11, 12, 12, 13, 14, 14, 15, 16, 17, 19, 27]
@@ -248,7 +249,7 @@ def main():
 
 
 def _options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer rounds and sentences: under 10 minutes")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="sections to run")
