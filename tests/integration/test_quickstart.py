@@ -24,7 +24,7 @@ search_space:
 super_training: {max_update: 80, warmup_updates: 10, lr: 0.005, max_tokens: 1024, validate_every: 20, save_every: 10}
 sub_training: {max_update: 10, warmup_updates: 2, lr: 0.002, max_tokens: 1024, validate_every: 5, save_every: 5,
                average_checkpoints: 2, init: inherit}
-latency: {samples: 12, source_length: 8, target_steps: 8, beam: 2, repeats: 5}
+latency: {samples: 30, source_length: 8, target_steps: 8, beam: 2, repeats: 5}
 search: {latency: [95%, 90%], population: 10, parents: 3, mutations: 4, crossovers: 4, iterations: 2,
          measured_finalists: 2, validation_sentences: 50}
 evaluation: {beam: 1, max_len_a: 0.0, max_len_b: 20}
