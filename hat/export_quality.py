@@ -1,7 +1,6 @@
 """What a bundle's precision and its shortlist cost in BLEU on the validation set, and whether that is too much."""
 
-import os
-
+from hat.deploy.batching import usable_cores
 from hat.deploy.translator import Translator
 from hat.evaluation import score_translations
 
@@ -14,7 +13,7 @@ def measure_quality(bundle, prepared):
     sources, references = (lines[:SENTENCES] for lines in prepared.raw("valid"))
     quality = {"sentences": len(references)}
     for key, shortlist in (("bleu", False), ("bleu_shortlist", True)):
-        translations = Translator(bundle, workers=_cores(), shortlist=shortlist).translate(sources)
+        translations = Translator(bundle, workers=usable_cores(), shortlist=shortlist).translate(sources)
         quality[key] = score_translations(translations, references, prepared.target_lang)["bleu"]
     return quality
 
@@ -47,7 +46,3 @@ def refusal(precision, quality, allowed):
 
 def _rounded_up(drop):
     return f"{int(drop * 10) / 10 + 0.1:.1f}"
-
-
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -125,3 +125,15 @@ def make_bundle(directory, precision="fp32", architecture=WIDE_DECODER, max_sour
     graphs = build_graphs(architecture, spec, weights, precision)
     write_bundle(directory, graphs, {"source": tokenizer, "target": tokenizer}, description)
     return directory
+
+
+def blocking_imports(allowed):
+    """Code after which nothing can be imported but the packages `allowed` and what Python brings along."""
+    return f"""
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] not in {allowed!r} and name.split(".")[0] not in sys.stdlib_module_names:
+            raise ModuleNotFoundError(name + " is not installed here", name=name)
+sys.meta_path.insert(0, Blocker())
+"""

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import os
 
 
 def windows(items, size):
@@ -36,6 +37,11 @@ def token_batches(lengths, batch_tokens):
         else:
             batches.append([index])
     return batches
+
+
+def usable_cores():
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def map_in_threads(function, items, workers):

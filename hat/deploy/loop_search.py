@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from hat.deploy.beams import SHRINK_BELOW
 from hat.deploy.search_history import SearchHistory
 from hat.deploy.search_inputs import length_limits
 from hat.deploy.source_encoder import ort_value
-
-LEAVE_BELOW = 0.75  # finished sentences leave the batch once no more than this share of it is unfinished
 
 
 class LoopSearch:
@@ -83,7 +82,7 @@ class LoopSearch:
 def _bounds(history):
     """How far the next run goes."""
     count = history.unfinished
-    wanted = min(int(LEAVE_BELOW * count), count - 1) if history.may_end else -1
+    wanted = min(int(SHRINK_BELOW * count), count - 1) if history.may_end else -1
     return {
         "first_step": np.array(history.step),
         "most_steps": np.array(history.steps_left),

@@ -2,9 +2,8 @@
 
 import dataclasses
 import itertools
-import os
 
-from hat.deploy.batching import Pool, map_in_threads, token_batches, windows
+from hat.deploy.batching import Pool, map_in_threads, token_batches, usable_cores, windows
 from hat.deploy.beam_search import BeamSearch
 from hat.deploy.bundle import open_bundle
 from hat.deploy.search_options import SearchOptions
@@ -146,7 +145,7 @@ class Translator:
 
 def _check_cores(threads, workers):
     """Raise UsageError if `workers` times `threads` threads are more than this process may use cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     if threads * workers > cores:
         wanted = f"{workers} workers of {threads} threads each" if workers > 1 else f"{threads} threads"
         raise UsageError(f"{wanted} are more than the {cores} cores that can be used here; ask for fewer")

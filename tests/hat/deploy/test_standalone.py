@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from deployed import SENTENCES, make_bundle
+from deployed import SENTENCES, blocking_imports, make_bundle
 
 from hat import Translator, __version__
 from hat.deploy.bundle import open_bundle
@@ -18,15 +18,9 @@ from hat.errors import ArtifactError
 
 PACKAGES = ("numpy", "onnxruntime", "sentencepiece")
 TEXT = ("\n".join(SENTENCES) + "\n").encode()
-# Runs a script as Python does, with nothing importable but `allowed` and what Python brings along.
-BLOCKER = """
-import os, runpy, sys
-allowed = {allowed!r}
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] not in allowed and name.split(".")[0] not in sys.stdlib_module_names:
-            raise ModuleNotFoundError(f"{{name}} is not installed here", name=name)
-sys.meta_path.insert(0, Blocker())
+# Runs a script as Python does.
+RUNNER = """
+import os, runpy
 sys.path[:] = [path for path in sys.path if not os.path.isdir(os.path.join(path or ".", "hat"))]
 sys.argv = {arguments!r}
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -47,7 +41,7 @@ def translations(bundle):
 
 def run_blocked(*arguments, folder, text=TEXT):
     """The generated file's output, with hat itself as unimportable as all else."""
-    script = BLOCKER.format(allowed=PACKAGES, arguments=[str(argument) for argument in arguments])
+    script = blocking_imports(PACKAGES) + RUNNER.format(arguments=[str(argument) for argument in arguments])
     # The file's own importer comes before the blocker, so the modules in it are found.
     command = [sys.executable, "-c", script]
     return subprocess.run(command, input=text, capture_output=True, check=False, timeout=300, cwd=folder)

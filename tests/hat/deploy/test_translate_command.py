@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from deployed import SENTENCES, make_bundle
+from deployed import SENTENCES, blocking_imports, make_bundle
 
 from hat import Translator
 
@@ -201,15 +201,8 @@ def test_a_reader_that_leaves_early_is_no_error(bundle):
         assert process.wait(timeout=120) == 0
 
 
-BLOCKER = """
-import sys
+RUNNER = """
 sys.path.insert(0, {root!r})
-allowed = {allowed!r}
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] not in allowed and name.split(".")[0] not in sys.stdlib_module_names:
-            raise ModuleNotFoundError(f"{{name}} is not installed here", name=name)
-sys.meta_path.insert(0, Blocker())
 from hat.cli.translate import main
 main([{bundle!r}])
 import json
@@ -219,7 +212,7 @@ print(json.dumps(sorted(name for name in sys.modules if name.split(".")[0] == "h
 
 def run_blocked(bundle):
     """Translations and the modules of hat that were imported, with nothing importable but ALLOWED."""
-    script = BLOCKER.format(root=str(ROOT), allowed=ALLOWED, bundle=str(bundle))
+    script = blocking_imports(ALLOWED) + RUNNER.format(root=str(ROOT), bundle=str(bundle))
     text = encoded(SENTENCES)
     result = subprocess.run([sys.executable, "-c", script], input=text, capture_output=True, check=False, timeout=300)
     assert result.returncode == 0, result.stderr.decode()
