@@ -3,14 +3,13 @@
 Runs where bundles are exported; what it writes runs with numpy, onnxruntime and sentencepiece alone.
 """
 
-import ast
-import importlib.util
 import json
 import os
 from pathlib import Path
 
 from hat import __version__
 from hat.deploy.bundle import DESCRIPTION, file_entry
+from hat.deploy.one_file import needed_modules, one_file
 
 RUNTIME = "translate.py"
 ENTRY = "hat.cli.translate"  # the module whose `main` the file runs
@@ -29,32 +28,9 @@ import sys
 from pathlib import Path
 
 BUNDLE = Path(__file__).resolve().parent
-SOURCES = {{}}  # name of a module: its source
-PACKAGES = {packages}
 '''
 
-FOOTER = '''
-
-class EmbeddedModules(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
-    """Imports the modules of SOURCES, before any that are installed."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name not in SOURCES:
-            return None
-        return importlib.util.spec_from_loader(name, self, origin=__file__, is_package=name in PACKAGES)
-
-    def is_package(self, name):
-        return name in PACKAGES
-
-    def get_source(self, name):
-        return SOURCES[name]
-
-    def get_code(self, name):
-        return self.source_to_code(SOURCES[name], f"{__file__}:{name}")
-
-
-sys.meta_path.insert(0, EmbeddedModules())
-
+FOOTER = """
 
 def __getattr__(name):
     if name == "Translator":  # takes a while to import, which --help need not
@@ -68,7 +44,7 @@ if __name__ == "__main__":
     from hat.cli.translate import main
 
     main(bundle=BUNDLE)
-'''
+"""
 
 
 def add_runtime(bundle):
@@ -92,56 +68,7 @@ def add_runtime(bundle):
 
 def runtime_source():
     """The content of the single file."""
-    modules = needed_modules(ENTRY)
-    packages = sorted(name for name, path in modules.items() if path.name == "__init__.py")
-    parts = [HEADER.format(version=__version__, packages=packages)]
-    for name, path in sorted(modules.items()):
-        parts.append(f"\n# {'-' * 20} {name} {'-' * 20}\nSOURCES[{name!r}] = {_literal(path)}\n")
-    return "".join(parts) + FOOTER
-
-
-def needed_modules(entry):
-    """{name: path} of the modules of this package that `entry` imports anywhere, directly or not, and of itself."""
-    found, waiting = {}, [entry]
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        path = _path_of(name)
-        if path is None:
-            continue  # not a module but something that one defines
-        found[name] = path
-        waiting += [".".join(name.split(".")[:depth]) for depth in range(1, name.count(".") + 1)]
-        waiting += _imports(path)
-    return found
-
-
-def _path_of(name):
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:  # its parent is a module, not a package
-        return None
-    return Path(spec.origin) if spec else None
-
-
-def _imports(path):
-    """Names of this package's modules, and of what is imported from them, in the source at `path`."""
-    names = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    package = __name__.split(".")[0]
-    return [name for name in names if name.split(".")[0] == package]
-
-
-def _literal(path):
-    """The source at `path` as a Python literal that reads like it."""
-    source = path.read_text(encoding="utf-8")
-    if "'''" in source:
-        raise ValueError(f"{path}: write it without three apostrophes in a row, so that it can be embedded")
-    return f"r'''{source}'''"
+    return one_file(HEADER.format(version=__version__), needed_modules(ENTRY), FOOTER)
 
 
 def _write_description(bundle, description):

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from deployed import SENTENCES, blocking_imports, make_bundle
+from other_pythons import fresh_python
 
 from hat import Translator, __version__
 from hat.deploy.bundle import open_bundle
-from hat.deploy.standalone import RUNTIME, add_runtime, needed_modules, runtime_source
+from hat.deploy.one_file import needed_modules
+from hat.deploy.standalone import RUNTIME, add_runtime, runtime_source
 from hat.errors import ArtifactError
 
 PACKAGES = ("numpy", "onnxruntime", "sentencepiece")
@@ -148,21 +150,7 @@ def test_fresh_environment_with_three_packages(tmp_path, python_with_three_packa
 
 @pytest.fixture(scope="module")
 def python_with_three_packages(tmp_path_factory):
-    """The interpreter of a new virtual environment, an old Python where there is one; skips where pip has no index."""
-    folder = tmp_path_factory.mktemp("environment") / "venv"
-    for interpreter in ("python3.9", sys.executable):
-        try:
-            made = subprocess.run([interpreter, "-m", "venv", folder], capture_output=True, check=False)
-        except FileNotFoundError:
-            continue
-        if made.returncode == 0:
-            break
-    python = folder / "bin" / "python"
-    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *PACKAGES]
-    installed = subprocess.run(install, capture_output=True, check=False, text=True, timeout=600)
-    if installed.returncode:
-        pytest.skip(f"pip can't install here: {installed.stderr.splitlines()[-1:]}")
-    return python
+    return fresh_python(tmp_path_factory.mktemp("environment") / "venv", PACKAGES)
 
 
 def test_the_module_list_is_found_by_following_imports():
