@@ -1,26 +1,158 @@
-"""What times a translation on a device: onnxruntime, numpy and the deployed beam search only (Python 3.9)."""
+"""The agent: the process on a device that measures what the host asks for (Python 3.9, numpy, onnxruntime).
 
-from hat.deploy.beam_search import BeamSearch, loop_name
-from hat.deploy.search_options import SearchOptions
-from hat.deploy.sessions import Sessions
-from latency_predictor.timing import time_translation
+Requests are JSON lines on standard input, each answered by one JSON line on standard output. The end of the input,
+which a lost connection is, ends the agent at once, whatever it is doing; so does a request that takes too long.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import json
+import os
+import queue
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+
+from hat.errors import ArtifactError, HatError, StorageError
+from latency_predictor import environment
+from latency_predictor.workplace import BusyError, DeviceLock, make_folder, pin, temporary_folder
+
+IDLE_LIMIT_S = 3600.0  # without a request; a host that lives on starts another agent
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def needed_graphs(names, beam):
-    """Those of the `names` of a bundle's graphs that the translation of one sentence with `beam` runs."""
-    return ("encoder", loop_name(names, beam, sentences=1))
+def main():
+    """Serve requests until the host is gone."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print must not come between the answers
+    agent = Agent(answers)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: agent.end())
+    threading.Thread(target=agent.read, args=(sys.stdin.buffer,), daemon=True).start()
+    agent.serve()
 
 
-def time_graphs(graphs, source, beam, target_steps, threads, repeats):
-    """Timings {"encoder", "decoder", "total"} of translating `source`, a list of token ids, as a batch of one.
+class Agent:
+    """Answers requests. `make_bench(folder, setup)` makes what measures: see latency_predictor.on_device.Bench."""
 
-    `graphs` {name: serialised graph or its file's path} are those of `needed_graphs`. Exactly `target_steps` steps are
-    made, whatever the weights are.
-    """
-    search = BeamSearch(Sessions(graphs, threads))
+    def __init__(self, answers, make_bench=None):
+        self._answers, self._writing = answers, threading.Lock()
+        self._requests = queue.SimpleQueue()
+        self._make_bench = make_bench or _make_bench
+        self._bench = self._lock = self._folder = None
+        self._busy_wait_s = 0.0
 
-    def translate():
-        search.search([source], SearchOptions(beam), forced_steps=target_steps)
-        return search.encoder.seconds
+    def read(self, lines):
+        """Take in requests until the host is gone; then end."""
+        for line in lines:
+            self._requests.put(json.loads(line))
+        self.end()
 
-    return time_translation(translate, repeats)
+    def serve(self):
+        """Answer the requests that are read, for ever."""
+        while True:
+            with self._limit(IDLE_LIMIT_S):
+                request = self._requests.get()
+            self._write(self.handle(request))
+
+    def handle(self, request):
+        """The answer to one request; what goes wrong is an answer, too."""
+        kinds = {"setup": self._set_up, "measure": self._measure, "check": self._check}
+        try:
+            return kinds[request["type"]](request)
+        except Exception as error:
+            return _failed(error)
+
+    def end(self):
+        """End the process, leaving nothing behind."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        os._exit(0)  # not sys.exit: a thread is still waiting for input, and another may be measuring
+
+    def _set_up(self, request):
+        cpus = pin(request["cpus"], request["threads"])
+        before = environment.read_environment()  # once we measure, the load is our own
+        self._lock, self._busy_wait_s = DeviceLock(request["session"]), request["busy_wait_s"]
+        with self._lock.held(self._busy_wait_s), self._limit(request["timeout_s"], "setup"):
+            self._folder = make_folder()
+            self._bench = self._make_bench(str(self._folder), request)
+        return {
+            "type": "ready",
+            "process": os.getpid(),
+            "cpus": cpus,
+            "environment": dataclasses.asdict(environment.read_environment()),
+            "warnings": environment.warnings_of(before, request["threads"]),
+        }
+
+    def _measure(self, request):
+        with self._lock.held(self._busy_wait_s):
+            time.sleep(request["cool_down_s"])
+            with self._limit(request["timeout_s"], "measuring"):
+                measured = self._bench.measure(request)
+        return {"type": "measured", **measured, "environment": dataclasses.asdict(environment.read_environment())}
+
+    def _check(self, _):
+        """What `hat-measure-latency --check` shows; packages may be there and yet fail to be imported."""
+        import numpy  # noqa: F401
+        import onnxruntime  # noqa: F401
+
+        return {
+            "type": "checked",
+            "cpus": environment.cpus_in_use(),
+            "memory_bytes": environment.free_memory_bytes(),
+            "disk_bytes": shutil.disk_usage(temporary_folder()).free,
+            "environment": dataclasses.asdict(environment.read_environment()),
+        }
+
+    @contextlib.contextmanager
+    def _limit(self, seconds, what=None):
+        """End the process if the body takes longer than `seconds`; if it is `what` was asked for, answer so."""
+
+        def overdue():
+            if what:
+                self._write({"type": "failed", "kind": "timeout", "message": f"{what} took more than {seconds:g} s"})
+            self.end()
+
+        timer = threading.Timer(seconds, overdue)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _write(self, answer):
+        with self._writing, contextlib.suppress(OSError):  # a host that is gone also ends the input
+            self._answers.write(json.dumps(answer).encode() + b"\n")
+            self._answers.flush()
+
+
+def _make_bench(folder, setup):
+    from latency_predictor.on_device import Bench  # after the threads are limited: it imports numpy and onnxruntime
+
+    return Bench(folder, setup)
+
+
+def _failed(error):
+    """The answer that tells of an exception."""
+    message = " ".join(str(error).split())
+    if isinstance(error, BusyError):
+        kind = "busy"
+    elif isinstance(error, StorageError) or (isinstance(error, OSError) and error.errno in FULL):
+        kind = "storage"
+    elif isinstance(error, ArtifactError):
+        kind = "graph"
+    elif isinstance(error, HatError):
+        kind = "device"
+    elif isinstance(error, ImportError):
+        kind = "import"
+    elif isinstance(error, MemoryError):
+        kind = "memory"
+    else:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        kind, message = "internal", f"{type(error).__name__}: {message}, at {place.filename}:{place.lineno}"
+    return {"type": "failed", "kind": kind, "message": message}

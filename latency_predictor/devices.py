@@ -1,5 +1,6 @@
 """Devices to measure on: one strict YAML file each, in configs/devices."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,13 +10,16 @@ from hat.errors import DeviceError, UsageError
 
 # The user's own devices first, then those that come with the source tree.
 FOLDERS = (Path("configs/devices"), Path(__file__).resolve().parent.parent / "configs" / "devices")
+HOST = re.compile(r"[\w.@:/%\[\]+=][\w.@:/%\[\]+=-]*")  # never an option, and nothing that a shell would act on
+ONLY_REMOTE = ("python", "ssh_config", "connect_timeout_s")
 
 
 @dataclass(frozen=True)
 class Device:
     """Where and on what a translation runs. `name` is the file's name without `.yaml`.
 
-    `host` is set for a device that is reached over the network.
+    `host` is set for a device that is reached over SSH: what the `ssh` command takes. `python` is the interpreter
+    there, `ssh_config` a file to use instead of ~/.ssh/config. Without `cpus` the agent chooses as many as `threads`.
     """
 
     name: str
@@ -23,17 +27,13 @@ class Device:
     accelerator: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1
     precision: Literal["fp32", "int8"] = "fp32"
+    cpus: tuple[int, ...] = ()
+    cool_down_s: float = 0.0
+    sample_timeout_s: float = 120.0
     host: str | None = None
-
-    def require_local(self):
-        """Raise DeviceError, saying what can be done instead, unless this process can measure here."""
-        if self.host is not None:
-            raise DeviceError(
-                f"device {self.name!r} is at {self.host}, and measuring over SSH is not available yet in this version; "
-                f"instead copy the run's config.yaml into a directory on the device, run `hat-measure-latency "
-                f"--device cpu --run DIRECTORY` there, and copy its latency/cpu.jsonl back as the run's "
-                f"latency/{self.name}.jsonl"
-            )
+    python: str = "python3"
+    ssh_config: str | None = None
+    connect_timeout_s: float = 10.0
 
 
 def load_device(name):
@@ -46,13 +46,51 @@ def load_device(name):
     if "name" in mapping:
         raise UsageError(f"{path}: unknown key 'name'; a device is named by its file")
     device = from_mapping(Device, {"name": path.stem, **mapping}, str(path))
-    if device.threads < 1:
-        raise UsageError(f"{path}: threads: {device.threads} is not a positive integer")
-    if device.backend == "onnxruntime" and device.accelerator == "cuda":
-        raise UsageError(f"{path}: accelerator: cuda is measured with backend: torch")
-    if device.backend == "torch" and device.precision != "fp32":
-        raise UsageError(f"{path}: precision: {device.precision} needs backend: onnxruntime")
+    problem = _problem(device, mapping)
+    if problem:
+        raise UsageError(f"{path}: {problem}")
     return device
+
+
+def _problem(device, mapping):
+    """What is wrong with the values of a device's file; None if nothing."""
+    if device.threads < 1:
+        return f"threads: {device.threads} is not a positive integer"
+    if device.backend == "onnxruntime" and device.accelerator == "cuda":
+        return "accelerator: cuda is measured with backend: torch"
+    if device.backend == "torch" and device.precision != "fp32":
+        return f"precision: {device.precision} needs backend: onnxruntime"
+    for key in ("sample_timeout_s", "connect_timeout_s"):
+        if not getattr(device, key) > 0:
+            return f"{key}: {getattr(device, key):g} is not a positive number of seconds"
+    if not device.cool_down_s >= 0:
+        return f"cool_down_s: {device.cool_down_s:g} is not a number of seconds"
+    return _cpus_problem(device) or _host_problem(device, mapping)
+
+
+def _cpus_problem(device):
+    if not device.cpus:
+        return None
+    if device.backend == "torch":
+        return "cpus: only with backend: onnxruntime"
+    if min(device.cpus) < 0 or len(set(device.cpus)) < len(device.cpus):
+        return f"cpus: {list(device.cpus)} are not different CPU numbers, counted from 0"
+    if len(device.cpus) < device.threads:
+        return f"cpus: {len(device.cpus)} of them for threads: {device.threads}; name as many CPUs as threads"
+    return None
+
+
+def _host_problem(device, mapping):
+    if device.host is None:
+        given = [key for key in ONLY_REMOTE if key in mapping]
+        return f"{given[0]}: only with a host, which is reached over SSH" if given else None
+    if not HOST.fullmatch(device.host):
+        return f"host: {device.host!r} is not what ssh takes; write [USER@]HOST or a name from ~/.ssh/config"
+    if device.backend == "torch":
+        return "backend: torch is measured in this process; leave out host, or measure onnxruntime there"
+    if not device.python.strip() or device.python.startswith("-"):
+        return f"python: {device.python!r} is not a command"
+    return None
 
 
 def _find(name):

@@ -3,7 +3,7 @@
 import pytest
 
 from hat.errors import ArtifactError, DeviceError, UsageError
-from latency_predictor.devices import load_device
+from latency_predictor.devices import FOLDERS, load_device
 
 
 def write_device(folder, name, text):
@@ -30,14 +30,31 @@ def test_own_devices_come_first(tmp_path, monkeypatch):
 def test_an_unknown_device_lists_the_known_ones(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_device(tmp_path, "phone", "{backend: onnxruntime}")
-    with pytest.raises(DeviceError, match="'toaster'.*cpu, gpu, phone, rpi4"):
+    with pytest.raises(DeviceError, match="'toaster'.*cpu, gpu, phone, rpi4, rpi5"):
         load_device("toaster")
 
 
-def test_a_device_behind_ssh_says_what_can_be_done_now():
-    device = load_device("rpi4")
-    with pytest.raises(DeviceError, match=r"SSH is not available yet.*--device cpu.*latency/rpi4\.jsonl"):
-        device.require_local()
+@pytest.mark.parametrize("name", ["rpi4", "rpi5"])
+def test_shipped_raspberry_pis_are_reached_over_ssh(name):
+    device = load_device(name)
+    assert (device.host, device.python, device.backend) == ("pi@raspberrypi.local", "python3", "onnxruntime")
+    assert len(device.cpus) == device.threads
+    assert device.cool_down_s > 0
+
+
+@pytest.mark.parametrize("path", sorted(FOLDERS[-1].glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_files_explain_every_key(path):
+    load_device(path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("# ")
+    assert [line for line in lines if "#" not in line] == []
+
+
+def test_hosts_as_ssh_takes_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for host in ("pi", "me@10.0.0.7", "ssh://me@host.example:2222", "fe80::1%eth0", "a-b_c.local"):
+        path = write_device(tmp_path, "own", f"{{backend: onnxruntime, host: '{host}', ssh_config: my.config}}")
+        assert load_device(path).host == host
 
 
 @pytest.mark.parametrize(
@@ -50,6 +67,26 @@ def test_a_device_behind_ssh_says_what_can_be_done_now():
         ("{backend: torch, threads: two}", "threads: expected int, got 'two'"),
         ("{backend: torch, precision: int8}", "int8 needs backend: onnxruntime"),
         ("{backend: onnxruntime, accelerator: cuda}", "cuda is measured with backend: torch"),
+        ("{backend: onnxruntime, hosts: pi}", "'hosts'; did you mean 'host'"),
+        ("{backend: onnxruntime, host: '-oProxyCommand=x'}", "host: '-oProxyCommand=x' is not what ssh takes"),
+        ("{backend: onnxruntime, host: 'pi rm'}", "host: 'pi rm' is not what ssh takes"),
+        ("{backend: onnxruntime, host: 'pi;rm'}", "host: 'pi;rm' is not what ssh takes"),
+        ("{backend: onnxruntime, host: 'a$(rm)'}", "is not what ssh takes"),
+        ("{backend: onnxruntime, host: ''}", "host: '' is not what ssh takes"),
+        ("{backend: torch, host: pi}", "backend: torch is measured in this process; leave out host"),
+        ("{backend: onnxruntime, host: pi, python: -V}", "python: '-V' is not a command"),
+        ("{backend: onnxruntime, python: python3.12}", "python: only with a host"),
+        ("{backend: onnxruntime, ssh_config: file}", "ssh_config: only with a host"),
+        ("{backend: onnxruntime, threads: 2, cpus: [1]}", "cpus: 1 of them for threads: 2"),
+        ("{backend: onnxruntime, cpus: [1, 1]}", "cpus: [1, 1] are not different CPU numbers"),
+        ("{backend: onnxruntime, cpus: [-1]}", "cpus: [-1] are not different CPU numbers"),
+        ("{backend: onnxruntime, cpus: 1}", "cpus: expected a list"),
+        ("{backend: torch, cpus: [1]}", "cpus: only with backend: onnxruntime"),
+        ("{backend: onnxruntime, sample_timeout_s: 0}", "sample_timeout_s: 0 is not a positive number of seconds"),
+        ("{backend: onnxruntime, sample_timeout_s: .nan}", "sample_timeout_s: nan is not a positive number"),
+        ("{backend: onnxruntime, host: pi, connect_timeout_s: -1}", "connect_timeout_s: -1 is not a positive number"),
+        ("{backend: onnxruntime, cool_down_s: -1}", "cool_down_s: -1 is not a number of seconds"),
+        ("{backend: onnxruntime, cool_down_s: soon}", "cool_down_s: expected a number"),
         ("{backend: torch, name: other}", "unknown key 'name'"),
         ("[1, 2", "not valid YAML"),
     ],

@@ -1,0 +1,110 @@
+"""Whether a device can be used, on one screen: what is there, what is missing, and what would mend it."""
+
+import re
+
+from hat.config import from_mapping
+from hat.errors import HatError
+from latency_predictor.connection import ask_once, checked, install_command
+from latency_predictor.devices import load_device
+from latency_predictor.environment import Environment, conditions, read_environment
+from latency_predictor.ssh import by_hand
+
+LOWEST_PYTHON = "3.9"
+LOWEST = {"numpy": "1.19", "onnxruntime": "1.16"}  # onnxruntime for hat.deploy.graph_builder.IR_VERSION
+ENOUGH = 500 << 20  # bytes of memory, and of disk: the weights of a large SubTransformer twice
+
+OK, WARNING, MISSING = "ok", "warning", "missing"
+
+
+def check_device(name):
+    """(text, usable) of the device of that name or file; the text has one line for each thing that matters.
+
+    Raises DeviceError or UsageError only for a device that doesn't exist or whose file is wrong.
+    """
+    device = load_device(name)
+    lines = _torch_lines(device) if device.backend == "torch" else _agent_lines(device)
+    usable = all(state != MISSING for state, _, _ in lines)
+    where = f"{device.host} over SSH" if device.host else "this machine"
+    title = f"{device.name}: {device.backend}, {device.precision}, on the {device.accelerator} of {where}"
+    rows = [f"  {state:<7}  {what:<11}  {text}" for state, what, text in lines]
+    end = f"{device.name} can be used." if usable else f"{device.name} can't be used yet."
+    return "\n".join([title, *rows, end]), usable
+
+
+def _agent_lines(device):
+    """(state, what, text) of each thing that the agent on the device tells."""
+    try:
+        found = ask_once(device, {"type": "check"})
+        if found["type"] == "unusable":
+            return _unusable_lines(device, found)
+        found = checked(device, found)
+    except HatError as error:
+        return [(MISSING, "connection", str(error))]
+    environment = from_mapping(Environment, found["environment"], device.name)
+    return [
+        (OK, "connection", by_hand(device) or "not needed"),
+        (OK, "python", environment.python),
+        *(_version_line(device, package, getattr(environment, package)) for package in LOWEST),
+        (OK, "machine", f"{environment.cpu}, {environment.cores} cores, {environment.machine}"),
+        _cpus_line(device, found["cpus"]),
+        _space_line("memory", found["memory_bytes"], "end what else runs there"),
+        _space_line("disk", found["disk_bytes"], "free some, or set TMPDIR there"),
+        *_condition_lines(environment, device.threads),
+    ]
+
+
+def _unusable_lines(device, found):
+    connected = (OK, "connection", by_hand(device) or "not needed")
+    if _numbers(found["python"]) < _numbers(LOWEST_PYTHON):
+        newer = f"{LOWEST_PYTHON} or newer is needed; install it and name it under `python` in the device's file"
+        return [connected, (MISSING, "python", f"{found['python']}: {newer}")]
+    lacking = [(MISSING, package, install_command(device, [package])) for package in found["missing"]]
+    return [connected, (OK, "python", found["python"]), *lacking]
+
+
+def _version_line(device, package, version):
+    lowest = LOWEST[package]
+    if version is None:
+        return WARNING, package, f"its version can't be told; {lowest} or newer is needed"
+    if _numbers(version) < _numbers(lowest):
+        return MISSING, package, f"{version}, {lowest} or newer is needed: {install_command(device, [package])}"
+    return OK, package, f"{version} ({lowest} or newer is needed)"
+
+
+def _numbers(version):
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+
+
+def _cpus_line(device, usable):
+    wrong = sorted(set(device.cpus) - set(usable))
+    if wrong:
+        return MISSING, "cpus", f"{_listed(wrong)} can't be used there, only {_listed(usable)}: mend the device's file"
+    return OK, "cpus", _listed(device.cpus) if device.cpus else f"{device.threads} of {_listed(usable)}"
+
+
+def _listed(numbers):
+    return ", ".join(map(str, numbers))
+
+
+def _space_line(what, size, remedy):
+    if size is None:
+        return WARNING, what, "can't be told"
+    text = f"{size / 2**30:.1f} GB free"
+    return (OK, what, text) if size >= ENOUGH else (WARNING, what, f"{text}, which may be too little: {remedy}")
+
+
+def _condition_lines(environment, threads):
+    return [(WARNING if wrong else OK, what, wrong or value) for what, value, wrong in conditions(environment, threads)]
+
+
+def _torch_lines(device):
+    import torch
+
+    lines = [(OK, "torch", torch.__version__)]
+    if device.accelerator == "cuda":
+        if torch.cuda.is_available():
+            lines.append((OK, "gpu", torch.cuda.get_device_name(0)))
+        else:
+            remedy = "needs an NVIDIA GPU, its driver (see nvidia-smi) and a torch that was built for CUDA"
+            lines.append((MISSING, "gpu", f"CUDA can't be used here: it {remedy}"))
+    return [*lines, *_condition_lines(read_environment(), device.threads)]
