@@ -1,6 +1,12 @@
-"""What a latency predictor sees of an architecture: named columns of numbers."""
+"""What a latency predictor sees of an architecture: named columns of numbers.
+
+The raw columns are the choices themselves. The physical ones, computed from them by `_physical` alone, are what time is
+nearly a sum of: layers (each has its overhead), work and bytes (a weight matrix of a x b costs a*b of both, one
+sentence being translated at a time), heads, and encoder layers attended to.
+"""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,6 +25,26 @@ AVERAGED = {
     "decoder_ende_attention_heads_avg": ("decoder", "cross_attention_heads"),
     "decoder_arbitrary_ende_attn_avg": ("decoder", "cross_attention_span"),
 }
+WIDTHS_AND_DEPTHS = ("embed_dim", "layers")  # one value a stack; every other field has one a layer
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Both views of the same architectures: `raw` (n, raw columns) and `physical` (n, physical columns), float64."""
+
+    raw: np.ndarray
+    physical: np.ndarray
+
+    def __len__(self):
+        return len(self.raw)
+
+    def rows(self, chosen):
+        """The Inputs of some rows: indices or a mask."""
+        return Inputs(self.raw[chosen], self.physical[chosen])
+
+    def all(self):
+        """Raw columns, then physical ones."""
+        return np.hstack([self.raw, self.physical])
 
 
 @dataclass(frozen=True)
@@ -31,58 +57,111 @@ class AveragedFeatures:
     def names(self):
         return tuple(AVERAGED)
 
+    @property
+    def dimensions(self):
+        """Columns of the dimensions of which a value is always a choice: {dimension: column indices}."""
+        fields = list(AVERAGED.values())
+        return {".".join(field): [fields.index(field)] for field in fields if field[1] in WIDTHS_AND_DEPTHS}
+
     def matrix(self, architectures):
-        """Features of each architecture, float64 (architectures, 10)."""
+        """Raw features of each architecture, float64 (architectures, 10)."""
         rows = [[getattr(getattr(item, stack), field) for stack, field in AVERAGED.values()] for item in architectures]
         return np.array([[np.mean(value) for value in row] for row in rows], dtype=np.float64)
+
+    def inputs(self, matrix):
+        """Inputs of a raw matrix (n, 10); sums over layers are averages times depth."""
+        columns = dict(zip(AVERAGED.values(), matrix.T, strict=True))
+        totals = {
+            (stack, field): values if field in WIDTHS_AND_DEPTHS else values * columns[stack, "layers"]
+            for (stack, field), values in columns.items()
+        }
+        return Inputs(matrix, np.column_stack(list(_physical(totals).values())))
 
 
 @dataclass(frozen=True)
 class PerLayerFeatures:
-    """One column per gene of a search space, zero for inactive layers, then sums over each stack's layers.
-
-    The genes tell every two architectures apart; the sums are what time is roughly linear in.
-    """
+    """One raw column per gene of a search space, zero for inactive layers: they tell every two architectures apart."""
 
     space: SearchSpace
 
     depth_names = ("encoder.layers", "decoder.layers")
 
-    @property
+    @cached_property
     def names(self):
-        return tuple(gene.name for gene in self.space.genes) + tuple(_sums(self.space.smallest()))
+        return tuple(gene.name for gene in self.space.genes)
+
+    @cached_property
+    def dimensions(self):
+        """Columns of each dimension, its layers together: {dimension: column indices}."""
+        found = {}
+        for column, name in enumerate(self.names):
+            found.setdefault(".".join(name.split(".")[:2]), []).append(column)
+        return found
 
     def matrix(self, architectures):
-        """Features of each architecture, float64 (architectures, features).
+        """Raw features of each architecture, float64 (architectures, genes).
 
         Raises UsageError naming the value that isn't a choice of the space.
         """
-        return np.array([self._row(architecture) for architecture in architectures], dtype=np.float64)
+        widths = {dimension: len(columns) for dimension, columns in self.dimensions.items()}
+        matrix = np.array([_row(architecture, widths) for architecture in architectures], dtype=np.float64)
+        self._check(matrix, architectures)
+        return matrix
 
-    def _row(self, architecture):
-        self.space.encode(architecture)  # raises if it is outside of the space
-        genes = [_gene_value(architecture, gene.name) for gene in self.space.genes]
-        return genes + list(_sums(architecture).values())
+    def _check(self, matrix, architectures):
+        allowed = np.all([architecture.qkv_dim == self.space.qkv_dim for architecture in architectures])
+        for gene, column in zip(self.space.genes, matrix.T, strict=True):
+            inactive = (0,) if gene.name.count(".") == 2 else ()
+            allowed &= np.isin(column, gene.choices + inactive).all()
+        if not allowed:
+            for architecture in architectures:
+                self.space.encode(architecture)  # raises for the one that is outside of the space
+
+    def inputs(self, matrix):
+        """Inputs of a raw matrix (n, genes)."""
+        totals = {
+            tuple(dimension.split(".")): matrix[:, columns].sum(axis=1)
+            for dimension, columns in self.dimensions.items()
+        }
+        return Inputs(matrix, np.column_stack(list(_physical(totals).values())))
 
 
-def _gene_value(architecture, name):
-    """The value of a gene such as 'encoder.layers' or 'decoder.ffn_dim.3'; 0 if that layer is inactive."""
-    stack, field, *layer = name.split(".")
-    value = getattr(getattr(architecture, stack), field)
-    if not layer:
-        return value
-    return value[int(layer[0])] if int(layer[0]) < len(value) else 0
+def _row(architecture, widths):
+    """The values of every dimension in the order of the genes, each filled up with zeros, or cut, to its width."""
+    row = []
+    for dimension, width in widths.items():
+        stack, field = dimension.split(".")
+        value = getattr(getattr(architecture, stack), field)
+        row += (value + (0,) * width)[:width] if isinstance(value, tuple) else [value]
+    return row
 
 
-def _sums(architecture):
-    """Sums over layers: of every per-layer choice, and of the weights of the attentions and feed-forward nets."""
-    sums = {}
-    for name in ("encoder", "decoder"):
-        stack = getattr(architecture, name)
-        per_layer = {field: value for field, value in vars(stack).items() if isinstance(value, tuple)}
-        sums |= {f"{name}.{field}.sum": sum(values) for field, values in per_layer.items()}
-        sums[f"{name}.embed_dim*layers"] = stack.embed_dim * stack.layers
-        sums[f"{name}.embed_dim*ffn_dim.sum"] = stack.embed_dim * sum(stack.ffn_dim)
-    spans = sum(architecture.decoder.cross_attention_span)
-    sums["encoder.embed_dim*decoder.cross_attention_span.sum"] = architecture.encoder.embed_dim * spans
-    return sums
+def _physical(totals):
+    """{name: (n,)} of what time is nearly linear in.
+
+    `totals` holds (n,) for each (stack, field): the width and depth of a stack, and every other choice summed over
+    the stack's layers. Attention's projections have embed_dim x qkv_dim weights a layer, and qkv_dim is fixed.
+    """
+    columns = {}
+    for stack in ("encoder", "decoder"):
+        width, depth, ffn = (totals[stack, field] for field in ("embed_dim", "layers", "ffn_dim"))
+        columns |= {
+            f"{stack}.layers": depth,
+            f"{stack}.embed_dim": width,  # embeddings, and the decoder's output layer
+            f"{stack}.embed_dim*layers": width * depth,  # projections of attention, layer norms
+            f"{stack}.ffn_dim": ffn,
+            f"{stack}.embed_dim*ffn_dim": width * ffn,
+            f"{stack}.self_attention_heads": totals[stack, "self_attention_heads"],
+        }
+    memory, spans = totals["encoder", "embed_dim"], totals["decoder", "cross_attention_span"]
+    return columns | {
+        "decoder.cross_attention_heads": totals["decoder", "cross_attention_heads"],
+        "decoder.cross_attention_span": spans,  # encoder states that each step attends to
+        "encoder.embed_dim*decoder.layers": memory * totals["decoder", "layers"],  # keys' and values' projections
+        "encoder.embed_dim*cross_attention_span": memory * spans,  # ... of every encoder layer attended to
+    }
+
+
+PHYSICAL = tuple(
+    _physical({(stack, field): np.zeros(0) for stack, field in AVERAGED.values()})
+)  # names of the physical columns

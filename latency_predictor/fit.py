@@ -1,5 +1,6 @@
 """The fit stage: from measured samples to a latency predictor, its quality and its picture."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,80 +10,99 @@ from hat.errors import ArtifactError, DataError
 from hat.run_directory import is_current, mark_done
 from latency_predictor.csv_files import read_hat_csv
 from latency_predictor.devices import load_device
-from latency_predictor.features import AveragedFeatures, PerLayerFeatures
+from latency_predictor.features import PHYSICAL, AveragedFeatures, PerLayerFeatures
 from latency_predictor.figure import draw_predicted_against_measured
+from latency_predictor.lengths import run_lengths
 from latency_predictor.predictor import VERSION, LatencyPredictor
 from latency_predictor.quality import assess, table
-from latency_predictor.regression import LatencyRegressor
-from latency_predictor.sample import read_samples, samples_path
+from latency_predictor.report import write_report
+from latency_predictor.sample import latencies_ms, predictor_directory, read_samples, samples_path, usual_pace_ms
 
 MIN_SAMPLES = 10
+CSV_SEED = 1
 
 
-def fit_predictor(run, device_name):
-    """Fit to all samples of run.latency/DEVICE.jsonl; writes run.latency/DEVICE.predictor/ and prints its quality.
+def read_latencies(run, device, quantile=0.5):
+    """(architectures, latencies_ms (architectures,)) of all samples of a Device in run.latency/DEVICE.jsonl.
 
-    Raises ArtifactError, naming the command that measures, where there are too few samples.
+    A latency is what this quantile of the corpus's sentences stay within, at the pace that the device usually had.
+    """
+    samples = read_samples(samples_path(run, device), run.config.search_space)
+    if not samples:
+        return [], np.zeros(0)
+    pace_ms = usual_pace_ms(samples)
+    even = [sample.at_pace(pace_ms) for sample in samples]
+    return [sample.architecture for sample in samples], latencies_ms(even, run_lengths(run), quantile)
+
+
+def fit_predictor(run, device_name, model="auto", quantile=0.5):
+    """Fit to all samples of run.latency/DEVICE.jsonl; writes the predictor's directory and prints its quality.
+
+    `model` is one of latency_predictor.models.MODELS, or 'auto'; `quantile` is of the corpus's sentences. Raises
+    ArtifactError, naming the command that measures, where there are too few samples.
     """
     device = load_device(device_name)
-    features = PerLayerFeatures(run.config.search_space)
-    samples = read_samples(samples_path(run, device), run.config.search_space)
-    if len(samples) < MIN_SAMPLES:
+    architectures, measured_ms = read_latencies(run, device, quantile)
+    if len(architectures) < MIN_SAMPLES:
         raise ArtifactError(
-            f"{samples_path(run, device)}: {len(samples)} samples, but a predictor needs at least {MIN_SAMPLES}; "
+            f"{samples_path(run, device)}: {len(architectures)} samples, but a predictor needs at least {MIN_SAMPLES}; "
             f"run `hat-measure-latency --device {device_name}`"
         )
-    matrix = features.matrix([sample.architecture for sample in samples])
-    latencies_ms = np.array([sample.latency_ms for sample in samples])
-    directory = _predictor_directory(run, device)
-    inputs = _inputs(run, device)
-    predictor = _fit(features, matrix, latencies_ms, run.config.seed, directory, f"{run.config.name} on {device.name}")
+    features = PerLayerFeatures(run.config.search_space)
+    samples = features.matrix(architectures), measured_ms
+    directory, inputs = predictor_directory(run, device, quantile), _inputs(run, device, quantile)
+    title = f"{run.config.name} on {device.name}"
+    predictor, quality = _fit(features, samples, run.config.seed, model, directory, title)
+    page = write_report(run, device, quantile, predictor, quality, measured_ms)
     mark_done(directory, inputs)
-    print(f"{directory}: predictor, quality.json, predicted_vs_measured.png")
+    print(f"{directory}: predictor, quality.json, predicted_vs_measured.png\n{page}: how far to trust it")
     print(f"next: hat-search --device {device_name} --latency 50%")
     return predictor
 
 
-def load_or_fit(run, device_name):
+def load_or_fit(run, device_name, quantile=0.5):
     """The predictor of a run's device: the saved one if it is current, else fitted anew.
 
     Raises ArtifactError, naming the command that measures, where there are too few samples.
     """
     device = load_device(device_name)
-    directory = _predictor_directory(run, device)
-    if samples_path(run, device).exists() and is_current(directory, _inputs(run, device)):
+    directory = predictor_directory(run, device, quantile)
+    if samples_path(run, device).exists() and is_current(directory, _inputs(run, device, quantile)):
         return LatencyPredictor.load(directory)
-    return fit_predictor(run, device_name)
+    return fit_predictor(run, device_name, quantile=quantile)
 
 
-def fit_csv(path, output):
+def fit_csv(path, output, model="auto"):
     """Fit to a CSV file that HAT published; writes `output`/NAME.predictor/ and prints its quality."""
     path = Path(path)
-    matrix, latencies_ms = read_hat_csv(path)
-    if len(latencies_ms) < MIN_SAMPLES:
-        raise DataError(f"{path}: {len(latencies_ms)} samples, but a predictor needs at least {MIN_SAMPLES}")
+    matrix, measured_ms = read_hat_csv(path)
+    if len(measured_ms) < MIN_SAMPLES:
+        raise DataError(f"{path}: {len(measured_ms)} samples, but a predictor needs at least {MIN_SAMPLES}")
     name = path.name.removesuffix(".gz").removesuffix(".csv")
     directory = Path(output) / f"{name}.predictor"
-    predictor = _fit(AveragedFeatures(), matrix, latencies_ms, 1, directory, name)
+    predictor, _ = _fit(AveragedFeatures(), (matrix, measured_ms), CSV_SEED, model, directory, name)
     print(f"{directory}: predictor, quality.json, predicted_vs_measured.png")
     return predictor
 
 
-def _predictor_directory(run, device):
-    return run.latency / f"{device.name}.predictor"
+def _inputs(run, device, quantile):
+    """What a predictor is made of. The kind of model isn't: one that was asked for is kept until new samples come."""
+    return {
+        "version": VERSION,
+        "samples": files.sha256_of_file(samples_path(run, device)),
+        "lengths": asdict(run_lengths(run)),
+        "quantile": quantile,
+        "features": [*PerLayerFeatures(run.config.search_space).names, *PHYSICAL],
+        "seed": run.config.seed,
+    }
 
 
-def _inputs(run, device):
-    names = PerLayerFeatures(run.config.search_space).names
-    samples = files.sha256_of_file(samples_path(run, device))
-    return {"version": VERSION, "samples": samples, "features": names, "seed": run.config.seed}
-
-
-def _fit(features, matrix, latencies_ms, seed, directory, title):
-    quality = assess(features, matrix, latencies_ms, seed)
-    predictor = LatencyPredictor(features, LatencyRegressor.fit(matrix, latencies_ms, seed))
+def _fit(features, samples, seed, model, directory, title):
+    """(LatencyPredictor, its quality) of `samples` (raw matrix, milliseconds), saved, drawn and printed."""
+    predictor = LatencyPredictor.fit_matrix(*samples, seed, features, model)
+    quality = assess(predictor, *samples, seed)
     predictor.save(directory)
     files.write_json(directory / "quality.json", quality)
     draw_predicted_against_measured(quality, title, directory / "predicted_vs_measured.png")
     print(f"Latency predictor, {title}: {table(quality)}")
-    return predictor
+    return predictor, quality

@@ -2,14 +2,21 @@
 
 from hat.cli.common import ArgumentParser, add_run_option, run_command
 from hat.errors import UsageError
+from latency_predictor.models import MODELS
 
 
 def main(arguments=None):
-    parser = ArgumentParser("Fit a latency predictor and show how good it is on samples held out.")
+    parser = ArgumentParser("Fit a latency predictor and show how good it is on samples that it did not see.")
     parser.add_argument("--device", metavar="NAME", help="the device whose samples are fitted (default: cpu)")
     add_run_option(parser)
     parser.add_argument("--csv", nargs="+", metavar="FILE", help="instead, CSV or .csv.gz files that HAT published")
     parser.add_argument("--output", metavar="DIR", help="where results of --csv go (default: runs/csv)")
+    parser.add_argument(
+        "--model",
+        choices=("auto", *MODELS),
+        default="auto",
+        help="the kind of model; auto keeps the one with the least cross-validated error, mlp is the HAT paper's",
+    )
     run_command(parser, _fit, arguments)
 
 
@@ -23,6 +30,6 @@ def _fit(options):
 
     if options.csv:
         for path in options.csv:
-            fit_csv(path, options.output or "runs/csv")
+            fit_csv(path, options.output or "runs/csv", options.model)
     else:
-        fit_predictor(RunDirectory.open(options.run), options.device or "cpu")
+        fit_predictor(RunDirectory.open(options.run), options.device or "cpu", options.model)

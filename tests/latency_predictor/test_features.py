@@ -8,7 +8,7 @@ from tiny import TINY_SPACE
 
 from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.errors import UsageError
-from latency_predictor.features import AVERAGED, AveragedFeatures, PerLayerFeatures
+from latency_predictor.features import AVERAGED, PHYSICAL, AveragedFeatures, PerLayerFeatures
 
 FEATURES = PerLayerFeatures(TINY_SPACE)
 GENOMES = st.tuples(*(st.integers(0, len(gene.choices) - 1) for gene in TINY_SPACE.genes))
@@ -39,14 +39,56 @@ def test_every_column_has_its_own_name():
 
 
 def test_values_stand_under_their_names():
-    largest = TINY_SPACE.largest()
-    row = dict(zip(FEATURES.names, FEATURES.matrix([largest])[0], strict=True))
+    row = dict(zip(FEATURES.names, FEATURES.matrix([TINY_SPACE.largest()])[0], strict=True))
     assert row["encoder.layers"] == 3
     assert row["decoder.ffn_dim.1"] == 32
-    assert row["decoder.cross_attention_span.sum"] == 6
-    assert row["encoder.embed_dim*ffn_dim.sum"] == 24 * 3 * 32
     row = dict(zip(FEATURES.names, FEATURES.matrix([TINY_SPACE.smallest()])[0], strict=True))
     assert row["decoder.ffn_dim.1"] == 0
+
+
+def test_physical_columns_are_what_each_layer_costs_added_up():
+    encoder = EncoderArchitecture(640, (1024, 2048, 1024), (4, 8, 4))
+    decoder = DecoderArchitecture(512, (3072, 1024), (8, 4), (4, 2), (1, 3))
+    features = AveragedFeatures()
+    inputs = features.inputs(features.matrix([Architecture(512, encoder, decoder)]))
+    row = dict(zip(PHYSICAL, inputs.physical[0], strict=True))
+    expected = {
+        "encoder.layers": 3,
+        "encoder.embed_dim": 640,
+        "encoder.embed_dim*layers": 640 * 3,
+        "encoder.ffn_dim": 4096,
+        "encoder.embed_dim*ffn_dim": 640 * 1024 + 640 * 2048 + 640 * 1024,
+        "encoder.self_attention_heads": 16,
+        "decoder.layers": 2,
+        "decoder.embed_dim": 512,
+        "decoder.embed_dim*layers": 512 * 2,
+        "decoder.ffn_dim": 4096,
+        "decoder.embed_dim*ffn_dim": 512 * 3072 + 512 * 1024,
+        "decoder.self_attention_heads": 12,
+        "decoder.cross_attention_heads": 6,
+        "decoder.cross_attention_span": 4,
+        "encoder.embed_dim*decoder.layers": 640 * 2,
+        "encoder.embed_dim*cross_attention_span": 640 * 1 + 640 * 3,
+    }
+    assert row == pytest.approx(expected)
+
+
+@given(GENOMES)
+@settings(deadline=None)
+def test_genes_and_averages_mean_the_same_work(genome):
+    architecture, averaged = TINY_SPACE.decode(genome), AveragedFeatures()
+    physical = [features.inputs(features.matrix([architecture])).physical for features in (FEATURES, averaged)]
+    np.testing.assert_allclose(*physical)
+
+
+def test_an_architecture_deeper_than_the_space_is_refused():
+    foreign = Architecture(
+        TINY_SPACE.qkv_dim,
+        TINY_SPACE.largest().encoder,
+        DecoderArchitecture(24, *[(32,) * 9, *[(4,) * 9] * 2, (1,) * 9]),
+    )
+    with pytest.raises(UsageError, match=r"decoder\.layers = 9"):
+        FEATURES.matrix([foreign])
 
 
 def test_an_architecture_outside_of_the_space_is_refused():

@@ -14,10 +14,13 @@ from sklearn.metrics import mean_absolute_percentage_error, root_mean_squared_er
 from hat.errors import ArtifactError
 from hat.files import append_json_line
 from latency_predictor.csv_files import read_hat_csv
+from latency_predictor.devices import load_device
 from latency_predictor.features import AVERAGED, AveragedFeatures
-from latency_predictor.fit import fit_csv, fit_predictor, load_or_fit
+from latency_predictor.fit import fit_csv, fit_predictor, load_or_fit, read_latencies
+from latency_predictor.predictor import LatencyPredictor
 from latency_predictor.quality import assess, scores
-from latency_predictor.regression import LatencyRegressor
+from latency_predictor.sample import samples_path
+from latency_predictor.selection import planned_architectures
 
 
 @pytest.fixture
@@ -51,33 +54,47 @@ def test_fit_leaves_predictor_quality_and_figure(run, capsys):
     folder = run.latency / "cpu.predictor"
     quality = json.loads((folder / "quality.json").read_text())
     assert quality["samples"] == 60
-    assert len(quality["held_out"]) == 12
+    assert len(quality["held_out"]) == 60
     assert quality["mape"] < 0.05 < quality["baselines"]["depth"]["mape"]
     held_out = np.array([[pair["measured_ms"], pair["predicted_ms"]] for pair in quality["held_out"]]).T
     assert scores(*held_out) == {name: quality[name] for name in scores(*held_out)}
     assert (folder / "predicted_vs_measured.png").read_bytes().startswith(b"\x89PNG")
-    for text in ("RMSE", "MAPE", "Kendall tau", "within 5 %", "within 10 %", "depth only", "linear", "hat-search"):
+    for text in (
+        "RMSE",
+        "MAPE",
+        "Kendall tau",
+        "within 5 %",
+        "within 10 %",
+        "depth only",
+        "linear",
+        "why: ",
+        "hat-search",
+    ):
         assert text in printed
     assert predictor.predict([SPACE.largest()])[0] == pytest.approx(latency(SPACE.largest()), rel=0.1)
 
 
-def test_the_held_out_samples_were_not_fitted(monkeypatch):
-    """A held-out sample that is far off is predicted as if it weren't there."""
+def test_each_sample_was_held_out():
+    """A sample that is far off is predicted as if it weren't there."""
     features, rng = AveragedFeatures(), np.random.default_rng(0)
     matrix = rng.uniform(1, 2, (50, len(AVERAGED)))
     latencies = matrix.sum(axis=1)
-    clean = assess(features, matrix, latencies, seed=1)["held_out"]
-    first = int(np.flatnonzero(latencies == clean[0]["measured_ms"])[0])
-    latencies[first] *= 1.08
-    changed = assess(features, matrix, latencies, seed=1)["held_out"]
-    assert changed[0]["measured_ms"] == pytest.approx(1.08 * clean[0]["measured_ms"])
-    assert [pair["predicted_ms"] for pair in changed] == [pair["predicted_ms"] for pair in clean]
+
+    def held_out(latencies):
+        predictor = LatencyPredictor.fit_matrix(matrix, latencies, 1, features, "ridge")
+        return assess(predictor, matrix, latencies, seed=1)["held_out"]
+
+    clean = held_out(latencies)
+    for row in (0, 17):
+        changed = held_out(np.where(np.arange(50) == row, 1.08 * latencies, latencies))
+        assert changed[row]["measured_ms"] == pytest.approx(1.08 * clean[row]["measured_ms"])
+        assert changed[row]["predicted_ms"] == pytest.approx(clean[row]["predicted_ms"], rel=1e-3)
 
 
 def test_a_current_predictor_is_loaded(run, monkeypatch):
     write_samples(run, 30)
     fitted = load_or_fit(run, "cpu")
-    monkeypatch.setattr(LatencyRegressor, "fit", None)
+    monkeypatch.setattr(LatencyPredictor, "fit_matrix", None)
     np.testing.assert_array_equal(load_or_fit(run, "cpu").predict([SPACE.largest()]), fitted.predict([SPACE.largest()]))
 
 
@@ -97,16 +114,24 @@ def test_too_few_samples_name_the_command(run, count):
     assert not (run.latency / "cpu.predictor").exists()
 
 
-@pytest.mark.parametrize("name", ["wmt14ende_cpu_raspberrypi", "wmt14ende_cpu_xeon", "wmt19ende_gpu_titanxp"])
-def test_better_than_the_baselines_on_what_hat_measured(name):
+# Test RMSE (ms) and MAPE of HAT's own method, fitted to 1,440 rows, as measured with benchmarks/predictor_accuracy.py.
+HATS = {"wmt14ende_cpu_xeon": (16.2, 0.049), "wmt14enfr_cpu_raspberrypi": (74.8, 0.0095)}
+
+
+@pytest.mark.parametrize("name", HATS)
+def test_a_seventh_of_what_hat_measured_does_as_well(name):
     matrix, latencies = read_hat_csv(shared_data("hat_latency", f"{name}.csv.gz"))
     assert matrix.shape == (1800, 10)
-    quality = assess(AveragedFeatures(), matrix[::4], latencies[::4], seed=1)
+    predictor = LatencyPredictor.fit_matrix(matrix[::9], latencies[::9], 1, AveragedFeatures())
+    others = np.arange(1800) % 9 != 0
+    found = scores(latencies[others], predictor.predict_matrix(matrix[others]))
+    rmse_ms, mape = HATS[name]
+    assert found["rmse_ms"] < 1.1 * rmse_ms
+    assert found["mape"] < 1.1 * mape
+    quality = assess(predictor, matrix[::9], latencies[::9], seed=1)
     assert quality["mape"] < quality["baselines"]["depth"]["mape"]
     assert quality["mape"] < quality["baselines"]["linear"]["mape"]
-    assert quality["kendall_tau"] > quality["baselines"]["depth"]["kendall_tau"]
-    assert quality["within_5"] > quality["baselines"]["depth"]["within_5"]
-    assert quality["within_10"] > 0.8
+    assert quality["bound_coverage"] == pytest.approx(0.95, abs=0.05)
 
 
 def test_published_rows_are_read_in_order():
@@ -117,6 +142,31 @@ def test_published_rows_are_read_in_order():
     row = dict(zip(names, map(float, first), strict=True))
     assert matrix[0].tolist() == [row[name] for name in AVERAGED]
     assert latencies[0] == row["latency_mean_encoder"] + row["latency_mean_decoder"]
+
+
+def test_a_quantile_of_the_sentences_has_its_own_predictor(run):
+    write_samples(run, 30)
+    median, p90 = load_or_fit(run, "cpu"), load_or_fit(run, "cpu", 0.9)
+    assert (run.latency / "cpu.p90.predictor" / "predictor.json").exists()
+    assert p90.predict([SPACE.largest()])[0] == pytest.approx(median.predict([SPACE.largest()])[0])  # of fixed length
+
+
+def test_a_slow_spell_is_divided_out_by_the_reference(run):
+    path = samples_path(run, load_device("cpu"))
+    for index, architecture in enumerate(planned_architectures(SPACE, 1, 30)):
+        pace = 1.5 if index > 20 else 1.0
+        append_json_line(path, made_up_sample(run, architecture, latency(architecture), pace=pace).to_dict())
+    architectures, latencies_ms = read_latencies(run, load_device("cpu"))
+    np.testing.assert_allclose(latencies_ms, [latency(architecture) for architecture in architectures])
+
+
+def test_the_model_that_was_asked_for_stays_until_new_samples_come(run, capsys):
+    path = write_samples(run, 30)
+    assert fit_predictor(run, "cpu", "boosting").model == "boosting"
+    assert "boosting was asked for" in capsys.readouterr().out
+    assert load_or_fit(run, "cpu").model == "boosting"
+    append_json_line(path, made_up_sample(run, SPACE.smallest(), latency(SPACE.smallest())).to_dict())
+    assert load_or_fit(run, "cpu").model == "ridge"
 
 
 def test_a_csv_predictor_knows_architectures(tmp_path, capsys):

@@ -3,18 +3,19 @@
 import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from search_toys import SPACE, latency
 from tiny import TINY_SPACE
 
+from hat import files
 from hat.errors import ArtifactError, UsageError
-from latency_predictor import regression
-from latency_predictor.collect import planned_architectures
 from latency_predictor.features import AveragedFeatures, PerLayerFeatures
+from latency_predictor.models import MODELS
 from latency_predictor.predictor import LatencyPredictor
-from latency_predictor.regression import LatencyRegressor
+from latency_predictor.selection import planned_architectures
 
 FEATURES = PerLayerFeatures(SPACE)
 ARCHITECTURES = planned_architectures(SPACE, seed=1, count=260)
@@ -52,62 +53,109 @@ def test_disturbed_samples_do_little_harm(count):
     assert error_of(fit(count, disturbed=0.1)) < 0.05
 
 
-def test_the_networks_learn_what_a_linear_model_cannot():
-    rng = np.random.default_rng(0)
-    matrix = rng.uniform(-1, 1, (600, 2))
-    curved = 10 * np.exp(matrix[:, 0] * matrix[:, 1])  # no linear trend at all
-    model = LatencyRegressor.fit(matrix[:500], curved[:500], seed=1)
-    assert np.mean(np.abs(model.predict(matrix[500:]) / curved[500:] - 1)) < 0.05
+def test_out_of_fold_errors_are_those_of_fresh_architectures():
+    predictor = fit(200, noise=0.03)
+    noise = np.random.default_rng(1).standard_normal(200)  # the one that `fit` drew
+    measured = LATENCIES[:200] * np.exp(0.03 * noise)
+    mape = np.mean(np.abs(predictor.out_of_fold / measured - 1))
+    assert predictor.comparison[predictor.model]["mape"] == pytest.approx(mape)
+    assert mape == pytest.approx(0.03 * np.sqrt(2 / np.pi), rel=0.2)  # what such noise alone makes
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_wild_samples_are_no_error(seed):
-    rng = np.random.default_rng(seed)
-    matrix, latencies = FEATURES.matrix(ARCHITECTURES[:8]), np.exp(rng.standard_cauchy(8).clip(-5, 5))
-    assert (LatencyRegressor.fit(matrix, latencies, seed).predict(matrix) > 0).all()
+def test_the_upper_bound_holds_for_fresh_measurements():
+    rng, held = np.random.default_rng(0), []
+    for seed in range(10):
+        measured = LATENCIES[200:] * np.exp(0.05 * rng.standard_normal(60))
+        held.append(np.mean(measured <= fit(200, noise=0.05, seed=seed).upper(ARCHITECTURES[200:])))
+    assert np.mean(held) == pytest.approx(0.95, abs=0.025)
 
 
-def test_never_negative_far_from_the_samples():
-    matrix = np.linspace(0, 1, 40)[:, None]
-    model = LatencyRegressor.fit(matrix, 1 + 10 * matrix[:, 0], seed=1)
-    assert (model.predict(np.linspace(-50, 50, 101)[:, None]) > 0).all()
+def _is_small(architecture):
+    return architecture.decoder.layers == 1 and architecture.encoder.embed_dim == 16
 
 
-def test_numpy_predicts_as_scikit_learn(monkeypatch):
-    networks = []
+def test_what_was_not_measured_is_less_certain_and_told():
+    small = [index for index, architecture in enumerate(ARCHITECTURES) if _is_small(architecture)]
+    fitted = [ARCHITECTURES[index] for index in small]
+    predictor = LatencyPredictor.fit(fitted, LATENCIES[small], 1, FEATURES)
+    others = [architecture for architecture in ARCHITECTURES if not _is_small(architecture)]
+    assert predictor.extrapolates(others).all()
+    assert predictor.extrapolates(fitted).mean() < 0.1
+    assert np.median(predictor.uncertainty(others)) > 3 * np.median(predictor.uncertainty(fitted))
+    margin = [np.median(predictor.upper(some) / predictor.predict(some)) - 1 for some in (others, fitted)]
+    assert margin[0] > 3 * margin[1] > 0
 
-    def remember(*arguments, fit_network=regression._fit_network):
-        networks.append(fit_network(*arguments))
-        return networks[-1]
 
-    monkeypatch.setattr(regression, "_fit_network", remember)
-    matrix = FEATURES.matrix(ARCHITECTURES[:60])
-    model = LatencyRegressor.fit(matrix, LATENCIES[:60], seed=1)
-    inputs = (matrix - model.arrays["feature_mean"]) / model.arrays["feature_scale"]
-    correction = np.mean([network.predict(inputs) for network in networks[-regression.MEMBERS :]], axis=0)
-    linear = inputs @ model.arrays["linear_weight"] + model.arrays["linear_bias"]
-    expected = linear * np.exp(model.arrays["correction_scale"] * correction)
-    np.testing.assert_allclose(model.predict(matrix), expected, rtol=1e-9)
+def test_within_what_was_measured_nothing_is_called_extrapolation():
+    assert fit(200).extrapolates(ARCHITECTURES[200:]).mean() < 0.03
+
+
+@pytest.mark.parametrize("count", [40, 200])
+def test_the_uncertainty_is_the_error_to_expect(count):
+    rng, expected, found = np.random.default_rng(0), [], []
+    for seed in range(8):
+        predictor = fit(count, noise=0.05, seed=seed)
+        measured = LATENCIES[200:] * np.exp(0.05 * rng.standard_normal(60))
+        expected.append(predictor.uncertainty(ARCHITECTURES[200:]).mean())
+        found.append(np.mean((measured / predictor.predict(ARCHITECTURES[200:]) - 1) ** 2))
+    assert np.mean(expected) == pytest.approx(np.sqrt(np.mean(found)), rel=0.15)
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if model != "mlp"])
+def test_a_model_can_be_asked_for(model):
+    predictor = LatencyPredictor.fit(ARCHITECTURES[:60], LATENCIES[:60], 1, FEATURES, model)
+    assert (predictor.model, list(predictor.comparison)) == (model, [model])
+    assert "asked for" in predictor.why
+
+
+def test_an_unknown_model_is_refused():
+    with pytest.raises(UsageError, match="'forest' is unknown; use auto, ridge, boosting, mlp"):
+        LatencyPredictor.fit(ARCHITECTURES[:20], LATENCIES[:20], 1, FEATURES, "forest")
+
+
+@pytest.mark.slow
+def test_the_papers_mlp_predicts(tmp_path):
+    predictor = LatencyPredictor.fit(ARCHITECTURES[:200], LATENCIES[:200], 1, FEATURES, "mlp")
+    assert error_of(predictor) < 0.06
+    predictor.save(tmp_path)
+    loaded = LatencyPredictor.load(tmp_path)
+    np.testing.assert_array_equal(loaded.upper(ARCHITECTURES), predictor.upper(ARCHITECTURES))
+
+
+def test_a_thousand_predictions_are_no_wait():
+    predictor = fit(60)
+    start = time.perf_counter()
+    predictor.upper(ARCHITECTURES[:250] * 4)
+    assert time.perf_counter() - start < 0.5  # 0.01 s on a machine that does nothing else
 
 
 def test_the_same_seed_gives_the_same_predictor(saved):
     np.testing.assert_array_equal(fit(60).predict(ARCHITECTURES), saved[0].predict(ARCHITECTURES))
 
 
-def test_loaded_predicts_exactly_as_saved(saved):
-    predictor, directory = saved
-    loaded = LatencyPredictor.load(directory)
-    np.testing.assert_array_equal(loaded.predict(ARCHITECTURES), predictor.predict(ARCHITECTURES))
-    assert loaded.predict([]).shape == (0,)
+METHODS = ("predict", "upper", "uncertainty", "extrapolates")
+
+
+@pytest.mark.parametrize("model", ["ridge", "boosting"])
+def test_loaded_is_exactly_as_saved(tmp_path, model):
+    predictor = LatencyPredictor.fit(ARCHITECTURES[:60], LATENCIES[:60], 1, FEATURES, model)
+    predictor.save(tmp_path)
+    loaded = LatencyPredictor.load(tmp_path)
+    for method in METHODS:
+        np.testing.assert_array_equal(getattr(loaded, method)(ARCHITECTURES), getattr(predictor, method)(ARCHITECTURES))
+        assert getattr(loaded, method)([]).shape == (0,)
+    assert (loaded.model, loaded.why, loaded.comparison) == (model, predictor.why, predictor.comparison)
+    np.testing.assert_array_equal(loaded.out_of_fold, predictor.out_of_fold)
+    np.testing.assert_array_equal(loaded.out_of_fold_upper, predictor.out_of_fold_upper)
 
 
 def test_averaged_features_are_saved_too(tmp_path):
     features = AveragedFeatures()
     predictor = LatencyPredictor.fit(ARCHITECTURES[:60], LATENCIES[:60], 1, features)
     predictor.save(tmp_path)
-    np.testing.assert_array_equal(
-        LatencyPredictor.load(tmp_path).predict(ARCHITECTURES), predictor.predict(ARCHITECTURES)
-    )
+    loaded = LatencyPredictor.load(tmp_path)
+    for method in METHODS:
+        np.testing.assert_array_equal(getattr(loaded, method)(ARCHITECTURES), getattr(predictor, method)(ARCHITECTURES))
 
 
 def test_it_predicts_without_scikit_learn_and_without_pickle(saved):
@@ -117,22 +165,32 @@ def test_it_predicts_without_scikit_learn_and_without_pickle(saved):
         "import sys\n"
         "from latency_predictor.predictor import LatencyPredictor\n"
         f"predictor = LatencyPredictor.load({str(directory)!r})\n"
-        "assert predictor.predict([predictor.features.space.largest()]) > 0\n"
+        "assert predictor.upper([predictor.features.space.largest()]) > 0\n"
         "assert not {'sklearn', 'scipy', 'torch'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     with np.load(directory / "weights.npz", allow_pickle=False) as stored:
-        assert all(stored[name].dtype == np.float64 for name in stored.files)
+        assert all(stored[name].dtype.kind in "fi" for name in stored.files)
 
 
 def test_an_architecture_outside_of_the_space_is_refused(saved):
-    with pytest.raises(UsageError, match="qkv_dim 16 differs"):
-        saved[0].predict([SPACE.largest(), TINY_SPACE.largest()])
+    for method in METHODS:
+        with pytest.raises(UsageError, match="qkv_dim 16 differs"):
+            getattr(saved[0], method)([SPACE.largest(), TINY_SPACE.largest()])
 
 
 def _edit(directory, **changes):
     path = directory / "predictor.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def _replace_weights(directory, **arrays):
+    """Other arrays under a right checksum."""
+    np.savez(directory / "weights.npz", allow_pickle=True, **arrays)
+    _edit(directory, weights_sha256=files.sha256_of_file(directory / "weights.npz"))
+
+
+SMALL = LatencyPredictor.fit(ARCHITECTURES[:20], LATENCIES[:20], 1, FEATURES, "ridge")
 
 
 @pytest.mark.parametrize(
@@ -144,29 +202,21 @@ def _edit(directory, **changes):
         (lambda folder: (folder / "predictor.json").write_text("[]"), "not a latency predictor"),
         (lambda folder: (folder / "weights.npz").write_bytes(b"PK"), "damaged or belongs to another"),
         (lambda folder: _edit(folder, version=99), "format version 99"),
+        (lambda folder: _edit(folder, version=1), "format version 1, not 2"),
+        (lambda folder: _edit(folder, model="forest"), "does not describe a predictor"),
+        (lambda folder: _edit(folder, model="boosting"), "does not describe a predictor"),
+        (lambda folder: _edit(folder, findings=[]), "does not describe a predictor"),
+        (lambda folder: _replace_weights(folder, wrong=np.zeros(3)), "does not describe a predictor"),
+        (lambda folder: _replace_weights(folder, wrong=np.array([{}])), "not a predictor's weights"),
         (lambda folder: _edit(folder, format="other"), "not a latency predictor"),
         (lambda folder: _edit(folder, feature_names=["a"]), "other features"),
         (lambda folder: _edit(folder, space={"qkv_dim": 1}), "'encoder' is missing"),
     ],
 )
 def test_a_damaged_predictor_is_refused_with_the_remedy(tmp_path, damage, message):
-    LatencyPredictor(FEATURES, saved_regressor()).save(tmp_path)
+    SMALL.save(tmp_path)
     damage(tmp_path)
     with pytest.raises(ArtifactError, match=message) as error:
         LatencyPredictor.load(tmp_path)
     assert "run hat-fit-predictor again" in str(error.value)
-
-
-def saved_regressor():
-    """A regressor of the right shapes that predicts nothing sensible."""
-    width, hidden = len(FEATURES.names), 3
-    shapes = {
-        "feature_mean": (width,),
-        "feature_scale": (width,),
-        "linear_weight": (width,),
-        "hidden_weight": (1, width, hidden),
-        "hidden_bias": (1, hidden),
-        "output_weight": (1, hidden),
-        "output_bias": (1,),
-    }
-    return LatencyRegressor({name: np.ones(shapes.get(name, ())) for name in regression.ARRAYS})
+    assert "\n" not in str(error.value)

@@ -1,0 +1,22 @@
+"""Which samples something disturbed: too far from what is predicted for them."""
+
+import numpy as np
+
+OUTLIER = 6.0  # times the median deviation: about four standard deviations of a normal distribution
+SURELY_USUAL = 0.1  # deviations of about 10 % are never called outliers
+GROSS = 1.75  # a mishap is off by more than this factor
+
+
+def usual(deviation):
+    """Boolean (samples,): False where a relative deviation is far beyond what is usual among all."""
+    distance = np.abs(deviation - np.median(deviation))
+    return distance <= max(OUTLIER * np.median(distance), SURELY_USUAL)
+
+
+def mishaps(measured_ms, predicted_ms):
+    """Boolean (samples,): True where so much went wrong that the sample says nothing of the machine.
+
+    Lesser disturbances, such as slow spells, belong to it: they return.
+    """
+    ratio = measured_ms / predicted_ms
+    return ((ratio > GROSS) | (ratio < 1 / GROSS)) & ~usual(ratio - 1)
