@@ -38,7 +38,6 @@ setup(
         "onnx>=1.19",
         "ml_dtypes>=0.5",
         "onnxruntime>=1.19",
-        "psutil>=5.9",
         "sentencepiece>=0.2",
         "sacrebleu>=2.4",
         "safetensors>=0.4",
@@ -47,6 +46,6 @@ setup(
         "matplotlib>=3.8",
         "tensorboard>=2.16",
     ],
-    extras_require={"dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.6"]},
+    extras_require={"dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.6", "psutil>=5.9"]},
     entry_points={"console_scripts": [f"hat-{name} = hat.cli.{name.replace('-', '_')}:main" for name in COMMANDS]},
 )

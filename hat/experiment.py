@@ -68,11 +68,17 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class LatencyConfig:
-    """What one latency sample is: translating one sentence with these lengths and beam, at least `repeats` times."""
+    """What a latency is, and how many are measured.
 
-    samples: int = 200
-    source_length: int = 25
-    target_steps: int = 25
+    A latency is that of translating one sentence with `beam` hypotheses: of the corpus's lengths where `source_length`
+    and `target_steps` are None, else of exactly those. Without `samples`, measuring stops by itself, at the latest
+    after `most_samples` architectures. Each is timed at least `repeats` times.
+    """
+
+    samples: int | None = None
+    most_samples: int = 400
+    source_length: int | None = None
+    target_steps: int | None = None
     beam: int = 4
     repeats: int = 20
     vocabulary_size: int | None = None
@@ -82,6 +88,8 @@ class LatencyConfig:
             low, high = LATENCY_RANGES.get(name, (1, math.inf))
             if value is not None and not low <= value <= high:
                 raise UsageError(f"latency.{name}: {value} is not between {low} and {high}")
+        if (self.source_length is None) != (self.target_steps is None):
+            raise UsageError("latency.source_length and latency.target_steps: give both, or null for both")
 
 
 @dataclass(frozen=True)

@@ -1,55 +1,155 @@
 """The measuring stage: latency samples of architectures from the search space, appended to run.latency/DEVICE.jsonl."""
 
-import itertools
+import threading
 
-import numpy as np
-
+from hat.errors import HatError
 from hat.files import append_json_line
 from hat.progress import Progress
+from latency_predictor.budget import parse_budget
 from latency_predictor.devices import load_device
-from latency_predictor.measure import Measurer, measuring_spec, protocol_of
-from latency_predictor.sample import read_samples, samples_path
+from latency_predictor.features import PerLayerFeatures
+from latency_predictor.history import Fit, append_fit, history_path, read_history
+from latency_predictor.measure import Measurer
+from latency_predictor.parts import measure_parts, parts_path, write_parts
+from latency_predictor.predictor import LatencyPredictor
+from latency_predictor.sample import latencies_ms, read_samples, samples_path, usual_pace_ms
+from latency_predictor.selection import (
+    FIRST,
+    fitted_count,
+    margin,
+    next_architectures,
+    planned_architectures,
+    stop_reason,
+)
 
-ATTEMPTS = 50  # random architectures drawn for each one wanted, before a small space counts as used up
+
+def collect_all(run, device_names, samples=None):
+    """`collect` for several devices: those elsewhere at once, then those here, one after the other.
+
+    What fails on one device doesn't stop the others; the first error is raised at the end.
+    """
+    names = list(dict.fromkeys(device_names))
+    remote = [name for name in names if load_device(name).host is not None]
+    errors = []
+
+    def attempt(name):
+        try:
+            collect(run, name, samples)
+        except HatError as error:
+            errors.append(error)
+            if len(names) > 1:
+                print(f"{name}: {error}")
+
+    # Daemons, so that they don't outlive an interrupt; their agents end with this process.
+    threads = [threading.Thread(target=attempt, args=(name,), daemon=True) for name in remote]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name in names:
+        if name not in remote:
+            attempt(name)
+    if errors:
+        raise errors[0]
 
 
 def collect(run, device_name, samples=None):
     """Measure `samples` architectures (default: the config's latency.samples), those already measured left out.
 
-    Which architectures these are depends on the seed alone, so an interrupted run ends with the same set.
-    Returns the path of the samples. Raises ArtifactError if the file holds samples that were measured otherwise.
+    A fixed number depends on the seed alone, so an interrupted run ends with the same set. Without one, the next
+    architectures are chosen by what those before have shown, and measuring stops by itself. Returns the path of the
+    samples. Raises ArtifactError if the file holds samples that were measured otherwise.
     """
-    device, spec, config = load_device(device_name), measuring_spec(run), run.config
-    path = samples_path(run, device)
-    measured = read_samples(path, config.search_space, protocol_of(device, config.latency, spec))
-    done = {sample.architecture for sample in measured}
-    planned = planned_architectures(config.search_space, config.seed, samples or config.latency.samples)
-    pending = [architecture for architecture in planned if architecture not in done]
-    if pending:
-        measurer = Measurer(device, config.latency, spec)
-        with Progress(f"Measuring on {device.name}", len(planned), "architectures", len(planned) - len(pending)) as bar:
-            for architecture in pending:
-                sample = measurer.measure(architecture)
-                append_json_line(path, sample.to_dict())
-                measured.append(sample)
-                bar.advance(note=f"{sample.latency_ms:.2f} ms")
-    latencies = [sample.latency_ms for sample in measured]
-    print(f"{path}: {len(measured)} samples of {min(latencies):.2f} to {max(latencies):.2f} ms")
+    device = load_device(device_name)
+    with Measurer(run, device) as measurer:
+        collection = Collection(run, device, measurer)
+        samples = samples or run.config.latency.samples
+        if samples is None:
+            collection.measure_enough(run.config.latency.most_samples)
+        else:
+            collection.measure_number(samples)
+        if not parts_path(run, device).exists():
+            write_parts(parts_path(run, device), measure_parts(measurer, run.config.search_space))
+    collection.report()
     print(f"next: hat-fit-predictor --device {device_name}")
-    return path
+    return collection.path
 
 
-def planned_architectures(space, seed, count):
-    """`count` distinct architectures, or all that can be found in a small space.
+class Collection:
+    """The samples of one device, growing."""
 
-    The smallest, the largest and the full-size Transformer come first, then random ones, each from (seed, index).
-    A smaller count gives the beginning of the same list.
-    """
-    fixed = [space.smallest(), space.largest(), space.full_transformer()]
-    random = (space.sample(np.random.default_rng((seed, index))) for index in range(ATTEMPTS * count))
-    planned = {}  # keeps the order
-    for architecture in itertools.chain(fixed, random):
-        if len(planned) == count:
-            break
-        planned.setdefault(architecture)
-    return list(planned)
+    def __init__(self, run, device, measurer):
+        self._run, self._device, self._measurer = run, device, measurer
+        self._space, self._seed = run.config.search_space, run.config.seed
+        self.path = samples_path(run, device)
+        samples = read_samples(self.path, self._space, measurer.protocol)
+        self._samples = {sample.architecture: sample for sample in samples}
+
+    def measure_number(self, count):
+        """Measure the first `count` planned architectures."""
+        planned = planned_architectures(self._space, self._seed, count)
+        pending = [architecture for architecture in planned if architecture not in self._samples]
+        with self._progress(len(planned), len(planned) - len(pending)) as progress:
+            self._measure(pending, progress)
+
+    def measure_enough(self, most):
+        """Measure until the predictor is good enough, gets no better, or `most` are measured."""
+        path = history_path(self._run, self._device)
+        planned = planned_architectures(self._space, self._seed, min(FIRST, most))
+        with self._progress(most, len(self._samples)) as progress:
+            self._measure([architecture for architecture in planned if architecture not in self._samples], progress)
+            while True:
+                # Where an interruption cut a batch short, its choice is made again from the samples before it.
+                known = list(self._samples)[: fitted_count(len(self._samples), most)]
+                fit, predictor = self._fit(known)
+                history = read_history(path, fit.samples)
+                if not history or history[-1].samples < fit.samples:
+                    append_fit(path, fit)
+                    history.append(fit)
+                reason = stop_reason(history, most)
+                chosen = next_architectures(self._space, self._seed, known, predictor, self._budgets_ms())
+                pending = [architecture for architecture in chosen if architecture not in self._samples]
+                if reason or not pending:
+                    print(f"stopped: {reason or 'all architectures that could be found are measured'}")
+                    return
+                self._measure(pending[: most - len(self._samples)], progress)
+
+    def report(self):
+        """One line on all samples, one on those that something disturbed."""
+        latencies = self._latencies_ms(self._samples)
+        print(f"{self.path}: {len(latencies)} samples of {min(latencies):.2f} to {max(latencies):.2f} ms")
+        shaky = sum(not sample.stable for sample in self._samples.values())
+        if shaky:
+            print(
+                f"warning: {shaky} of {len(latencies)} samples did not become stable within the bounds of the "
+                f"protocol; they are marked `stable: false` in {self.path}"
+            )
+
+    def _progress(self, total, done):
+        return Progress(f"Measuring on {self._device.name}", total, "architectures", done)
+
+    def _measure(self, architectures, progress):
+        for architecture in architectures:
+            sample = self._measurer.measure(architecture)
+            append_json_line(self.path, sample.to_dict())
+            self._samples[architecture] = sample
+            progress.advance(note=f"{sample.timing(self._measurer.lengths).median:.2f} ms")
+
+    def _latencies_ms(self, architectures):
+        samples = [self._samples[architecture] for architecture in architectures]
+        pace_ms = usual_pace_ms(samples)
+        return latencies_ms([sample.at_pace(pace_ms) for sample in samples], self._measurer.lengths)
+
+    def _fit(self, architectures):
+        """(Fit, LatencyPredictor) of measured architectures."""
+        features = PerLayerFeatures(self._space)
+        predictor = LatencyPredictor.fit(architectures, self._latencies_ms(architectures), self._seed, features)
+        error = predictor.comparison[predictor.model]["mape"]
+        near = margin(predictor, architectures, self._budgets_ms())
+        return Fit(len(architectures), predictor.model, error, near), predictor
+
+    def _budgets_ms(self):
+        """The latencies that the config's budgets are about."""
+        first = planned_architectures(self._space, self._seed, FIRST)
+        full_ms = self._latencies_ms(first)[first.index(self._space.full_transformer())]
+        return [parse_budget(text).resolve(full_ms) for text in self._run.config.search.latency]

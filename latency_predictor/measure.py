@@ -1,14 +1,16 @@
-"""Measurer: the latency of an architecture on this machine, measured on what would be deployed."""
+"""Measurer: the latency of an architecture on a device, measured on what would be deployed."""
 
-import numpy as np
+import sys
+from dataclasses import replace
 
+from hat.config import to_mapping
 from hat.data.prepared import PreparedData
+from hat.files import fingerprint
 from hat.run_directory import stamp
-from latency_predictor.environment import read_environment
-from latency_predictor.sample import LatencySample, Protocol
+from latency_predictor.lengths import run_lengths
+from latency_predictor.sample import VERSION, LatencySample, Protocol, read_samples, samples_path, usual_pace_ms
 
-SEED = 1  # of the weights and of the source sentence, whose values don't matter
-FIRST_WORD = 4  # token ids below are special symbols
+ATTEMPTS = 2  # at a sample that doesn't become stable
 
 
 def measuring_spec(run):
@@ -20,78 +22,127 @@ def measuring_spec(run):
     return run.config.model_spec(size, size)
 
 
-class Measurer:
-    """Times architectures, with random weights, on a Device as a LatencyConfig says; no trained model is needed.
-
-    Raises DeviceError for a device that this process can't measure on.
-    """
-
-    def __init__(self, device, latency_config, spec):
-        device.require_local()
-        self._device, self._config, self._spec = device, latency_config, spec
-        self._gpu = None
-        if device.accelerator == "cuda":
-            from latency_predictor.torch_backend import gpu_name
-
-            self._gpu = gpu_name()
-        self.protocol = protocol_of(device, latency_config, spec)
-        words = np.random.default_rng(SEED).integers(
-            FIRST_WORD, spec.source_vocabulary, size=latency_config.source_length - 1
-        )
-        self._source = [*words.tolist(), spec.end_of_sentence]
-
-    def measure(self, architecture, repeats=None):
-        """The LatencySample of an Architecture; `repeats` translations instead of the config's number."""
-        time_it = {"onnxruntime": self._time_graphs, "torch": self._time_transformer}[self._device.backend]
-        timings = time_it(architecture, repeats or self._config.repeats)
-        return LatencySample(
-            architecture=architecture,
-            device=self._device.name,
-            protocol=self.protocol,
-            encoder_ms=timings["encoder"],
-            decoder_ms=timings["decoder"],
-            total_ms=timings["total"],
-            environment=read_environment(self._gpu),
-        )
-
-    def _time_graphs(self, architecture, repeats):
-        from hat.deploy.graphs import build_graphs, graph_names, random_weights
-        from latency_predictor.agent import needed_graphs, time_graphs
-
-        weights = random_weights(architecture, self._spec, SEED)
-        names = needed_graphs(graph_names(self._device.precision), self._config.beam)
-        graphs = build_graphs(architecture, self._spec, weights, self._device.precision, names=names)
-        graphs = {name: graph.SerializeToString() for name, graph in graphs.items()}
-        config = self._config
-        return time_graphs(graphs, self._source, config.beam, config.target_steps, self._device.threads, repeats)
-
-    def _time_transformer(self, architecture, repeats):
-        from latency_predictor.torch_backend import time_transformer
-
-        config, device = self._config, self._device
-        return time_transformer(
-            architecture,
-            self._spec,
-            self._source,
-            config.beam,
-            config.target_steps,
-            device.accelerator,
-            device.threads,
-            repeats,
-        )
+def reference_architecture(space):
+    """The architecture that is measured beside all others: the middle choice of every gene."""
+    return space.decode([len(gene.choices) // 2 for gene in space.genes])
 
 
-def protocol_of(device, latency_config, spec):
-    """The Protocol of samples that are taken on `device` with these settings."""
+def protocol_of(run, device, spec, lengths):
+    """The Protocol of samples that are taken on `device` in this run."""
+    source_lengths, target_steps = zip(*lengths.points, strict=True)
     return Protocol(
+        version=VERSION,
         backend=device.backend,
         accelerator=device.accelerator,
         precision=device.precision,
         threads=device.threads,
         batch=1,
-        beam=latency_config.beam,
-        source_length=latency_config.source_length,
-        target_steps=latency_config.target_steps,
+        beam=run.config.latency.beam,
+        source_lengths=source_lengths,
+        target_steps=target_steps,
         source_vocabulary=spec.source_vocabulary,
         target_vocabulary=spec.target_vocabulary,
+        reference=fingerprint(reference_architecture(run.config.search_space).to_dict())[:12],
     )
+
+
+class Measurer:
+    """Times architectures, with random weights, on a Device as a run's config says; no trained model is needed.
+
+    Use as a context manager: the device is taken up by the first measurement and let go at the end. Measuring raises
+    DeviceError for a device that can't be used, StorageError where its disk is full.
+    """
+
+    def __init__(self, run, device, spec=None):
+        self._run, self.device = run, device
+        self._usual_spec = measuring_spec(run)
+        self._spec = spec or self._usual_spec
+        self.lengths = run_lengths(run)
+        self.protocol = protocol_of(run, device, self._spec, self.lengths)
+        self._bench = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._bench is not None:
+            self._bench.close()
+
+    def measure(self, architecture, target_vocabulary=None):
+        """The LatencySample of an Architecture; with `target_vocabulary` tokens to choose from if that is given.
+
+        One that doesn't become stable is measured again; the steadier one counts.
+        """
+        if self._bench is None:
+            self._bench = self._make_bench()
+        spec = self._spec
+        if target_vocabulary is not None:
+            spec = replace(spec, target_vocabulary=target_vocabulary, share_all_embeddings=False)
+        samples = []
+        for _ in range(ATTEMPTS):
+            samples.append(self._sample(architecture, self._bench.time(architecture, spec)))
+            if samples[-1].stable:
+                break
+        return min(samples, key=lambda sample: sample.timing(self.lengths).half_width)
+
+    def measure_paced(self, architecture):
+        """The LatencySample of an Architecture as it would be at the pace at which the device's samples were taken."""
+        sample, pace_ms = self.measure(architecture), self._pace_ms()
+        return sample if pace_ms is None else sample.at_pace(pace_ms)
+
+    def _pace_ms(self):
+        """The usual pace of the device's samples; None where there are none of this protocol."""
+        samples = read_samples(samples_path(self._run, self.device), self._run.config.search_space)
+        if not samples or self.protocol.difference(samples[0].protocol):
+            return None
+        return usual_pace_ms(samples)
+
+    def _sample(self, architecture, timed):
+        described = {"architecture": architecture.to_dict(), "device": self.device.name}
+        return LatencySample.from_dict({**described, "protocol": to_mapping(self.protocol), **timed})
+
+    def _make_bench(self):
+        reference = reference_architecture(self._run.config.search_space), self._usual_spec
+        vocabulary = min(self._spec.source_vocabulary, self._usual_spec.source_vocabulary)
+        arguments = (self.device, self._run.config.latency, self.lengths.points, reference, vocabulary)
+        if self.device.backend == "torch":
+            from latency_predictor.torch_backend import TorchBench
+
+            return TorchBench(*arguments)
+        return AgentBench(*arguments)
+
+
+class AgentBench:
+    """Has the agent on a device, here or elsewhere, time the deployed graphs.
+
+    Every architecture is timed at each of the `points` (source length, target steps), translating tokens below
+    `source_vocabulary`, beside the `reference`, an (Architecture, ModelSpec).
+    """
+
+    def __init__(self, device, latency_config, points, reference, source_vocabulary):
+        from latency_predictor.connection import Connection
+
+        self._device, self._beam = device, latency_config.beam
+        setup = {
+            "beam": latency_config.beam,
+            "repeats": latency_config.repeats,
+            "points": [list(point) for point in points],
+            "source_vocabulary": source_vocabulary,
+            "reference": self._skeleton(*reference),
+        }
+        self._connection = Connection(device, setup)
+        for warning in self._connection.ready["warnings"]:
+            print(f"warning: {device.name}: {warning}", file=sys.stderr)
+
+    def time(self, architecture, spec):
+        """The lengths, reference_ms, stable, taken and environment of a LatencySample, as a dictionary."""
+        reply = self._connection.ask({"type": "measure", "subject": self._skeleton(architecture, spec)})
+        return {name: value for name, value in reply.items() if name != "type"}
+
+    def close(self):
+        self._connection.close()
+
+    def _skeleton(self, architecture, spec):
+        from latency_predictor.skeleton import make_skeleton
+
+        return make_skeleton(architecture, spec, self._device.precision, self._beam)

@@ -1,6 +1,9 @@
 """LatencySample: one measured architecture, how it was measured, and in what circumstances."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from hat import files
 from hat.architecture import Architecture
@@ -9,54 +12,90 @@ from hat.errors import ArtifactError, UsageError
 from latency_predictor.environment import Environment
 from latency_predictor.timing import Timing
 
+VERSION = 2  # of the protocol: samples of another one can't be compared
+
 
 @dataclass(frozen=True)
 class Protocol:
     """What was timed: samples are comparable only if these are equal.
 
-    One batch of `batch` sentences of `source_length` tokens, then `target_steps` decoder steps with `beam` hypotheses.
+    One batch of `batch` sentences with `beam` hypotheses, at each pair of `source_lengths` tokens and `target_steps`
+    decoder steps, beside the `reference` architecture (its short hash).
     """
 
+    version: int
     backend: str
     accelerator: str
     precision: str
     threads: int
     batch: int
     beam: int
-    source_length: int
-    target_steps: int
+    source_lengths: tuple[int, ...]
+    target_steps: tuple[int, ...]
     source_vocabulary: int
     target_vocabulary: int
+    reference: str
 
     def difference(self, other):
         """The first field in which `other` differs, as 'beam 4 instead of 5'; None if they are equal."""
         for name, value in vars(self).items():
             if getattr(other, name) != value:
-                return f"{name} {getattr(other, name)} instead of {value}"
+                return f"{name} {_plain(getattr(other, name))} instead of {_plain(value)}"
         return None
+
+
+def _plain(value):
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class LengthTiming:
+    """Milliseconds of translating a sentence of one length: its encoder, its decoder with beam search, all of it."""
+
+    source_length: int
+    target_steps: int
+    encoder_ms: Timing
+    decoder_ms: Timing
+    total_ms: Timing
+
+    def scaled(self, factor):
+        """All milliseconds times `factor`."""
+        parts = {name: getattr(self, name).scaled(factor) for name in ("encoder_ms", "decoder_ms", "total_ms")}
+        return replace(self, **parts)
 
 
 @dataclass(frozen=True)
 class LatencySample:
-    """Milliseconds of the encoder, of the decoder with its beam search, and of the whole translation."""
+    """A measured architecture.
+
+    All times are at the pace at which the reference architecture took `reference_ms.median`, measured meanwhile.
+    `stable` says whether the confidence interval became as narrow as the protocol wants, `taken` which share of the
+    time other processes had the processor.
+    """
 
     architecture: Architecture
     device: str
     protocol: Protocol
-    encoder_ms: Timing
-    decoder_ms: Timing
-    total_ms: Timing
+    lengths: tuple[LengthTiming, ...]
+    reference_ms: Timing
+    stable: bool
+    taken: float
     environment: Environment
 
-    @property
-    def latency_ms(self):
-        """The latency that budgets are about: the median of the whole translation."""
-        return self.total_ms.median
+    def at_pace(self, reference_ms):
+        """This sample as it would be had the reference taken so many milliseconds."""
+        factor = reference_ms / self.reference_ms.median
+        lengths = tuple(at.scaled(factor) for at in self.lengths)
+        return replace(self, lengths=lengths, reference_ms=self.reference_ms.scaled(factor))
 
-    @property
-    def latency_p90_ms(self):
-        """What nine of ten translations stay within."""
-        return self.total_ms.p90
+    def timing(self, lengths, quantile=0.5):
+        """Timing of the `quantile` of sentences among `lengths`: what budgets are about.
+
+        Spread and confidence are, relatively, those measured at the middle length.
+        """
+        latency_ms = float(latencies_ms([self], lengths, quantile)[0])
+        middle = self.lengths[len(self.lengths) // 2].total_ms
+        return middle.scaled(latency_ms / middle.median)
 
     def to_dict(self):
         """Plain dictionary for JSON."""
@@ -68,9 +107,31 @@ class LatencySample:
         return from_mapping(cls, mapping, where)
 
 
+def latencies_ms(samples, lengths, quantile=0.5):
+    """Milliseconds (samples,) that the `quantile` of the sentences among `lengths` stay within."""
+    encoder = [[at.encoder_ms.median for at in sample.lengths] for sample in samples]
+    decoder = [[at.decoder_ms.median for at in sample.lengths] for sample in samples]
+    return lengths.quantile_ms(np.array(encoder), np.array(decoder), quantile)
+
+
+def usual_pace_ms(samples):
+    """What the reference usually took, in milliseconds: the pace at which samples are compared."""
+    return float(np.median([sample.reference_ms.median for sample in samples]))
+
+
 def samples_path(run, device):
     """Where the samples of a device are kept in a run directory."""
     return run.latency / f"{device.name}.jsonl"
+
+
+def quantile_suffix(quantile):
+    """What tells files about this quantile of the sentences apart: '' for the median, '.p90'."""
+    return "" if quantile == 0.5 else f".p{quantile * 100:g}"
+
+
+def predictor_directory(run, device, quantile=0.5):
+    """Where the predictor of a quantile of the sentences is kept in a run directory."""
+    return run.latency / f"{device.name}{quantile_suffix(quantile)}.predictor"
 
 
 def read_samples(path, space, protocol=None):
@@ -83,10 +144,7 @@ def read_samples(path, space, protocol=None):
     samples = {}
     for number, row in enumerate(files.read_json_lines(path), start=1):
         where = f"{path}, line {number}"
-        try:
-            sample = LatencySample.from_dict(row, where)
-        except UsageError as error:
-            raise ArtifactError(f"{error}; remove that line and measure again") from None
+        sample = _read_sample(row, where)
         if sample.architecture not in space:
             raise ArtifactError(f"{where}: measured in another search space; move the file away and measure again")
         protocol = protocol or sample.protocol
@@ -95,3 +153,29 @@ def read_samples(path, space, protocol=None):
             raise ArtifactError(f"{where}: measured with {difference}; move the file away and measure again")
         samples[sample.architecture] = sample
     return list(samples.values())
+
+
+def _read_sample(row, where):
+    protocol = row.get("protocol") if isinstance(row, dict) else None
+    if isinstance(protocol, dict) and protocol.get("version", 1) != VERSION:
+        version = protocol.get("version", 1)
+        raise ArtifactError(
+            f"{where}: measured with protocol version {version} instead of {VERSION}; move the file away and measure "
+            "again"
+        )
+    try:
+        sample = LatencySample.from_dict(row, where)
+        _check_times(sample, where)
+    except UsageError as error:
+        raise ArtifactError(f"{error}; remove that line and measure again") from None
+    return sample
+
+
+def _check_times(sample, where):
+    """Raise UsageError for a time that nothing can have taken."""
+    times = {"reference_ms": sample.reference_ms}
+    for at in sample.lengths:
+        times |= {f"{name} at {at.target_steps} steps": getattr(at, name) for name in ("encoder_ms", "decoder_ms")}
+    for name, timing in times.items():
+        if not 0 < timing.median < math.inf:
+            raise UsageError(f"{where}: {name} is {timing.median}, not a positive number")

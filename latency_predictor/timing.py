@@ -1,54 +1,173 @@
-"""The timing protocol: warm up until stable, then repeat; only the standard library and numpy (Python 3.9)."""
+"""The timing protocol: warm up until stable, then rounds of batches beside a fixed reference (Python 3.9, numpy).
 
+A machine's pace changes: heat, other work, a neighbour on the same host. Every round therefore times the reference
+before and after the translations in question, and each batch is put right by how the reference fared around it.
+Rounds go on until the confidence interval of the median is narrow, up to a bound.
+
+What runs in a single thread is timed by that thread's own processor time, which is the time it takes on a device that
+does nothing else: moments in which other processes had the processor don't count. Their share is told.
+"""
+
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 MAX_WARM_UP = 10  # runs
 STABLE = 0.1  # a run within this share of the one before it ends the warm-up
-MIN_SECONDS = 0.1  # short translations are repeated for so long, lest one interruption by other work decides
+BATCH_SECONDS = 0.01  # short translations are repeated for so long in a batch
+ROUNDS = 6  # the least number with which the range of the rounds is a 95 % confidence interval of their median
+MAX_ROUNDS = 24
+PRECISE = 0.02  # rounds end when the confidence interval is within this share of the median, either way
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of `count` repeated runs."""
+    """Milliseconds of `count` repeated runs; `ci_low` to `ci_high` is the 95 % confidence interval of the median."""
 
     median: float
     p10: float
     p90: float
+    ci_low: float
+    ci_high: float
     count: int
 
-    @classmethod
-    def of(cls, seconds):
-        """Statistics of a list of durations in seconds."""
-        p10, median, p90 = (float(value) for value in np.percentile(np.asarray(seconds) * 1e3, (10, 50, 90)))
-        return cls(median=median, p10=p10, p90=p90, count=len(seconds))
+    @property
+    def half_width(self):
+        """Half of the confidence interval as a share of the median."""
+        return (self.ci_high - self.ci_low) / 2 / self.median
+
+    def scaled(self, factor):
+        """All milliseconds times `factor`."""
+        values = {name: value * factor for name, value in vars(self).items() if name != "count"}
+        return Timing(**values, count=self.count)
 
 
-def time_translation(translate, repeats, clock=time.perf_counter):
-    """Time `translate()`, which returns the seconds that its encoder took, at least `repeats` times.
+@dataclass(frozen=True)
+class Rounds:
+    """What `time_rounds` found: for each translation its Timings {"encoder", "decoder", "total"}.
 
-    Returns Timings of {"encoder", "decoder", "total"}; the decoder's is all but the encoder, beam search included.
+    They are in milliseconds at the pace at which the reference took `reference.median`; `stable` says whether the
+    confidence interval became narrow, `taken` which share of the time other processes had the processor.
     """
 
-    def timed():
-        start = clock()
-        encoder = translate()
-        return encoder, clock() - start
+    translations: list
+    reference: Timing
+    stable: bool
+    taken: float
 
-    _warm_up(timed)
-    runs = []
-    while len(runs) < repeats or sum(total for _, total in runs) < MIN_SECONDS:
-        runs.append(timed())
-    encoder, total = np.array(runs).T
-    return {"encoder": Timing.of(encoder), "decoder": Timing.of(total - encoder), "total": Timing.of(total)}
+    def to_dict(self, points):
+        """JSON-like; `points` are the (source length, target steps) of the translations."""
+        lengths = [
+            {"source_length": source, "target_steps": steps}
+            | {f"{part}_ms": asdict(timing) for part, timing in timings.items()}
+            for (source, steps), timings in zip(points, self.translations)
+        ]
+        reference_ms = asdict(self.reference)
+        return {"lengths": lengths, "reference_ms": reference_ms, "stable": self.stable, "taken": self.taken}
 
 
-def _warm_up(timed):
-    previous = timed()[1]
-    for _ in range(MAX_WARM_UP - 1):
-        latest = timed()[1]
-        if abs(latest - previous) <= STABLE * previous:
-            return
-        previous = latest
+def clock_for(threads):
+    """The clock to time with: processor time of the calling thread if it does all the work, else the wall's."""
+    return time.thread_time if threads == 1 else time.perf_counter
+
+
+def time_rounds(translations, reference, repeats, clock):
+    """Time each of `translations` at least `repeats` times, beside `reference`.
+
+    All are functions that translate once and return the seconds that the encoder took by the same `clock`; the
+    decoder's time is the rest of the call, beam search included.
+    """
+    wall_start, start = time.perf_counter(), clock()
+    timed = [_Timed(translate, clock) for translate in (reference, *translations)]
+    for each in timed:
+        each.warm_up()
+    least = math.ceil(repeats / ROUNDS)
+    before, rounds = timed[0].batch(least), []
+    while True:
+        batches = [each.batch(least) for each in timed[1:]]
+        after = timed[0].batch(least)
+        rounds.append((before, batches, after))
+        before = after
+        if len(rounds) >= ROUNDS:
+            translations, reference, stable = _summary(rounds)
+            if stable or len(rounds) == MAX_ROUNDS:
+                taken = 1 - (clock() - start) / (time.perf_counter() - wall_start)
+                return Rounds(translations, reference, stable, max(taken, 0.0))
+
+
+class _Timed:
+    """Runs one translation again and again."""
+
+    def __init__(self, translate, clock):
+        self._translate, self._clock = translate, clock
+
+    def _run(self):
+        start = self._clock()
+        encoder = self._translate()
+        return encoder, self._clock() - start
+
+    def warm_up(self):
+        previous = self._run()[1]
+        for _ in range(MAX_WARM_UP - 1):
+            latest = self._run()[1]
+            if abs(latest - previous) <= STABLE * previous:
+                return
+            previous = latest
+
+    def batch(self, least):
+        """Seconds (runs, 2) of the encoder and of the whole."""
+        runs = []
+        while len(runs) < least or sum(total for _, total in runs) < BATCH_SECONDS:
+            runs.append(self._run())
+        return np.array(runs)
+
+
+def _summary(rounds):
+    """(Timings of the translations, Timing of the reference, stable) of rounds.
+
+    A round is (reference batch, [batch of each translation], reference batch).
+    """
+    reference = [rounds[0][0], *(after for _, _, after in rounds)]
+    usual = np.median([np.median(batch[:, 1]) for batch in reference])
+    paces = [usual / np.mean([np.median(batch[:, 1]) for batch in (before, after)]) for before, _, after in rounds]
+    corrected = [[batch * pace for batch in batches] for (_, batches, _), pace in zip(rounds, paces)]
+    translations = [_timings([batches[index] for batches in corrected]) for index in range(len(corrected[0]))]
+    sums = [sum(np.median(batch[:, 1]) for batch in batches) for batches in corrected]
+    low, high = confidence_interval(sums)
+    stable = (high - low) / 2 <= PRECISE * np.median(sums)
+    return translations, _timing([batch[:, 1] for batch in reference]), bool(stable)
+
+
+def _timings(batches):
+    """{"encoder", "decoder", "total": Timing} of the batches of one translation."""
+    parts = {"encoder": lambda b: b[:, 0], "decoder": lambda b: b[:, 1] - b[:, 0], "total": lambda b: b[:, 1]}
+    return {name: _timing([part(batch) for batch in batches]) for name, part in parts.items()}
+
+
+def _timing(batches):
+    """The Timing of a list of arrays of seconds: percentiles of all runs, median and its interval of the batches."""
+    runs = np.concatenate(batches) * 1e3
+    medians = [np.median(batch) * 1e3 for batch in batches]
+    p10, p90 = (float(value) for value in np.percentile(runs, (10, 90)))
+    low, high = confidence_interval(medians)
+    return Timing(float(np.median(medians)), p10, p90, low, high, len(runs))
+
+
+def confidence_interval(values):
+    """(low, high) around the median of the population, with at least 95 % confidence whatever its distribution is.
+
+    The bounds are order statistics: the k-th smallest and the k-th largest, k as large as the binomial distribution
+    of how many of the values lie below the median allows. The whole range where there are fewer than 6 values.
+    """
+    ordered, count = sorted(float(value) for value in values), len(values)
+    outside, k = 0.0, 0  # k values on either side are outside of the interval
+    while k < (count - 1) // 2:
+        outside += 2 * math.comb(count, k) / 2**count
+        if outside > 1 - CONFIDENCE:
+            break
+        k += 1
+    k = max(k, 1)
+    return ordered[k - 1], ordered[-k]

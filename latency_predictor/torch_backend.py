@@ -2,14 +2,18 @@
 
 import contextlib
 import time
+from dataclasses import asdict
 
+import numpy as np
 import torch
 
 from hat.errors import DeviceError
 from hat.model import Transformer
-from latency_predictor.timing import time_translation
+from latency_predictor.environment import read_environment
+from latency_predictor.timing import clock_for, time_rounds
 
-SEED = 1  # of the weights, whose values don't matter
+SEED = 1  # of the weights and sentences, whose values don't matter
+FIRST_WORD = 4  # token ids below are special symbols
 
 
 def gpu_name():
@@ -22,14 +26,39 @@ def gpu_name():
     return torch.cuda.get_device_name()
 
 
-def time_transformer(architecture, spec, source, beam, target_steps, accelerator, threads, repeats):
-    """Timings {"encoder", "decoder", "total"} of translating `source`, a list of token ids, as a batch of one."""
-    with _threads(threads), torch.no_grad():
+class TorchBench:
+    """Times Transformers in this process; the arguments are those of latency_predictor.measure.AgentBench."""
+
+    def __init__(self, device, latency_config, points, reference, source_vocabulary):
+        self._device, self._config, self._points = device, latency_config, points
+        self._source_vocabulary = source_vocabulary
+        self._gpu = gpu_name() if device.accelerator == "cuda" else None
+        self._clock = time.perf_counter if self._gpu else clock_for(device.threads)
+        with _threads(device.threads):
+            self._reference = self._translations(*reference, [points[len(points) // 2]])[0]
+
+    def time(self, architecture, spec):
+        """The lengths, reference_ms, stable, taken and environment of a LatencySample, as a dictionary."""
+        with _threads(self._device.threads), torch.no_grad():
+            translations = self._translations(architecture, spec, self._points)
+            found = time_rounds(translations, self._reference, self._config.repeats, self._clock)
+        return {**found.to_dict(self._points), "environment": asdict(read_environment(self._gpu))}
+
+    def close(self):
+        """Nothing is held."""
+
+    def _translations(self, architecture, spec, points):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
-            model = Transformer(architecture, spec)
-        translation = TorchTranslation(model.eval().to(accelerator), source, beam, target_steps)
-        return time_translation(translation, repeats)
+            model = Transformer(architecture, spec).eval().to(self._device.accelerator)
+        return [
+            TorchTranslation(model, self._sentence(length, spec), self._config.beam, steps, self._clock)
+            for length, steps in points
+        ]
+
+    def _sentence(self, length, spec):
+        words = np.random.default_rng(SEED).integers(FIRST_WORD, self._source_vocabulary, size=length - 1)
+        return [*words.tolist(), spec.end_of_sentence]
 
 
 @contextlib.contextmanager
@@ -49,17 +78,17 @@ class TorchTranslation:
     with, and `scores` (beam,) their log-probabilities.
     """
 
-    def __init__(self, model, source, beam, target_steps):
-        self._model, self._beam, self._target_steps = model, beam, target_steps
+    def __init__(self, model, source, beam, target_steps, clock=time.perf_counter):
+        self._model, self._beam, self._target_steps, self._clock = model, beam, target_steps, clock
         self._device = next(model.parameters()).device
         self._source = torch.tensor([source], device=self._device)
 
     def __call__(self):
         """Returns the seconds that the encoder took; the GPU has finished everything by then."""
-        start = time.perf_counter()
+        start = self._clock()
         memory = self._model.encoder(self._source)
         self._synchronize()
-        encoder_seconds = time.perf_counter() - start
+        encoder_seconds = self._clock() - start
         self._decode(memory.select(torch.zeros(self._beam, dtype=torch.long, device=self._device)))
         self._synchronize()
         return encoder_seconds

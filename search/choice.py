@@ -18,43 +18,43 @@ def write_choice(directory, choice, winner, finalists, candidates, history):
     files.write_json(directory / "choice.json", choice)
 
 
-def describe_choice(name, device_name, budget, winner, spec, space, latency_config):
-    """The dictionary of choice.json; latencies in ms, loss in bits per target token."""
+def describe_choice(name, device_name, budget, winner, instruments, space):
+    """The dictionary of choice.json; latencies in ms with their 95 % confidence intervals, loss in bits per token."""
     architecture, full = winner.candidate.architecture, space.full_transformer()
-    parameters, without_embeddings = count_parameters(architecture, spec)
-    full_parameters, full_without_embeddings = count_parameters(full, spec)
-    lengths = latency_config.source_length, latency_config.target_steps
+    parameters, without_embeddings = count_parameters(architecture, instruments.spec)
+    full_parameters, full_without_embeddings = count_parameters(full, instruments.spec)
     return {
         "name": name,
         "device": device_name,
         "budget": budget.text,
+        "quantile": budget.quantile,
         "budget_ms": winner.budget_ms,
         "architecture": architecture.to_dict(),
         "valid_nll": winner.candidate.valid_nll,
         "predicted_ms": winner.candidate.predicted_ms,
         "measured_ms": winner.timing.median,
-        "measured_p90_ms": winner.timing.p90,
+        "measured_ci_ms": [winner.timing.ci_low, winner.timing.ci_high],
         "full_ms": winner.full.median,
-        "full_p90_ms": winner.full.p90,
+        "full_ci_ms": [winner.full.ci_low, winner.full.ci_high],
         "parameters": parameters,
         "parameters_without_embeddings": without_embeddings,
-        "flops": count_flops(architecture, *lengths),
+        "flops": count_flops(architecture, *instruments.middle_length),
         "full_parameters": full_parameters,
         "full_parameters_without_embeddings": full_without_embeddings,
-        "full_flops": count_flops(full, *lengths),
+        "full_flops": count_flops(full, *instruments.middle_length),
     }
 
 
 def finalists_table(finalists, winner, spec):
     """Lines of text: every finalist once, best loss first, the chosen one marked."""
     latest = {finalist.candidate.architecture: finalist for finalist in finalists}
-    lines = [f"  {'bits/token':>10} {'predicted':>10} {'measured':>10} {'p90':>10} {'budget':>10} {'parameters':>11}"]
+    lines = [f"  {'bits/token':>10} {'predicted':>10} {'measured':>10} {'+-':>6} {'budget':>10} {'parameters':>11}"]
     for finalist in sorted(latest.values(), key=lambda finalist: finalist.candidate.valid_nll):
         candidate, mark = finalist.candidate, "*" if finalist is winner else " "
         parameters = count_parameters(candidate.architecture, spec)[0] / 1e6
         lines.append(
             f"{mark} {candidate.valid_nll:10.4f} {candidate.predicted_ms:7.2f} ms {finalist.timing.median:7.2f} ms "
-            f"{finalist.timing.p90:7.2f} ms {finalist.budget_ms:7.2f} ms {parameters:9.2f} M  "
+            f"{finalist.timing.half_width:6.1%} {finalist.budget_ms:7.2f} ms {parameters:9.2f} M  "
             f"{candidate.architecture.summary()}"
         )
     return lines

@@ -1,8 +1,8 @@
 """The evolutionary search of HAT (Wang et al., ACL 2020, section 3.3), by ask and tell.
 
 The first generation is random; every later one is made of `mutations` and `crossovers` of the `parents` best of
-everything scored so far. Only architectures whose predicted latency is within the limit are proposed, and none
-twice. All randomness comes from (seed, generation), so a search restored from its state goes on exactly as it
+everything scored so far. Only architectures whose latency is, by its upper bound, within the limit are proposed, and
+none twice. All randomness comes from (seed, generation), so a search restored from its state goes on exactly as it
 would have without the interruption.
 """
 
@@ -28,13 +28,13 @@ class Individual:
 class Evolution:
     """Ask for a generation of architectures, tell their losses, until `finished`.
 
-    `settings` is a SearchConfig; `predict` maps a list of architectures to their latencies in ms; `starters`
-    are architectures that the first generation holds beside its random ones.
+    `settings` is a SearchConfig; `predict` maps a list of architectures to their latencies in ms, `bound` to what these
+    hardly ever exceed; `starters` are architectures that the first generation holds beside its random ones.
     """
 
-    def __init__(self, space, settings, limit_ms, predict, seed, starters=()):
+    def __init__(self, space, settings, limit_ms, predict, bound, seed, starters=()):
         self._space, self._settings, self._limit_ms = space, settings, limit_ms
-        self._predict, self._seed, self._starters = predict, seed, starters
+        self._predict, self._bound, self._seed, self._starters = predict, bound, seed, starters
         self._choices = np.array([len(gene.choices) for gene in space.genes])
         self._generation, self._exhausted = 0, False
         self._scored = {}  # Architecture -> Individual, in the order of asking
@@ -112,8 +112,9 @@ class Evolution:
                 new.setdefault(architecture, tuple(int(index) for index in genome))
         if not new:
             return
-        for (architecture, genome), predicted_ms in zip(new.items(), self._predict(list(new)), strict=True):
-            if predicted_ms <= self._limit_ms and len(self._asked) < wanted:
+        figures = zip(self._predict(list(new)), self._bound(list(new)), strict=True)
+        for (architecture, genome), (predicted_ms, bound_ms) in zip(new.items(), figures, strict=True):
+            if bound_ms <= self._limit_ms and len(self._asked) < wanted:
                 self._asked[architecture] = genome, float(predicted_ms)
 
     def _random(self, rng, count):

@@ -5,7 +5,7 @@ through the same load of the machine; a candidate meets the budget only if it do
 """
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from hat.errors import BudgetError
 from latency_predictor.timing import Timing
@@ -29,7 +29,7 @@ class Finalist:
         """Plain dictionary for JSON."""
         return self.candidate.to_dict() | {
             "measured_ms": self.timing.median,
-            "measured_p90_ms": self.timing.p90,
+            "measured_ci_ms": [self.timing.ci_low, self.timing.ci_high],
             "full_ms": self.full.median,
             "budget_ms": self.budget_ms,
             "meets": self.meets,
@@ -111,7 +111,6 @@ def _overshoot(finalists, limit_ms):
 
 def _middle(timings):
     """One Timing of several rounds: the median of each figure, all repetitions counted."""
-    medians = {
-        name: statistics.median(getattr(timing, name) for timing in timings) for name in ("median", "p10", "p90")
-    }
+    names = (field.name for field in fields(Timing) if field.name != "count")
+    medians = {name: statistics.median(getattr(timing, name) for timing in timings) for name in names}
     return Timing(**medians, count=sum(timing.count for timing in timings))

@@ -6,22 +6,24 @@ from dataclasses import dataclass
 from hat.architecture import Architecture
 from hat.config import from_mapping, to_mapping
 from hat.errors import BudgetError
-from search.budget import parse_budget
+from latency_predictor.budget import parse_budget
 from search.candidate import Candidate
 from search.fastest import find_fastest
 from search.finalists import Finals
 from search.state import load_state, save_state
 
 ATTEMPTS = 3  # at a reference that meets the budgets
+ROUNDING = 1e-9  # relative: an architecture's bound may differ in its last digits with those computed beside it
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Milliseconds of one translation: `full_ms` and `fastest_ms` measured, `fastest_predicted_ms` predicted."""
+    """Milliseconds of one translation: `full_ms` and `fastest_ms` measured, the others predicted."""
 
     full_ms: float
     fastest: Architecture
     fastest_predicted_ms: float
+    fastest_bound_ms: float
     fastest_ms: float
 
     def check(self, budgets, device_name):
@@ -36,8 +38,8 @@ class Reference:
                 )
 
     def limit_ms(self, budget):
-        """Up to which predicted latency candidates count as within the budget: never below the fastest's."""
-        return max(budget.resolve(self.full_ms), self.fastest_predicted_ms)
+        """Up to which bound of their latency candidates count as within the budget: never below the fastest's."""
+        return max(budget.resolve(self.full_ms), self.fastest_bound_ms * (1 + ROUNDING))
 
     def _in_milliseconds(self, budget):
         if budget.fraction is None:
@@ -50,8 +52,8 @@ class Reference:
         return f"{math.ceil(105 * self.fastest_ms / self.full_ms)}%"
 
 
-def find_reference(path, inputs, budgets, device_name, space, predict, measure, seed):
-    """The Reference kept at `path` for these inputs, or a new one, measured and then kept there.
+def find_reference(path, inputs, budgets, device_name, space, instruments, seed):
+    """The Reference kept at `path` for these inputs, or a new one, measured with `instruments` and then kept there.
 
     Raises BudgetError at once if one of the budgets is impossible; nothing is kept then. One that says so is
     measured again first, up to ATTEMPTS times, since the machine may have been busy.
@@ -65,7 +67,7 @@ def find_reference(path, inputs, budgets, device_name, space, predict, measure, 
         except BudgetError:
             pass
     for attempt in range(1, ATTEMPTS + 1):
-        reference = _measure_reference(space, predict, measure, seed)
+        reference = _measure_reference(space, instruments, seed)
         try:
             reference.check(budgets, device_name)
             break
@@ -76,11 +78,16 @@ def find_reference(path, inputs, budgets, device_name, space, predict, measure, 
     return reference
 
 
-def _measure_reference(space, predict, measure, seed):
+def _measure_reference(space, instruments, seed):
     """The fastest is by measurement that of two: the fastest by prediction, which may err, and the smallest."""
-    likely = dict.fromkeys([find_fastest(space, predict, seed)[0], space.smallest()])  # no set: their order counts
-    unscored = [Candidate(architecture, float(predict([architecture])[0]), math.inf) for architecture in likely]
-    timed = Finals(parse_budget("100%"), space.full_transformer(), measure).time(unscored)
+    fastest, _ = find_fastest(space, instruments.predict, seed)
+    likely = list(dict.fromkeys([fastest, space.smallest()]))  # no set: their order counts
+    predicted = zip(likely, instruments.predict(likely), strict=True)
+    unscored = [Candidate(architecture, float(predicted_ms), math.inf) for architecture, predicted_ms in predicted]
+    timed = Finals(parse_budget("100%"), space.full_transformer(), instruments.measure).time(unscored)
     fastest = min(timed, key=lambda finalist: finalist.timing.median)
     candidate = fastest.candidate
-    return Reference(fastest.full.median, candidate.architecture, candidate.predicted_ms, fastest.timing.median)
+    bound_ms = float(instruments.bound([candidate.architecture])[0])
+    return Reference(
+        fastest.full.median, candidate.architecture, candidate.predicted_ms, bound_ms, fastest.timing.median
+    )

@@ -8,7 +8,9 @@ from hat.architecture import Architecture
 from hat.complexity import count_flops, count_parameters
 from hat.data.prepared import PreparedData
 from hat.run_directory import FULL
+from latency_predictor.lengths import run_lengths
 from latency_predictor.predictor import LatencyPredictor
+from latency_predictor.sample import quantile_suffix
 
 PRECISIONS = ("fp32", "int8")
 REMEDY = "run hat-run with this run directory's config again"
@@ -16,7 +18,7 @@ REMEDY = "run hat-run with this run directory's config again"
 
 @dataclass(frozen=True)
 class Bundle:
-    """One deployable form of a system; `latency_ms` and `p90_ms` are median and 90th percentile of a translation."""
+    """One deployable form of a system; `latency_ms` is that of the median sentence, `p90_ms` of nine of ten."""
 
     bleu: float
     chrf: float
@@ -41,7 +43,7 @@ class System:
     budget_ms: float | None
     predicted_ms: float
     measured_ms: float
-    measured_p90_ms: float
+    measured_ci_ms: tuple[float, float]
     full_ms: float
     valid_nll: float | None
     parameters: int
@@ -94,17 +96,20 @@ class ReportData:
 
 def load_report_data(run, device, names):
     """ReportData of the searches `names` on `device`; raises ArtifactError if a stage's result is missing."""
-    predictor = LatencyPredictor.load(run.latency / f"{device}.predictor")
     choices = {name: files.read_json(run.search(name) / "choice.json", REMEDY) for name in names}
+    # What is shown of the full-size Transformer and of the predictor is about one quantile of the sentences.
+    quantile = min((choice["quantile"] for choice in choices.values()), key=lambda quantile: abs(quantile - 0.5))
+    shown = [choice for choice in choices.values() if choice["quantile"] == quantile]
+    directory = run.latency / f"{device}{quantile_suffix(quantile)}.predictor"
     samples = files.read_json_lines(run.latency / f"{device}.jsonl")
     return ReportData(
         config=run.config,
         device=device,
-        systems=_systems(run, predictor, choices),
+        systems=[_full(run, LatencyPredictor.load(directory), shown), *_picks(run, choices)],
         candidates=sorted({point for name in names for point in _points(run.search(name) / "candidates.json")}),
         fronts={name: _points(run.search(name) / "front.json") for name in names},
         histories={name: files.read_json(run.search(name) / "history.json", REMEDY) for name in names},
-        quality=files.read_json(run.latency / f"{device}.predictor" / "quality.json", REMEDY),
+        quality=files.read_json(directory / "quality.json", REMEDY),
         curves=[_curve("SuperTransformer", run.super_), *(_curve(name, run.sub(name)) for name in [FULL, *names])],
         environment=samples[-1]["environment"] if samples else {},
         samples=len(samples),
@@ -120,11 +125,11 @@ def _points(path):
     ]
 
 
-def _systems(run, predictor, choices):
+def _full(run, predictor, choices):
     full = run.config.search_space.full_transformer()
-    measured = [choice["full_ms"] for choice in choices.values()]
-    measured_p90 = [choice["full_p90_ms"] for choice in choices.values()]
-    reference = _system(
+    measured = [choice["full_ms"] for choice in choices]
+    intervals = [choice["full_ci_ms"] for choice in choices]
+    return _system(
         run,
         FULL,
         full,
@@ -133,16 +138,19 @@ def _systems(run, predictor, choices):
         budget_ms=None,
         predicted_ms=float(predictor.predict([full])[0]),
         measured_ms=statistics.median(measured),
-        measured_p90_ms=statistics.median(measured_p90),
+        measured_ci_ms=tuple(statistics.median(bounds) for bounds in zip(*intervals, strict=True)),
         full_ms=statistics.median(measured),
         valid_nll=None,
     )
-    return [reference, *(_chosen(run, name, choice) for name, choice in choices.items())]
+
+
+def _picks(run, choices):
+    return [_chosen(run, name, choice) for name, choice in choices.items()]
 
 
 def _chosen(run, name, choice):
     architecture = Architecture.from_dict(choice["architecture"], f"{name}/choice.json")
-    keys = ("budget", "budget_ms", "predicted_ms", "measured_ms", "measured_p90_ms", "full_ms", "valid_nll")
+    keys = ("budget", "budget_ms", "predicted_ms", "measured_ms", "measured_ci_ms", "full_ms", "valid_nll")
     return _system(run, name, architecture, label=f"HAT, {choice['budget']}", **{key: choice[key] for key in keys})
 
 
@@ -151,7 +159,6 @@ def _system(run, name, architecture, **measured):
         precision: files.read_json(run.export(name) / f"evaluation.{precision}.json", REMEDY)
         for precision in PRECISIONS
     }
-    lengths = run.config.latency
     prepared = PreparedData(run.data)
     spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
     parameters, without_embeddings = count_parameters(architecture, spec)
@@ -160,7 +167,7 @@ def _system(run, name, architecture, **measured):
         architecture=architecture,
         parameters=parameters,
         parameters_without_embeddings=without_embeddings,
-        flops=count_flops(architecture, lengths.source_length, lengths.target_steps),
+        flops=count_flops(architecture, *run_lengths(run).middle),
         bundles={precision: _bundle(evaluation) for precision, evaluation in evaluations.items()},
         **measured,
     )

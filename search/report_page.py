@@ -55,9 +55,9 @@ def render_page(data, commands, examples):
 
 
 _RESULT_NOTE = (
-    "BLEU and chrF are those of the fp32 bundle on the test set. Predicted latency is the predictor's; measured is the "
-    "median of repeated translations of one sentence on the device (in brackets the 90th percentile), by the runtime "
-    "and with the graphs that are deployed."
+    "BLEU and chrF are those of the fp32 bundle on the test set. Predicted latency is the predictor's; measured is "
+    "that of the median sentence, or of the quantile that a budget names, on the device (in brackets its 95 % "
+    "confidence interval), by the runtime and with the graphs that are deployed."
 )
 _DRAWING_NOTE = (
     "A box is a layer, first layer at the bottom; its width is the feed-forward dimension, h its attention heads "
@@ -154,14 +154,14 @@ def _result_table(data):
 
 
 def _result_row(index, system):
-    bundle = system.bundles["fp32"]
+    bundle, (low, high) = system.bundles["fp32"], system.measured_ci_ms
     cells = [
         f'<span class="swatch {colour(index)}"></span>{escape(system.label)}'
         f"<br><small>{escape(system.architecture.summary())}</small>",
         f"{bundle.bleu:.1f}",
         f"{bundle.chrf:.1f}",
         f"{system.predicted_ms:.2f} ms",
-        f"{system.measured_ms:.2f} ms <small>({system.measured_p90_ms:.2f})</small>",
+        f"{system.measured_ms:.2f} ms <small>({low:.2f} to {high:.2f})</small>",
         "" if system.budget_ms is None else f"{system.budget_ms:.2f} ms {_verdict(system)}",
         "" if system.budget_ms is None else f"{system.speedup:.2f}×",
         f"{system.parameters / 1e6:.2f} M",

@@ -12,6 +12,9 @@ from hat.errors import ArtifactError, UsageError
 from hat.progress import Progress
 from hat.run_directory import is_current, mark_done, stamp
 from latency_predictor.devices import load_device
+from latency_predictor.lengths import check_quantiles
+from latency_predictor.measure import Measurer, measuring_spec
+from latency_predictor.sample import predictor_directory, quantile_suffix
 from search.candidate import Candidate
 from search.choice import describe_choice, finalists_table, write_choice
 from search.evaluations import Evaluations
@@ -28,14 +31,17 @@ DRIFT = 1.25
 class Instruments:
     """What a search asks of the rest.
 
-    `predict`: architectures -> milliseconds; `measure`: architecture -> Timing on the device; `score`:
-    architecture -> validation loss in bits per token; `spec` is for counting parameters.
+    `predict`: architectures -> milliseconds; `bound`: architectures -> milliseconds that these hardly ever exceed;
+    `measure`: architecture -> Timing on the device; `score`: architecture -> validation loss in bits per token. `spec`
+    and `middle_length` (source length, target steps) are for counting parameters and FLOPs.
     """
 
     predict: Callable
+    bound: Callable
     measure: Callable
     score: Callable
     spec: ModelSpec
+    middle_length: tuple[int, int]
 
 
 def search(run, device_name, budgets, name=None):
@@ -45,28 +51,39 @@ def search(run, device_name, budgets, name=None):
     for an unknown device, BudgetError before anything is scored if a budget is impossible.
     """
     device = load_device(device_name)
-    device.require_local()
     named = name_budgets(device.name, budgets, name)
+    check_quantiles(run.config.latency, budgets)
     if stamp(run.super_) is None:
         raise ArtifactError(f"{run.super_} holds no finished SuperTransformer; run hat-train-super first")
-    from latency_predictor.fit import load_or_fit
-
-    predictor = load_or_fit(run, device_name)
-    inputs = {"super": stamp(run.super_), **_timing_inputs(run, device)}
-    return search_with(run, device.name, named, inputs, lambda: _instruments(run, device, predictor))
+    with Measurer(run, device) as measurer:
+        searches = []
+        for quantile, alike in _by_quantile(named).items():
+            make, timing_inputs = _instruments_maker(run, device_name, measurer, quantile)
+            inputs = {"super": stamp(run.super_), **timing_inputs}
+            pending = _pending(run, alike, inputs | _settings(run))
+            if pending:  # the budgets of every quantile are checked before anything is scored
+                _find_reference(run, device.name, inputs | _settings(run), pending.values(), make())
+            searches.append((alike, inputs, make))
+        for alike, inputs, make in searches:
+            search_with(run, device.name, alike, inputs, make)
+    return list(named)
 
 
 def check_budgets(run, device_name, budgets):
     """Raise BudgetError if one of the LatencyBudgets is impossible; needs latency samples, but no SuperTransformer."""
-    from latency_predictor.fit import load_or_fit
+    device = load_device(device_name)
+    with Measurer(run, device) as measurer:
+        for quantile, alike in _by_quantile(name_budgets(device.name, budgets)).items():
+            make, timing_inputs = _instruments_maker(run, device_name, measurer, quantile)
+            _find_reference(run, device.name, timing_inputs | _settings(run), alike.values(), make())
 
-    device, predictor = load_device(device_name), load_or_fit(run, device_name)
-    inputs = _timing_inputs(run, device) | _settings(run)
-    _find_reference(run, device.name, inputs, budgets, _instruments(run, device, predictor))
 
-
-def _timing_inputs(run, device):
-    return {"device": to_mapping(device), "predictor": stamp(run.latency / f"{device.name}.predictor")}
+def _by_quantile(named):
+    """{quantile: {name: budget}}: budgets about the same quantile of sentences share a predictor and a reference."""
+    alike = {}
+    for name, budget in named.items():
+        alike.setdefault(budget.quantile, {})[name] = budget
+    return alike
 
 
 def name_budgets(device_name, budgets, name=None):
@@ -81,41 +98,46 @@ def name_budgets(device_name, budgets, name=None):
 
 
 def search_with(run, device_name, named, inputs, make_instruments):
-    """`search` with its instruments given: a function that makes them, called only if there is work to do."""
+    """`search` of budgets of one quantile, its instruments given: a function, called only if there is work to do."""
     inputs = inputs | _settings(run)
-    searches = {}
-    for name, budget in named.items():
-        searches[name] = inputs | {"budget": budget.text}
-        if is_current(run.search(name), searches[name]):
+    pending = _pending(run, named, inputs)
+    for name in named:
+        if name not in pending:
             print(f"search {name}: up to date")
-    pending = {name: budget for name, budget in named.items() if not is_current(run.search(name), searches[name])}
     if pending:
         instruments = make_instruments()
         reference = _find_reference(run, device_name, inputs, pending.values(), instruments)
         key = files.fingerprint([inputs["super"], run.config.search.validation_sentences])
         evaluations = Evaluations(run.path / "search" / "evaluations.jsonl", key)
         for name, budget in pending.items():
-            stage = BudgetSearch(run, name, device_name, budget, searches[name], reference, instruments, evaluations)
-            stage.run()
+            searched = _search_inputs(inputs, budget)
+            BudgetSearch(run, name, device_name, budget, searched, reference, instruments, evaluations).run()
     return list(named)
 
 
+def _pending(run, named, inputs):
+    """Those of the named budgets that have no current result."""
+    return {
+        name: budget
+        for name, budget in named.items()
+        if not is_current(run.search(name), _search_inputs(inputs, budget))
+    }
+
+
+def _search_inputs(inputs, budget):
+    return inputs | {"budget": budget.text}
+
+
 def _find_reference(run, device_name, inputs, budgets, instruments):
+    budgets = list(budgets)
     timing = {name: value for name, value in inputs.items() if name != "super"}  # weights don't change latencies
-    return find_reference(
-        _reference_path(run, device_name),
-        files.fingerprint(timing),
-        budgets,
-        device_name,
-        run.config.search_space,
-        instruments.predict,
-        instruments.measure,
-        run.config.seed,
-    )
+    path = _reference_path(run, device_name, budgets[0].quantile)
+    space, seed = run.config.search_space, run.config.seed
+    return find_reference(path, files.fingerprint(timing), budgets, device_name, space, instruments, seed)
 
 
-def _reference_path(run, device_name):
-    return run.path / "search" / f"reference.{device_name}.json"
+def _reference_path(run, device_name, quantile):
+    return run.path / "search" / f"reference.{device_name}{quantile_suffix(quantile)}.json"
 
 
 def _settings(run):
@@ -142,11 +164,10 @@ class BudgetSearch:
         print(f"search {self._name}: timing the best of {len(evolution.candidates)} candidates on {self._device_name}")
         finals = Finals(budget, config.search_space.full_transformer(), instruments.measure)
         scored = self._everything_scored()
-        feasible = [candidate for candidate in scored if candidate.predicted_ms <= limit_ms]
+        bounds_ms = instruments.bound([candidate.architecture for candidate in scored])
+        feasible = [candidate for candidate, ms in zip(scored, bounds_ms, strict=True) if ms <= limit_ms]
         winner = finals.choose(feasible, limit_ms, config.search.measured_finalists)
-        choice = describe_choice(
-            self._name, self._device_name, budget, winner, instruments.spec, config.search_space, config.latency
-        )
+        choice = describe_choice(self._name, self._device_name, budget, winner, instruments, config.search_space)
         write_choice(self._directory, choice, winner, finals.measured, scored, evolution.history)
         mark_done(self._directory, self._inputs)
         self._report(finals.measured, winner)
@@ -158,6 +179,7 @@ class BudgetSearch:
             config.search,
             limit_ms,
             self._instruments.predict,
+            self._instruments.bound,
             config.seed,
             starters=[self._reference.fastest],
         )
@@ -209,7 +231,7 @@ class BudgetSearch:
             print(
                 f"warning: the full-size Transformer took {before_ms:.2f} ms when the search began and {now_ms:.2f} ms "
                 f"at its end: the machine is busy; when it is quiet, remove {self._directory} and "
-                f"{_reference_path(self._run, self._device_name)} and search again"
+                f"{_reference_path(self._run, self._device_name, self._budget.quantile)} and search again"
             )
 
 
@@ -217,22 +239,31 @@ def _most_candidates(settings):
     return settings.population + (settings.iterations - 1) * (settings.mutations + settings.crossovers)
 
 
-def _instruments(run, device, predictor):
-    from latency_predictor.measure import Measurer
+def _instruments_maker(run, device_name, measurer, quantile):
+    """(function that makes the Instruments, what latencies depend on, for fingerprints)."""
+    from latency_predictor.fit import load_or_fit
 
-    prepared = PreparedData(run.data)
-    spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
-    measurer = Measurer(device, run.config.latency, spec)
-    score = functools.cache(lambda: _load_score(run, prepared))  # loaded when the first candidate needs it
+    predictor = load_or_fit(run, device_name, quantile)
+    inputs = {
+        "device": to_mapping(measurer.device),
+        "predictor": stamp(predictor_directory(run, measurer.device, quantile)),
+    }
+    return functools.partial(_make_instruments, run, measurer, predictor, quantile), inputs
+
+
+def _make_instruments(run, measurer, predictor, quantile):
+    score = functools.cache(lambda: _load_score(run))  # loaded when the first candidate needs it
     return Instruments(
         predict=predictor.predict,
-        measure=lambda architecture: measurer.measure(architecture).total_ms,
+        bound=predictor.upper,
+        measure=lambda architecture: measurer.measure_paced(architecture).timing(measurer.lengths, quantile),
         score=lambda architecture: score()(architecture),
-        spec=spec,
+        spec=measuring_spec(run),
+        middle_length=measurer.lengths.middle,
     )
 
 
-def _load_score(run, prepared):
+def _load_score(run):
     import torch
 
     from hat.checkpoint import load_model
@@ -240,5 +271,5 @@ def _load_score(run, prepared):
     from search.scoring import InheritedLoss
 
     settings = run.config.search
-    batches = load_batches(prepared, "valid", settings.max_tokens, limit=settings.validation_sentences)
+    batches = load_batches(PreparedData(run.data), "valid", settings.max_tokens, limit=settings.validation_sentences)
     return InheritedLoss(load_model(run.super_), batches, "cuda" if torch.cuda.is_available() else "cpu")

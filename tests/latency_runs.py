@@ -3,16 +3,16 @@
 import dataclasses
 
 import yaml
-from search_toys import CONFIG, latency
+from search_toys import CONFIG, latency, timing
 
 from hat.files import append_json_line
 from hat.run_directory import RunDirectory
-from latency_predictor.collect import planned_architectures
 from latency_predictor.devices import load_device
 from latency_predictor.environment import read_environment
+from latency_predictor.lengths import run_lengths
 from latency_predictor.measure import measuring_spec, protocol_of
-from latency_predictor.sample import LatencySample, samples_path
-from latency_predictor.timing import Timing
+from latency_predictor.sample import LatencySample, LengthTiming, samples_path
+from latency_predictor.selection import planned_architectures
 
 SETTINGS = {
     "samples": 12,
@@ -22,6 +22,7 @@ SETTINGS = {
     "repeats": 2,
     "vocabulary_size": 20,
 }
+REFERENCE_MS = 8.0
 
 
 def make_run(folder, **settings):
@@ -31,17 +32,22 @@ def make_run(folder, **settings):
     return RunDirectory.create(config, folder / "run")
 
 
-def made_up_sample(run, architecture, milliseconds, device_name="cpu", **protocol):
-    """A LatencySample as a measurement in `run` would give it; `protocol` changes fields of its Protocol."""
-    device = load_device(device_name)
-    usual = protocol_of(device, run.config.latency, measuring_spec(run))
+def made_up_sample(run, architecture, milliseconds, device_name="cpu", pace=1.0, **protocol):
+    """A LatencySample as a measurement in `run` would give it, the device being `pace` times as slow as usual.
+
+    `protocol` changes fields of its Protocol.
+    """
+    device, lengths = load_device(device_name), run_lengths(run)
+    usual = protocol_of(run, device, measuring_spec(run), lengths)
+    parts = (timing(share * milliseconds * pace) for share in (0.2, 0.8, 1.0))
     return LatencySample(
         architecture=architecture,
         device=device.name,
         protocol=dataclasses.replace(usual, **protocol),
-        encoder_ms=Timing(0.2 * milliseconds, 0.19 * milliseconds, 0.21 * milliseconds, 5),
-        decoder_ms=Timing(0.8 * milliseconds, 0.79 * milliseconds, 0.81 * milliseconds, 5),
-        total_ms=Timing(milliseconds, 0.98 * milliseconds, 1.02 * milliseconds, 5),
+        lengths=(LengthTiming(*lengths.middle, *parts),),
+        reference_ms=timing(REFERENCE_MS * pace),
+        stable=True,
+        taken=0.0,
         environment=read_environment(),
     )
 

@@ -60,6 +60,15 @@ def predict(architectures):
     return [latency(architecture) for architecture in architectures]
 
 
+def bound(architectures):
+    """Made-up milliseconds above `latency`, by a share that differs from one architecture to the next."""
+    return [
+        latency(architecture)
+        * (1.05 + 0.1 * (architecture.encoder.layers == 2) + 0.002 * sum(architecture.decoder.ffn_dim))
+        for architecture in architectures
+    ]
+
+
 def loss(architecture):
     """Made-up bits per token: less with every size, and a taste for span 2 in the last layer."""
     encoder, decoder = architecture.encoder, architecture.decoder
@@ -68,6 +77,7 @@ def loss(architecture):
     return 9.0 - size**0.5 / 4 - sum(decoder.ffn_dim) / 300 - taste
 
 
-def timing(milliseconds):
-    """A Timing of runs that all took the same."""
-    return Timing(median=milliseconds, p10=milliseconds, p90=milliseconds, count=1)
+def timing(milliseconds, half_width=0.0):
+    """A Timing of runs that took the same, give or take `half_width`, a share of it, wherever a spread is given."""
+    low, high = milliseconds * (1 - half_width), milliseconds * (1 + half_width)
+    return Timing(median=milliseconds, p10=low, p90=high, ci_low=low, ci_high=high, count=1)

@@ -1,18 +1,49 @@
-"""hat-measure-latency: measure architectures of the search space on a device."""
+"""hat-measure-latency: measure architectures of the search space on one device or several."""
 
 from hat.cli.common import ArgumentParser, add_run_option, positive_int, run_command
 
 
 def main(arguments=None):
+    """Entry point of `hat-measure-latency`."""
     parser = ArgumentParser("Measure the latency of architectures of the search space; no trained weights are needed.")
-    parser.add_argument("--device", metavar="NAME", default="cpu", help="cpu, gpu or another of configs/devices")
-    parser.add_argument("--samples", type=positive_int, metavar="N", help="architectures to measure (default: config)")
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        action="append",
+        help="cpu, gpu, rpi4 or another of configs/devices; may be given several times (default: cpu)",
+    )
+    parser.add_argument(
+        "--samples",
+        type=positive_int,
+        metavar="N",
+        help="measure N architectures (default: the config's number, or until the predictor is good enough)",
+    )
+    parser.add_argument("--check", action="store_true", help="only say whether the device can be used")
     add_run_option(parser)
     run_command(parser, _measure, arguments)
 
 
 def _measure(options):
+    devices = options.device or ["cpu"]
+    if options.check:
+        _check(devices)
+        return
     from hat.run_directory import RunDirectory
-    from latency_predictor.collect import collect
+    from latency_predictor.collect import collect_all
 
-    collect(RunDirectory.open(options.run), options.device, options.samples)
+    collect_all(RunDirectory.open(options.run), devices, options.samples)
+
+
+def _check(names):
+    """Print one screen for each device; raises DeviceError if one can't be used."""
+    from hat.errors import DeviceError
+    from latency_predictor.check import check_device
+
+    unusable = []
+    for name in names:
+        text, usable = check_device(name)
+        print(text)
+        if not usable:
+            unusable.append(name)
+    if unusable:
+        raise DeviceError(f"{', '.join(unusable)} can't be measured; see above for what would mend it")

@@ -60,9 +60,10 @@ class Pipeline:
     def __init__(self, run, device_name, budgets, source_directory=None, precision="fp32"):
         from hat.training.options import TrainingOptions
         from latency_predictor.devices import load_device
+        from latency_predictor.lengths import check_quantiles
 
         device = load_device(device_name)
-        device.require_local()
+        check_quantiles(run.config.latency, budgets)
         self._run, self._device_name, self._budgets = run, device_name, budgets
         self._samples = run.latency / f"{device.name}.jsonl"
         self._predictor = run.latency / f"{device.name}.predictor"

@@ -25,7 +25,7 @@ def _run(options):
     from hat.cli.pipeline import Pipeline
     from hat.errors import UsageError
     from hat.run_directory import RunDirectory
-    from search.budget import parse_budget
+    from latency_predictor.budget import parse_budget
     from search.report import result_table
 
     budgets = [parse_budget(text) for text in options.latency or ()]

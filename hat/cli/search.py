@@ -17,7 +17,7 @@ def main(arguments=None):
 def _search(options):
     from hat.errors import UsageError
     from hat.run_directory import RunDirectory
-    from search.budget import parse_budget
+    from latency_predictor.budget import parse_budget
     from search.run import search
 
     budgets = [parse_budget(text) for text in options.latency or ()]

@@ -9,6 +9,7 @@ import pytest
 import sacrebleu
 import torch
 import yaml
+from search_toys import timing
 from tiny import TINY_SPACE
 
 from hat import files
@@ -22,6 +23,7 @@ from hat.export import export
 from hat.fairseq_plugin.datasets import load_batches
 from hat.model import SuperTransformer
 from hat.run_directory import RunDirectory, mark_done
+from latency_predictor.lengths import run_lengths
 
 WORDS = {"ein": "a", "roter": "red", "alter": "old", "Hund": "dog", "Mann": "man", "rennt": "runs", "singt": "sings"}
 SOURCES = [
@@ -95,16 +97,28 @@ def _trained(run):
 
 @pytest.fixture
 def measurer(monkeypatch):
-    """A device where everything takes 12.5 ms; its list of (device, architecture) measured."""
+    """A device where the median sentence takes 12.5 ms, one of ten 20; its list of (device, architecture) measured."""
     calls = []
 
     class FakeMeasurer:
-        def __init__(self, device, latency_config, spec):
-            self._device = device
+        def __init__(self, run, device, spec):
+            self._run, self._device, self._spec = run, device, spec
+            self.lengths = run_lengths(run)
 
-        def measure(self, architecture):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self._device = None
+
+        def measure_paced(self, architecture):
+            assert self._spec.source_vocabulary == PreparedData(self._run.data).source_vocabulary
             calls.append((self._device, architecture))
-            return types.SimpleNamespace(latency_ms=12.5, latency_p90_ms=13.0)
+            return types.SimpleNamespace(timing=self._timing)
+
+        def _timing(self, lengths, quantile):
+            assert lengths is self.lengths
+            return timing({0.5: 12.5, 0.9: 20.0}[quantile])
 
     monkeypatch.setattr("latency_predictor.measure.Measurer", FakeMeasurer)
     return calls
@@ -150,7 +164,7 @@ def test_scores_are_sacrebleus_cased_and_detokenised():
 def test_is_kept_beside_its_bundle_and_used_while_true(run, measurer):
     bundle, kept = run.export("small") / "int8", run.export("small") / "evaluation.int8.json"
     row = evaluate(run, bundle, device="cpu")
-    assert (row["latency_ms"], row["latency_p90_ms"], row["device"]) == (12.5, 13.0, "cpu")
+    assert (row["latency_ms"], row["latency_p90_ms"], row["device"]) == (12.5, 20.0, "cpu")
     assert measurer[0][0].precision == "int8"
     assert measurer[0][1] == TINY_SPACE.smallest()
     saved = json.loads(kept.read_text())

@@ -5,19 +5,25 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from latency_runs import make_run, write_samples
-from search_toys import SPACE
+from latency_runs import made_up_sample, make_run, write_samples
+from search_toys import SPACE, latency
 
 from hat import files
 from hat.data.prepared import PreparedData
-from hat.errors import ArtifactError
+from hat.errors import ArtifactError, DeviceError
 from hat.run_directory import mark_done
-from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
-from latency_predictor.collect import collect, planned_architectures
-from latency_predictor.measure import measuring_spec
+from latency_predictor.collect import collect, collect_all
+from latency_predictor.devices import load_device
+from latency_predictor.history import history_path, read_history
+from latency_predictor.lengths import run_lengths
+from latency_predictor.measure import measuring_spec, protocol_of
+from latency_predictor.parts import parts_path, read_parts
 from latency_predictor.sample import read_samples
+from latency_predictor.selection import FIRST, GOOD_ERROR, planned_architectures
 
 COMMAND = [sys.executable, "-c", "from hat.cli.measure_latency import main; main()"]
 
@@ -30,28 +36,6 @@ def run(tmp_path, monkeypatch):
 
 def architectures(path):
     return [sample.architecture for sample in read_samples(path, SPACE)]
-
-
-def test_the_extremes_come_first_and_all_are_distinct():
-    planned = planned_architectures(SPACE, seed=4, count=40)
-    assert planned[:3] == [SPACE.smallest(), SPACE.largest(), SPACE.full_transformer()]
-    assert len(set(planned)) == len(planned) == 40
-
-
-def test_the_plan_depends_on_the_seed_and_grows_at_its_end():
-    planned = planned_architectures(SPACE, seed=4, count=40)
-    assert planned_architectures(SPACE, seed=4, count=25) == planned[:25]
-    assert planned_architectures(SPACE, seed=5, count=40) != planned
-
-
-def test_a_small_space_is_used_up():
-    small = SearchSpace(
-        qkv_dim=8,
-        encoder=EncoderSpace(embed_dim=(8, 16), layers=(1,), ffn_dim=(16,), self_attention_heads=(2,)),
-        decoder=DecoderSpace((8, 16), (1,), (16, 32), (2,), (2,), (1,)),
-    )
-    assert small.size() == 8
-    assert len(planned_architectures(small, seed=1, count=100)) == 8
 
 
 def test_killed_three_times_then_finished(run):
@@ -82,18 +66,124 @@ def test_more_samples_are_added_to_those_there(run, capsys):
     assert "hat-fit-predictor --device cpu" in capsys.readouterr().out
 
 
-def test_nothing_is_left_to_do_for_copied_samples_of_a_remote_device(run):
-    path = write_samples(run, 12).rename(run.latency / "rpi4.jsonl")
-    assert collect(run, "rpi4") == path
-
-
 def test_samples_taken_otherwise_stop_it_before_anything_is_measured(run, tmp_path):
     path = write_samples(run, 5)
     before = path.read_bytes()
     run = make_run(tmp_path, source_length=9)
-    with pytest.raises(ArtifactError, match=r"cpu\.jsonl, line 1: measured with source_length 4 instead of 9"):
+    with pytest.raises(ArtifactError, match=r"cpu\.jsonl, line 1: measured with source_lengths 4 instead of 9"):
         collect(run, "cpu")
     assert path.read_bytes() == before
+
+
+class MadeUp:
+    """Takes the place of Measurer: a device whose latencies are made up, at a pace that differs with every sample.
+
+    `gone` raises KeyboardInterrupt instead of that measurement.
+    """
+
+    def __init__(self, run, gone=None):
+        self.lengths, self.measured = run_lengths(run), []
+        self._run, self._gone = run, gone
+        self.protocol = protocol_of(run, load_device("cpu"), measuring_spec(run), self.lengths)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def measure(self, architecture, target_vocabulary=None):
+        if len(self.measured) == self._gone:
+            raise KeyboardInterrupt
+        self.measured.append(architecture)
+        pace = 1 + 0.1 * (len(self.measured) % 2)
+        milliseconds = latency(architecture) * (0.75 if target_vocabulary else 1.0)
+        return made_up_sample(self._run, architecture, milliseconds, pace=pace)
+
+
+@pytest.fixture
+def measure_with(monkeypatch):
+    def replace(measurer):
+        monkeypatch.setattr("latency_predictor.collect.Measurer", lambda run, device: measurer)
+        return measurer
+
+    return replace
+
+
+def test_without_a_number_it_stops_when_the_predictor_is_good(tmp_path, monkeypatch, capsys, measure_with):
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path, samples=None)
+    measure_with(MadeUp(run))
+    path = collect(run, "cpu")
+    measured = architectures(path)
+    assert FIRST <= len(measured) <= 120
+    assert measured[:FIRST] == planned_architectures(SPACE, run.config.seed, FIRST)
+    output = capsys.readouterr().out
+    assert f"stopped: {len(measured)} samples give a cross-validated error of" in output
+    history = read_history(history_path(run, load_device("cpu")), len(measured))
+    assert [fit.samples for fit in history][-1] == len(measured)
+    assert history[-1].mape <= GOOD_ERROR
+    again = measure_with(MadeUp(run))
+    collect(run, "cpu")
+    assert again.measured == []
+
+
+@pytest.mark.parametrize("gone", [3, FIRST + 4])
+def test_interrupted_it_ends_as_it_would_have(tmp_path, monkeypatch, measure_with, gone):
+    """The samples and the choice of the next ones depend on what is in the file alone."""
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for interruption in (None, gone):
+        folder = tmp_path / str(interruption)
+        folder.mkdir()
+        run = make_run(folder, samples=None, most_samples=FIRST + 20)
+        monkeypatch.setattr("latency_predictor.collect.stop_reason", lambda history, most: history[-1].samples >= most)
+        if interruption:
+            measure_with(MadeUp(run, interruption))
+            with pytest.raises(KeyboardInterrupt):
+                collect(run, "cpu")
+        measure_with(MadeUp(run))
+        found.append(architectures(collect(run, "cpu")))
+    assert found[0] == found[1]
+    assert len(found[0]) == FIRST + 20
+
+
+def test_where_the_time_goes_is_measured_once(run, measure_with):
+    measurer = measure_with(MadeUp(run))
+    collect(run, "cpu")
+    parts = read_parts(parts_path(run, load_device("cpu")))
+    assert [each.name for each in parts] == ["smallest", "reference", "full-size"]
+    full_ms = latency(SPACE.full_transformer())
+    shares = [0.2 * full_ms, 0.8 * 0.75 * full_ms, 0.8 * 0.25 * full_ms]
+    ratios = np.array([parts[2].encoder_ms, parts[2].decoder_ms, parts[2].output_ms]) / shares
+    np.testing.assert_allclose(ratios, ratios[0])
+    count = len(measurer.measured)
+    collect(run, "cpu")
+    assert len(measurer.measured) == count
+
+
+def test_unstable_samples_are_told(run, measure_with, capsys):
+    measurer = MadeUp(run)
+    usual = measurer.measure
+    measurer.measure = lambda *arguments, **named: replace(usual(*arguments, **named), stable=False)
+    measure_with(measurer)
+    collect(run, "cpu")
+    assert "warning: 12 of 12 samples did not become stable" in capsys.readouterr().out
+
+
+def test_one_device_that_fails_does_not_stop_the_others(run, measure_with, monkeypatch, capsys):
+    done = []
+
+    def fail_on_rpi4(run, name, samples):
+        if name == "rpi4":
+            raise DeviceError("no way there")
+        done.append(name)
+
+    monkeypatch.setattr("latency_predictor.collect.collect", fail_on_rpi4)
+    with pytest.raises(DeviceError, match="no way there"):
+        collect_all(run, ["rpi4", "cpu", "rpi5", "cpu"])
+    assert done == ["rpi5", "cpu"]  # remote ones first; here one at a time, when the others are done
+    assert "rpi4: no way there" in capsys.readouterr().out
 
 
 def test_the_vocabulary_is_that_of_the_prepared_data_else_that_of_the_config(run):

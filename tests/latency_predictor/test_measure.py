@@ -1,12 +1,12 @@
 """Measuring times what is deployed: the same graphs and search, exactly so many steps, on either backend."""
 
-import subprocess
-import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from latency_runs import SETTINGS
+from latency_runs import SETTINGS, made_up_sample, make_run
+from search_toys import SPACE
 from tiny import TINY_SPACE, tiny_spec
 
 from hat.deploy.beam_search import BeamSearch
@@ -14,14 +14,14 @@ from hat.deploy.graphs import build_graphs, graph_names
 from hat.deploy.search_options import SearchOptions
 from hat.deploy.sessions import Sessions
 from hat.errors import DeviceError
-from hat.experiment import LatencyConfig
+from hat.files import append_json_line
 from hat.model import Transformer
-from latency_predictor.agent import needed_graphs
 from latency_predictor.devices import Device, load_device
 from latency_predictor.measure import Measurer
+from latency_predictor.on_device import needed_graphs
+from latency_predictor.sample import samples_path
 from latency_predictor.torch_backend import TorchTranslation
 
-CONFIG = LatencyConfig(**SETTINGS)
 SOURCE = [5, 9, 7, 2]
 
 
@@ -41,32 +41,86 @@ def random_transformer():
     return model
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
-def test_a_sample_says_what_was_timed(backend):
-    device = Device("here", backend)
-    sample = Measurer(device, CONFIG, tiny_spec()).measure(TINY_SPACE.smallest(), repeats=3)
-    assert sample.architecture == TINY_SPACE.smallest()
-    assert (sample.device, sample.protocol.backend, sample.protocol.threads) == ("here", backend, 1)
-    assert (sample.protocol.beam, sample.protocol.source_length, sample.protocol.target_steps) == (2, 4, 3)
-    assert sample.protocol.source_vocabulary == tiny_spec().source_vocabulary
-    assert sample.total_ms.count >= 3
-    assert 0 < sample.encoder_ms.median < sample.total_ms.median
-    assert 0 < sample.decoder_ms.median < sample.total_ms.median
-    assert sample.total_ms.p10 <= sample.total_ms.median <= sample.total_ms.p90
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return make_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "device",
+    [Device("here", "onnxruntime"), Device("here", "onnxruntime", precision="int8"), Device("here", "torch")],
+    ids=["fp32", "int8", "torch"],
+)
+def test_a_sample_says_what_was_timed(run, device):
+    with Measurer(run, device) as measurer:
+        sample = measurer.measure(SPACE.smallest())
+    assert sample.architecture == SPACE.smallest()
+    assert (sample.device, sample.protocol.backend, sample.protocol.threads) == ("here", device.backend, 1)
+    assert (sample.protocol.beam, sample.protocol.source_lengths, sample.protocol.target_steps) == (2, (4,), (3,))
+    assert sample.protocol.source_vocabulary == SETTINGS["vocabulary_size"]
+    at = sample.lengths[0]
+    assert (at.source_length, at.target_steps) == (4, 3)
+    assert at.total_ms.count >= SETTINGS["repeats"]
+    assert 0 < at.encoder_ms.median < at.total_ms.median
+    assert 0 < at.decoder_ms.median < at.total_ms.median
+    assert at.total_ms.ci_low <= at.total_ms.median <= at.total_ms.ci_high
+    assert sample.reference_ms.median > 0
     assert sample.environment.cpu
     assert sample.environment.time.startswith("20")
 
 
-def test_int8_is_measured_too():
-    device = Device("here", "onnxruntime", precision="int8")
-    assert Measurer(device, CONFIG, tiny_spec()).measure(TINY_SPACE.smallest(), repeats=1).latency_ms > 0
+def test_a_smaller_vocabulary_is_faster(run):
+    """The output layer's share of the time is found by leaving it all but out."""
+    with Measurer(run, Device("here", "onnxruntime"), run.config.model_spec(20_000, 20_000)) as measurer:
+        whole, fewer = (measurer.measure(SPACE.smallest(), vocabulary) for vocabulary in (None, 64))
+    fewer = fewer.at_pace(whole.reference_ms.median)
+    assert whole.lengths[0].decoder_ms.median > 1.5 * fewer.lengths[0].decoder_ms.median
 
 
-def test_more_steps_take_longer():
-    quick = Measurer(Device("here", "onnxruntime"), LatencyConfig(**SETTINGS | {"target_steps": 2}), tiny_spec())
-    slow = Measurer(Device("here", "onnxruntime"), LatencyConfig(**SETTINGS | {"target_steps": 60}), tiny_spec())
-    architecture = TINY_SPACE.largest()
-    assert slow.measure(architecture).total_ms.p10 > 3 * quick.measure(architecture).total_ms.p10
+def test_it_is_told_at_the_pace_of_the_samples_there_are(run):
+    """The samples were taken when the reference took twice as long, so everything is said to take twice as long."""
+    device = load_device("cpu")
+    with Measurer(run, device) as measurer:
+        sample = measurer.measure(SPACE.smallest())
+        path = samples_path(run, device)
+        assert not path.exists()
+        for factor in (1.9, 2.0, 2.1):
+            row = sample.at_pace(factor * sample.reference_ms.median)
+            append_json_line(
+                path, replace(row, architecture=SPACE.sample(np.random.default_rng(int(10 * factor)))).to_dict()
+            )
+        again = measurer.measure_paced(SPACE.smallest())
+    assert again.reference_ms.median == pytest.approx(2.0 * sample.reference_ms.median)
+
+
+class Unsteady:
+    """A bench whose first samples are not stable."""
+
+    def __init__(self, run, half_widths):
+        self.half_widths, self._row = list(half_widths), made_up_sample(run, SPACE.smallest(), 10.0).to_dict()
+
+    def time(self, architecture, spec):
+        half_width = self.half_widths.pop(0)
+        row = {name: self._row[name] for name in ("lengths", "reference_ms", "taken", "environment")}
+        total = {**row["lengths"][0]["total_ms"], "ci_low": 10 - half_width, "ci_high": 10 + half_width}
+        return {**row, "lengths": [{**row["lengths"][0], "total_ms": total}], "stable": half_width < 1}
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("half_widths", "kept", "stable"),
+    [((0.1, 9, 9), 0.1, True), ((3.0, 0.5, 9), 0.5, True), ((3.0, 4.0, 0.1), 3.0, False)],
+)
+def test_an_unstable_sample_is_taken_again_once_and_marked(run, monkeypatch, half_widths, kept, stable):
+    bench = Unsteady(run, half_widths)
+    with Measurer(run, load_device("cpu")) as measurer:
+        monkeypatch.setattr(measurer, "_make_bench", lambda: bench)
+        sample = measurer.measure(SPACE.smallest())
+    assert sample.stable == stable
+    assert sample.lengths[0].total_ms.ci_high == 10 + kept
 
 
 @pytest.mark.parametrize("beam", [1, 3])
@@ -93,31 +147,29 @@ def test_torch_translates_as_the_deployed_search_does():
     np.testing.assert_allclose(translation.scores, [hypothesis.score for hypothesis in expected], rtol=1e-4)
 
 
-def test_measuring_with_torch_leaves_its_state_alone():
+def test_measuring_with_torch_leaves_its_state_alone(run):
     torch.manual_seed(5)
     before, threads = torch.random.get_rng_state(), torch.get_num_threads()
-    device = Device("here", "torch", threads=threads + 1)
-    Measurer(device, CONFIG, tiny_spec()).measure(TINY_SPACE.smallest(), repeats=1)
+    with Measurer(run, Device("here", "torch", threads=threads + 1), tiny_spec()) as measurer:
+        measurer.measure(TINY_SPACE.smallest())
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.get_num_threads() == threads
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_no_gpu():
-    with pytest.raises(DeviceError, match="PyTorch finds no CUDA GPU"):
-        Measurer(load_device("gpu"), CONFIG, tiny_spec())
+def test_no_gpu(run):
+    with Measurer(run, load_device("gpu")) as measurer, pytest.raises(DeviceError, match="PyTorch finds no CUDA GPU"):
+        measurer.measure(SPACE.smallest())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_a_gpu_is_measured():
-    sample = Measurer(load_device("gpu"), CONFIG, tiny_spec()).measure(TINY_SPACE.smallest())
+def test_a_gpu_is_measured(run):
+    with Measurer(run, load_device("gpu"), tiny_spec()) as measurer:
+        sample = measurer.measure(TINY_SPACE.smallest())
     assert sample.protocol.accelerator == "cuda"
     assert sample.environment.gpu
 
 
-def test_the_agent_imports_nothing_heavy():
-    code = (
-        "import sys, latency_predictor.agent; "
-        "print([name for name in ('torch', 'fairseq', 'yaml', 'onnx', 'sklearn', 'psutil') if name in sys.modules])"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+def test_a_model_of_another_space_is_measured_beside_the_same_reference(run):
+    with Measurer(run, Device("here", "onnxruntime"), tiny_spec()) as measurer:
+        assert measurer.measure(TINY_SPACE.largest()).reference_ms.median > 0

@@ -1,58 +1,136 @@
 """The timing protocol, with a clock that only moves when the timed work says so."""
 
+import itertools
+import time
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
 
-from latency_predictor.timing import MAX_WARM_UP, MIN_SECONDS, time_translation
+from latency_predictor.timing import (
+    BATCH_SECONDS,
+    MAX_ROUNDS,
+    MAX_WARM_UP,
+    ROUNDS,
+    clock_for,
+    confidence_interval,
+    time_rounds,
+)
 
 
-class Work:
-    """Translations that take the given seconds, then the last of them for ever; a tenth of it in the encoder."""
+class Machine:
+    """A clock, and translations that take their seconds times the machine's pace at that moment."""
 
-    def __init__(self, *seconds):
-        self.now, self.calls, self._seconds = 0.0, 0, seconds
+    def __init__(self, pace=lambda now: 1.0):
+        self.now, self._pace = 0.0, pace
 
     def clock(self):
         return self.now
 
-    def __call__(self):
-        taken = self._seconds[min(self.calls, len(self._seconds) - 1)]
-        self.calls += 1
-        self.now += taken
-        return taken / 10
+    def work(self, *seconds, encoder=0.1):
+        """A translation that takes the given seconds, one after the other, then the last of them for ever."""
+        durations = itertools.chain(seconds, itertools.repeat(seconds[-1]))
+
+        def translate():
+            taken = next(durations) * self._pace(self.now)
+            self.now += taken
+            return encoder * taken
+
+        return translate
+
+    def time(self, *translations, reference=0.02, repeats=6):
+        return time_rounds(translations, self.work(reference), repeats, self.clock)
+
+
+def test_a_steady_machine_needs_the_least_rounds():
+    machine = Machine()
+    found = machine.time(machine.work(0.05), machine.work(0.2, encoder=0.25))
+    assert found.stable
+    assert [timings["total"].median for timings in found.translations] == pytest.approx([50, 200])
+    assert found.translations[1]["encoder"].median == pytest.approx(50)
+    assert found.translations[1]["decoder"].median == pytest.approx(150)
+    assert [timings["total"].count for timings in found.translations] == [ROUNDS, ROUNDS]
+    assert found.reference.median == pytest.approx(20)
+    assert found.translations[0]["total"].half_width == pytest.approx(0, abs=1e-9)
 
 
 def test_warm_up_is_not_counted_and_ends_once_stable():
-    work = Work(9.0, 3.0, 1.5, 1.45, 1.0, 2.0, 3.0, 4.0)  # 1.45 is within 10 % of 1.5
-    timings = time_translation(work, repeats=4, clock=work.clock)
-    assert work.calls == 8
-    assert timings["total"].count == 4
-    assert timings["total"].median == pytest.approx(2500)
-    assert timings["total"].p10 == pytest.approx(np.percentile([1000, 2000, 3000, 4000], 10))
-    assert timings["total"].p90 == pytest.approx(np.percentile([1000, 2000, 3000, 4000], 90))
-
-
-def test_encoder_and_decoder_make_the_total():
-    work = Work(1.0)
-    timings = time_translation(work, repeats=3, clock=work.clock)
-    assert timings["encoder"].median == pytest.approx(100)
-    assert timings["decoder"].median == pytest.approx(900)
+    machine = Machine()
+    found = machine.time(machine.work(9.0, 3.0, 1.5, 1.45, 1.0))  # 1.45 is within 10 % of 1.5
+    assert found.translations[0]["total"].p90 == pytest.approx(1000)
+    assert found.translations[0]["total"].count == ROUNDS
 
 
 def test_warm_up_is_bounded():
-    work = Work(*(2.0**run for run in range(MAX_WARM_UP)), 1.0)
-    timings = time_translation(work, repeats=2, clock=work.clock)
-    assert work.calls == MAX_WARM_UP + 2
-    assert timings["total"].median == pytest.approx(1000)
+    machine = Machine()
+    found = machine.time(machine.work(*(2.0**run for run in range(MAX_WARM_UP)), 1.0))
+    assert found.translations[0]["total"].p90 == pytest.approx(1000)
 
 
-def test_short_translations_are_repeated_for_a_while():
-    work = Work(0.001)
-    timings = time_translation(work, repeats=2, clock=work.clock)
-    assert timings["total"].count == pytest.approx(MIN_SECONDS / 0.001, abs=1)
+def test_there_are_at_least_so_many_repeats_and_short_translations_are_repeated_for_a_while():
+    machine = Machine()
+    found = machine.time(machine.work(1.0), machine.work(0.001), repeats=20)
+    assert 20 <= found.translations[0]["total"].count < 20 + ROUNDS
+    assert found.translations[1]["total"].count == pytest.approx(ROUNDS * BATCH_SECONDS / 0.001, abs=ROUNDS)
 
 
-def test_one_interruption_does_not_decide():
-    work = Work(0.01, 0.01, 0.5, 0.01)  # the first timed run is interrupted
-    timings = time_translation(work, repeats=20, clock=work.clock)
-    assert timings["total"].median == pytest.approx(10)
+def test_drift_is_taken_out_by_the_reference():
+    """A machine that becomes half as fast meanwhile changes what the raw times are, but not their ratio."""
+    machine = Machine(lambda now: 1 + min(now / 4, 1.0))
+    found = machine.time(machine.work(0.1), repeats=12)
+    assert found.stable
+    assert found.translations[0]["total"].median / found.reference.median == pytest.approx(5, rel=0.02)
+
+
+def test_a_burst_of_other_work_does_not_decide():
+    machine = Machine(lambda now: 3.0 if 0.5 < now < 0.9 else 1.0)
+    found = machine.time(machine.work(0.1))
+    assert found.translations[0]["total"].median == pytest.approx(100, rel=0.03)
+
+
+def test_rounds_go_on_while_it_is_unsteady_up_to_a_bound():
+    rng = np.random.default_rng(1)
+    machine = Machine()
+    wild = machine.time(machine.work(*rng.uniform(0.5, 2.0, 1000)))
+    assert not wild.stable
+    assert wild.translations[0]["total"].count == MAX_ROUNDS
+    unsteady = machine.time(machine.work(*rng.normal(1.0, 0.025, 1000)))
+    assert unsteady.stable
+    assert ROUNDS < unsteady.translations[0]["total"].count < MAX_ROUNDS
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60))
+def test_the_interval_is_the_narrowest_of_order_statistics_with_95_percent(values):
+    low, high = confidence_interval(values)
+    count, ordered = len(values), sorted(values)
+    # P(k-th smallest < median < k-th largest) = 1 - 2 P(at most k - 1 of the values lie below the median)
+    enough = [k for k in range(1, (count + 1) // 2 + 1) if 1 - 2 * binom.cdf(k - 1, count, 0.5) >= 0.95]
+    k = max(enough, default=1)
+    assert (low, high) == (ordered[k - 1], ordered[-k])
+
+
+def test_the_interval_holds_the_median_as_often_as_it_says():
+    rng = np.random.default_rng(2)
+    held = [low <= 1.0 <= high for low, high in map(confidence_interval, rng.lognormal(size=(4000, 12)))]
+    assert 0.95 <= np.mean(held) < 0.98
+
+
+def test_time_taken_by_others_does_not_count_for_a_single_thread():
+    clock = clock_for(threads=1)
+
+    def translate():
+        start = clock()
+        while clock() - start < 0.002:
+            pass
+        time.sleep(0.004)  # as if another process had the processor
+        return 0.001
+
+    found = time_rounds([translate], translate, 6, clock)
+    assert found.translations[0]["total"].median == pytest.approx(2, rel=0.25)
+    assert found.taken > 0.5
+
+
+def test_several_threads_are_timed_by_the_wall():
+    assert clock_for(threads=2) is time.perf_counter

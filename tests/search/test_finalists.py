@@ -4,7 +4,7 @@ import pytest
 from search_toys import SPACE, everything, latency, loss, timing
 
 from hat.errors import BudgetError
-from search.budget import parse_budget
+from latency_predictor.budget import parse_budget
 from search.candidate import Candidate
 from search.finalists import BATCHES, ROUNDS, Finals
 
@@ -102,3 +102,22 @@ def test_a_winner_that_fails_when_timed_afresh_gives_way():
 def test_without_candidates_it_says_so():
     with pytest.raises(BudgetError, match="no candidate"):
         finals("9ms", latency).choose([], 9.0, few=3)
+
+
+def test_rounds_give_one_timing_of_their_middles_and_all_their_runs():
+    rounds = iter([timing(10.0, 0.3), timing(8.0, 0.01), timing(9.0, 0.02)])
+
+    def measure(architecture):
+        return timing(20.0) if architecture == FULL else next(rounds)
+
+    (finalist,) = Finals(parse_budget("12ms"), FULL, measure).time(
+        [c for c in CANDIDATES if c.architecture != FULL][:1]
+    )
+    assert finalist.timing.median == 9.0
+    assert finalist.timing.ci_low == pytest.approx(7.92)  # of 7, 7.92 and 8.82
+    assert finalist.timing.ci_high == pytest.approx(9.18)  # of 13, 8.08 and 9.18
+    assert finalist.timing.half_width == pytest.approx(0.07)
+    assert finalist.timing.count == ROUNDS
+    row = finalist.to_dict()
+    assert (row["measured_ms"], row["full_ms"], row["budget_ms"], row["meets"]) == (9.0, 20.0, 12.0, True)
+    assert row["measured_ci_ms"] == pytest.approx([7.92, 9.18])

@@ -1,19 +1,29 @@
 """The report, made from a run directory whose files are written here by hand."""
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from search_toys import timing
 
 from hat import files
+from hat.architecture import Architecture
 from hat.errors import ArtifactError
 from hat.run_directory import RunDirectory, mark_done
+from latency_predictor.budget import parse_budget
+from latency_predictor.lengths import Lengths
 from search import report_data
 from search.architecture_drawing import draw_architecture
+from search.candidate import Candidate
+from search.choice import describe_choice
+from search.finalists import Finalist
 from search.report import result_table, write_report
+from search.run import Instruments
 from search.svg import Chart, nice_ticks, padded_range
 
 CONFIG = """
@@ -29,34 +39,46 @@ super_training: {max_update: 900, warmup_updates: 100, lr: 0.004}
 sub_training: {max_update: 200, warmup_updates: 20, lr: 0.002}
 """
 NAMES = ["cpu-60pct", "cpu-40pct"]
+BUDGETS = ["60%", "40%"]
 FULL_MS = 10.0
+SLOWER = 1.5  # nine of ten sentences take up to so many times what the median one takes
+LENGTHS = Lengths((5, 9), (5, 9), ((5, 5), (9, 9)))
 
 
 class Predictor:
     """Stands for the fitted predictor: latency by the number of layers."""
 
+    def __init__(self, directory="cpu.predictor"):
+        self.slower = {"cpu.predictor": 1.0, "cpu.p90.predictor": SLOWER}[Path(directory).name]
+
     def predict(self, architectures):
-        return np.array([0.5 * item.encoder.layers + 2.1 * item.decoder.layers for item in architectures])
+        layers_ms = [0.5 * item.encoder.layers + 2.1 * item.decoder.layers for item in architectures]
+        return self.slower * np.array(layers_ms)
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A finished run directory of two searches, as the stages leave it."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(report_data.LatencyPredictor, "load", lambda _directory: Predictor())
+    monkeypatch.setattr(report_data.LatencyPredictor, "load", Predictor)
+    monkeypatch.setattr(report_data, "run_lengths", lambda _run: LENGTHS)
     (tmp_path / "config.yaml").write_text(CONFIG)
     run = RunDirectory.create(tmp_path / "config.yaml", tmp_path / "run")
     rng = np.random.default_rng(1)
     write_data(run)
     write_measurements(run, rng)
-    for name, fraction in zip(NAMES, (0.6, 0.4), strict=True):
-        write_search(run, name, fraction, rng)
+    for name, budget in zip(NAMES, BUDGETS, strict=True):
+        write_search(run, name, budget, rng)
     write_training(run.super_, ["smallest", "largest", "random1", "random2", "mean"], 900, rng)
     for position, name in enumerate(["full", *NAMES]):
-        write_training(run.sub(name), ["full"], 200, rng)
-        for precision, size in (("fp32", 9_000_000), ("int8", 2_500_000)):
-            write_evaluation(run, name, precision, 80.0 - position, size)
+        write_trained(run, name, 80.0 - position, rng)
     return run
+
+
+def write_trained(run, name, bleu, rng):
+    write_training(run.sub(name), ["full"], 200, rng)
+    for precision, size in (("fp32", 9_000_000), ("int8", 2_500_000)):
+        write_evaluation(run, name, precision, bleu, size)
 
 
 def write_data(run):
@@ -72,26 +94,30 @@ def write_measurements(run, rng):
     sample = {"environment": {"cpu": "Some Processor", "cores": 2, "gpu": None}}
     for _ in range(120):
         files.append_json_line(run.latency / "cpu.jsonl", sample)
-    measured = rng.uniform(2, 10, 24)
-    held_out = [{"measured_ms": ms, "predicted_ms": ms * rng.normal(1, 0.03)} for ms in measured]
-    scores = {"rmse_ms": 0.21, "mape": 0.03, "kendall_tau": 0.95, "within_5": 0.8, "within_10": 0.98}
-    quality = scores | {"samples": 120, "held_out": held_out, "baselines": {"depth": scores, "linear": scores}}
-    files.write_json(run.latency / "cpu.predictor" / "quality.json", quality)
+    for directory, mape in (("cpu.predictor", 0.03), ("cpu.p90.predictor", 0.07)):
+        measured = rng.uniform(2, 10, 24)
+        held_out = [{"measured_ms": ms, "predicted_ms": ms * rng.normal(1, 0.03)} for ms in measured]
+        scores = {"rmse_ms": 0.21, "mape": mape, "kendall_tau": 0.95, "within_5": 0.8, "within_10": 0.98}
+        quality = scores | {"samples": 120, "held_out": held_out, "baselines": {"depth": scores, "linear": scores}}
+        files.write_json(run.latency / directory / "quality.json", quality)
 
 
-def write_search(run, name, fraction, rng):
-    space = run.config.search_space
+def write_search(run, name, budget, rng, slower=1.0):
+    """A search whose choice is 0.1 ms within its budget, everything taking `slower` times what it usually does."""
+    space, budget = run.config.search_space, parse_budget(budget)
+    full = timing(slower * FULL_MS, half_width=0.02)
+    budget_ms = budget.resolve(full.median)
     candidates = []
     for _ in range(150):
         architecture = space.sample(rng)
-        predicted_ms = float(Predictor().predict([architecture])[0] + rng.normal(0, 0.1))
+        predicted_ms = float(slower * (Predictor().predict([architecture])[0] + rng.normal(0, 0.1)))
         loss = 1.4 + 6 / (predicted_ms + 1) + rng.uniform(0, 0.6)
         candidates.append({"architecture": architecture.to_dict(), "predicted_ms": predicted_ms, "valid_nll": loss})
     front = [row for row in candidates if not any(dominates(other, row) for other in candidates)]
-    winner = min((row for row in front if row["predicted_ms"] < fraction * FULL_MS), key=lambda row: row["valid_nll"])
-    choice = {"name": name, "device": "cpu", "budget": f"{fraction:.0%}", "budget_ms": fraction * FULL_MS, **winner}
-    choice |= {"measured_ms": fraction * FULL_MS - 0.1, "measured_p90_ms": fraction * FULL_MS + 0.3}
-    choice |= {"full_ms": FULL_MS, "full_p90_ms": FULL_MS + 0.4}
+    best = min((row for row in front if row["predicted_ms"] < budget_ms), key=lambda row: row["valid_nll"])
+    candidate = Candidate(Architecture.from_dict(best["architecture"]), best["predicted_ms"], best["valid_nll"])
+    winner = Finalist(candidate, timing(budget_ms - 0.1, half_width=0.01), full, budget_ms, meets=True)
+    choice = describe_choice(name, "cpu", budget, winner, instruments(run), space)
     history = [
         {"iteration": step, "best_nll": 2.5 - 0.05 * step, "median_nll": 3 - 0.06 * step, "evaluations": 60 + 40 * step}
         for step in range(8)
@@ -100,6 +126,12 @@ def write_search(run, name, fraction, rng):
     files.write_json(run.search(name) / "front.json", sorted(front, key=lambda row: row["predicted_ms"]))
     files.write_json(run.search(name) / "choice.json", choice)
     files.write_json(run.search(name) / "history.json", history)
+
+
+def instruments(run):
+    """What describe_choice needs of a search's Instruments."""
+    asked = dict.fromkeys((field.name for field in dataclasses.fields(Instruments)), None)
+    return Instruments(**asked | {"spec": run.config.model_spec(800, 800), "middle_length": LENGTHS.middle})
 
 
 def dominates(one, other):
@@ -179,6 +211,8 @@ def test_report_shows_the_result(run):
         "(2.50)",
         "Some Processor",
         "1.69×",
+        "5.90 ms (5.84 to 5.96)",  # measured, and its confidence interval
+        "10.00 ms (9.80 to 10.20)",  # of the full-size Transformer
     ):
         assert shown in text
     assert "It is <three> o'clock." in text
@@ -186,6 +220,39 @@ def test_report_shows_the_result(run):
     assert "✓ met" in text
     assert "✗ missed" not in text
     assert data.picks[0].speedup == pytest.approx(10 / 5.9)
+
+
+def write_other_quantile(run, slower):
+    """Two searches more, for nine of ten sentences; returns their names."""
+    rng = np.random.default_rng(2)
+    for name, budget in zip(NAMES, BUDGETS, strict=True):
+        write_search(run, f"{name}-p90", f"{budget}@p90", rng, slower)
+        write_trained(run, f"{name}-p90", 77.0, rng)
+    return [f"{name}-p90" for name in NAMES]
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_among_budgets_of_several_quantiles_the_full_size_is_shown_as_for_the_median_sentence(run, position):
+    names = write_other_quantile(run, SLOWER)
+    names.insert(position, NAMES[0])
+    path, data = write_report(run, "cpu", names, [])
+    assert data.full.measured_ms == FULL_MS
+    assert data.full.measured_ci_ms == pytest.approx((9.8, 10.2))
+    full = run.config.search_space.full_transformer()
+    assert data.full.predicted_ms == Predictor().predict([full])[0]
+    assert data.quality["mape"] == 0.03
+    pick = next(system for system in data.picks if system.name == "cpu-60pct-p90")
+    assert (pick.budget_ms, pick.full_ms) == (pytest.approx(9.0), pytest.approx(15.0))
+    assert pick.speedup == pytest.approx(15 / 8.9)
+    assert "HAT, 60%@p90" in path.read_text(encoding="utf-8")
+
+
+def test_where_no_budget_is_about_the_median_sentence_the_full_size_is_shown_as_for_theirs(run):
+    _, data = write_report(run, "cpu", write_other_quantile(run, SLOWER), [])
+    assert data.full.measured_ms == pytest.approx(SLOWER * FULL_MS)
+    full = run.config.search_space.full_transformer()
+    assert data.full.predicted_ms == SLOWER * Predictor().predict([full])[0]
+    assert data.quality["mape"] == 0.07
 
 
 def test_missed_budget_is_shown_as_missed(run):

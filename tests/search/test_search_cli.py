@@ -24,7 +24,7 @@ def failure(capsys, *arguments):
     return end.value.code, message
 
 
-@pytest.mark.parametrize("budget", ["200", "-1ms", "0ms", "quick"])
+@pytest.mark.parametrize("budget", ["200", "-1ms", "0ms", "quick", "200ms@p0", "200ms@p100", "200ms@max"])
 def test_a_wrong_budget(run, capsys, budget):
     status, message = failure(capsys, f"--latency={budget}")
     assert status == 2
@@ -42,6 +42,19 @@ def test_one_name_for_two_budgets(run, capsys):
     status, message = failure(capsys, "--latency=9ms", "--latency=8ms", "--name=phone")
     assert status == 2
     assert "phone" in message
+
+
+def test_a_share_of_sentences_of_one_length(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    config = CONFIG | {"latency": {"source_length": 4, "target_steps": 3}}
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(config))
+    run = RunDirectory.create(tmp_path / "toy.yaml")
+    before = sorted(run.path.rglob("*"))
+    status, message = failure(capsys, "--latency=9ms@p90", "--device=cpu")
+    assert status == 2
+    assert "9ms@p90" in message
+    assert "latency.source_length and latency.target_steps to null" in message
+    assert sorted(run.path.rglob("*")) == before
 
 
 def test_no_run(tmp_path, monkeypatch, capsys):

@@ -1,20 +1,24 @@
 """The whole stage with a made-up predictor, device and loss: results, resuming, sharing, errors."""
 
+import dataclasses
 import json
 import os
 
 import pytest
 import yaml
-from search_toys import CONFIG, SPACE, everything, latency, loss, predict, timing
+from search_toys import CONFIG, SPACE, bound, everything, latency, loss, predict, timing
 
 from hat.architecture_file import load_architecture
+from hat.complexity import count_flops
 from hat.errors import ArtifactError, BudgetError, UsageError
 from hat.run_directory import RunDirectory, is_current
-from search.budget import parse_budget
+from latency_predictor.budget import parse_budget
 from search.run import Instruments, name_budgets, search_with
 
 INPUTS = {"super": "weights 1", "predictor": "first"}
 FULL_MS = latency(SPACE.full_transformer())
+LENGTHS = (12, 11)
+HALF_WIDTH = 0.03  # of every confidence interval
 
 
 class Killed(BaseException):
@@ -22,12 +26,13 @@ class Killed(BaseException):
 
 
 class Device:
-    """Instruments that count their calls, and can be killed at the n-th loss or measurement."""
+    """Instruments that count their calls, and can be killed at the n-th loss or measurement; `others` replace some."""
 
-    def __init__(self, run, killed_at=None):
+    def __init__(self, run, killed_at=None, **others):
         self.scored, self.measured, self._killed_at = [], [], killed_at
         spec = run.config.model_spec(100, 100)
-        self.instruments = Instruments(predict, self._measure, self._score, spec)
+        usual = Instruments(predict, predict, self._measure, self._score, spec, LENGTHS)
+        self.instruments = dataclasses.replace(usual, **others)
 
     def _score(self, architecture):
         if len(self.scored) + len(self.measured) == self._killed_at:
@@ -39,7 +44,7 @@ class Device:
         if len(self.scored) + len(self.measured) == self._killed_at:
             raise Killed
         self.measured.append(architecture)
-        return timing(latency(architecture))
+        return timing(latency(architecture), HALF_WIDTH)
 
 
 @pytest.fixture
@@ -56,6 +61,10 @@ def find(run, *budgets, device=None, inputs=INPUTS):
     return names, device
 
 
+def chosen(run, name):
+    return json.loads((run.search(name) / "choice.json").read_text())
+
+
 def results(run, name):
     """Everything a search leaves, by file name, and the losses it stored."""
     kept = {path.name: path.read_bytes() for path in run.search(name).iterdir() if path.name != "front.png"}
@@ -66,11 +75,15 @@ def test_leaves_the_winner_the_front_and_the_history(run, capsys):
     names, device = find(run, "9ms")
     assert names == ["cpu-9ms"]
     folder = run.search("cpu-9ms")
-    choice = json.loads((folder / "choice.json").read_text())
+    choice = chosen(run, "cpu-9ms")
     architecture = load_architecture(folder / "architecture.yaml")
     assert architecture.to_dict() == choice["architecture"]
     assert choice["measured_ms"] == latency(architecture) <= choice["budget_ms"] == 9
     assert choice["full_ms"] == FULL_MS
+    assert choice["measured_ci_ms"] == pytest.approx([0.97 * choice["measured_ms"], 1.03 * choice["measured_ms"]])
+    assert choice["full_ci_ms"] == pytest.approx([0.97 * FULL_MS, 1.03 * FULL_MS])
+    assert (choice["budget"], choice["quantile"]) == ("9ms", 0.5)
+    assert choice["flops"] == count_flops(architecture, *LENGTHS)
     assert choice["valid_nll"] == loss(architecture)
     assert choice["valid_nll"] == min(loss(a) for a in device.scored if latency(a) <= 9)
     front = json.loads((folder / "front.json").read_text())
@@ -82,6 +95,8 @@ def test_leaves_the_winner_the_front_and_the_history(run, capsys):
     assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
     assert "* " in printed
+    assert "+-" in printed  # half the confidence interval
+    assert f"{choice['measured_ms']:.2f} ms   3.0%" in printed
     assert "hat-train-sub cpu-9ms" in printed
 
 
@@ -91,9 +106,20 @@ def test_budgets_share_evaluations_and_nothing_is_scored_twice(run):
     assert len(set(device.scored)) == len(device.scored)
     alone = sum(json.loads((run.search(n) / "history.json").read_text())[-1]["evaluations"] for n in names)
     assert len(device.scored) < alone
-    choice = json.loads((run.search("cpu-60pct") / "choice.json").read_text())
+    choice = chosen(run, "cpu-60pct")
     assert choice["budget_ms"] == pytest.approx(0.6 * FULL_MS)
     assert choice["measured_ms"] <= choice["budget_ms"]
+
+
+def test_the_chosen_is_within_the_budget_by_its_bound(run):
+    """What another budget's search scored is looked at too: there are better ones that only the prediction lets in."""
+    device = Device(run, bound=bound)
+    find(run, "12ms", "9ms", device=device)
+    bounds_ms = dict(zip(device.scored, bound(device.scored), strict=True))
+    choice = chosen(run, "cpu-9ms")
+    assert choice["valid_nll"] == min(loss(a) for a, bound_ms in bounds_ms.items() if bound_ms <= 9)
+    assert choice["valid_nll"] > min(loss(a) for a in bounds_ms if latency(a) <= 9)
+    assert choice["predicted_ms"] == choice["measured_ms"]  # not the bound
 
 
 def test_up_to_date_results_stay_without_making_instruments(run, capsys):
@@ -151,28 +177,55 @@ def test_the_remedy_of_an_impossible_budget_works(run):
 
 
 def test_a_budget_that_only_the_measured_fastest_meets_is_met(run):
-    """The predictor says 5 ms where the device takes 4."""
-    device, fastest = Device(run), min(predict(everything()))
-    quicker = Instruments(
-        predict, lambda a: timing(0.8 * latency(a)), device.instruments.score, device.instruments.spec
-    )
-    named = {"tight": parse_budget(f"{0.85 * fastest:.3f}ms")}
-    search_with(run, "cpu", named, INPUTS, lambda: quicker)
-    choice = json.loads((run.search("tight") / "choice.json").read_text())
+    """The predictor says 5 ms, and 6 at most, where the device takes 4."""
+    quicker, fastest = Device(run, bound=bound, measure=lambda a: timing(0.8 * latency(a))), min(predict(everything()))
+    find(run, f"{0.85 * fastest:.3f}ms", device=quicker)
+    choice = chosen(run, f"cpu-{0.85 * fastest:.3f}ms")
     assert choice["predicted_ms"] == fastest
     assert choice["measured_ms"] <= choice["budget_ms"]
 
 
+def test_a_bound_that_is_rounded_otherwise_among_many_is_the_same(run):
+    """Matrix products do that: those of one row and of several differ in their last digits."""
+
+    def rounded(architectures):
+        return [latency(architecture) * (1.2 + 1e-15 * len(architectures)) for architecture in architectures]
+
+    fastest = min(predict(everything()))
+    tight = (
+        f"{1.001 * fastest:.3f}ms"  # only the fastest is within it, and it is bounded beside all that 12ms had scored
+    )
+    find(run, "12ms", tight, device=Device(run, bound=rounded))
+    assert chosen(run, f"cpu-{tight}")["measured_ms"] == fastest
+
+
+def test_the_reference_is_kept_with_its_bound_and_measured_once(run):
+    find(run, "9ms", device=Device(run, bound=bound))
+    kept = json.loads((run.path / "search" / "reference.cpu.json").read_text())["state"]
+    fastest = min(everything(), key=latency)
+    assert kept["fastest"] == fastest.to_dict()
+    assert kept["fastest_ms"] == kept["fastest_predicted_ms"] == latency(fastest)
+    assert kept["fastest_bound_ms"] == bound([fastest])[0] > latency(fastest)
+    _, again = find(run, "10ms", device=Device(run, bound=bound))
+    assert fastest not in again.measured
+
+
+def test_the_reference_of_a_share_of_sentences_is_a_file_of_its_own(run):
+    find(run, "9ms@p90")
+    assert [path.name for path in (run.path / "search").glob("reference.*")] == ["reference.cpu.p90.json"]
+    choice = chosen(run, "cpu-9ms-p90")
+    assert (choice["name"], choice["budget"], choice["quantile"]) == ("cpu-9ms-p90", "9ms@p90", 0.9)
+
+
 @pytest.mark.parametrize(("slower", "warned"), [(1.0, False), (1.1, False), (1.5, True), (0.6, True)])
 def test_a_machine_that_changed_its_speed_is_told(run, capsys, slower, warned):
-    device, calls = Device(run), []
+    calls = []
 
     def measure(architecture):
         calls.append(architecture)
         return timing(latency(architecture) * (slower if len(calls) > 6 else 1.0))  # 6 are the reference's
 
-    drifting = Instruments(predict, measure, device.instruments.score, device.instruments.spec)
-    search_with(run, "cpu", {"half": parse_budget("60%")}, INPUTS, lambda: drifting)
+    find(run, "60%", device=Device(run, measure=measure))
     assert ("warning: the full-size Transformer" in capsys.readouterr().out) == warned
 
 

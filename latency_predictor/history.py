@@ -1,0 +1,33 @@
+"""How the predictor's error fell while architectures were measured: one line for each fit."""
+
+from dataclasses import dataclass
+
+from hat import files
+from hat.config import from_mapping, to_mapping
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fit to the first `samples` samples: cross-validated `mape`, `margin` of the upper bound near the budgets."""
+
+    samples: int
+    model: str
+    mape: float
+    margin: float
+
+
+def history_path(run, device):
+    """Where the fits are kept in a run directory."""
+    return run.latency / f"{device.name}.history.jsonl"
+
+
+def read_history(path, most_samples):
+    """The Fits of a JSON-lines file ([] if there is none) to at most `most_samples` samples, one for each number."""
+    rows = enumerate(files.read_json_lines(path), start=1)
+    fits = {fit.samples: fit for fit in (from_mapping(Fit, row, f"{path}, line {number}") for number, row in rows)}
+    return [fits[samples] for samples in sorted(fits) if samples <= most_samples]
+
+
+def append_fit(path, fit):
+    """Keep a Fit."""
+    files.append_json_line(path, to_mapping(fit))
