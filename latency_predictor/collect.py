@@ -10,9 +10,10 @@ from latency_predictor.devices import load_device
 from latency_predictor.features import PerLayerFeatures
 from latency_predictor.history import Fit, append_fit, history_path, read_history
 from latency_predictor.measure import Measurer
+from latency_predictor.pace import even_latencies_ms
 from latency_predictor.parts import measure_parts, parts_path, write_parts
 from latency_predictor.predictor import LatencyPredictor
-from latency_predictor.sample import latencies_ms, read_samples, samples_path, usual_pace_ms
+from latency_predictor.sample import read_samples, samples_path
 from latency_predictor.selection import (
     FIRST,
     fitted_count,
@@ -137,8 +138,7 @@ class Collection:
 
     def _latencies_ms(self, architectures):
         samples = [self._samples[architecture] for architecture in architectures]
-        pace_ms = usual_pace_ms(samples)
-        return latencies_ms([sample.at_pace(pace_ms) for sample in samples], self._measurer.lengths)
+        return even_latencies_ms(self._space, samples, self._measurer.lengths)
 
     def _fit(self, architectures):
         """(Fit, LatencyPredictor) of measured architectures."""

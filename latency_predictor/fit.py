@@ -13,10 +13,11 @@ from latency_predictor.devices import load_device
 from latency_predictor.features import PHYSICAL, AveragedFeatures, PerLayerFeatures
 from latency_predictor.figure import draw_predicted_against_measured
 from latency_predictor.lengths import run_lengths
+from latency_predictor.pace import even_latencies_ms
 from latency_predictor.predictor import VERSION, LatencyPredictor
 from latency_predictor.quality import assess, table
 from latency_predictor.report import write_report
-from latency_predictor.sample import latencies_ms, predictor_directory, read_samples, samples_path, usual_pace_ms
+from latency_predictor.sample import predictor_directory, read_samples, samples_path
 
 MIN_SAMPLES = 10
 CSV_SEED = 1
@@ -27,12 +28,11 @@ def read_latencies(run, device, quantile=0.5):
 
     A latency is what this quantile of the corpus's sentences stay within, at the pace that the device usually had.
     """
-    samples = read_samples(samples_path(run, device), run.config.search_space)
+    space = run.config.search_space
+    samples = read_samples(samples_path(run, device), space)
     if not samples:
         return [], np.zeros(0)
-    pace_ms = usual_pace_ms(samples)
-    even = [sample.at_pace(pace_ms) for sample in samples]
-    return [sample.architecture for sample in samples], latencies_ms(even, run_lengths(run), quantile)
+    return [sample.architecture for sample in samples], even_latencies_ms(space, samples, run_lengths(run), quantile)
 
 
 def fit_predictor(run, device_name, model="auto", quantile=0.5):

@@ -1,5 +1,6 @@
 """Measurer: the latency of an architecture on a device, measured on what would be deployed."""
 
+import functools
 import sys
 from dataclasses import replace
 
@@ -8,7 +9,8 @@ from hat.data.prepared import PreparedData
 from hat.files import fingerprint
 from hat.run_directory import stamp
 from latency_predictor.lengths import run_lengths
-from latency_predictor.sample import VERSION, LatencySample, Protocol, read_samples, samples_path, usual_pace_ms
+from latency_predictor.pace import Pace
+from latency_predictor.sample import VERSION, LatencySample, Protocol, read_samples, samples_path
 
 ATTEMPTS = 2  # at a sample that doesn't become stable
 
@@ -86,16 +88,20 @@ class Measurer:
         return min(samples, key=lambda sample: sample.timing(self.lengths).half_width)
 
     def measure_paced(self, architecture):
-        """The LatencySample of an Architecture as it would be at the pace at which the device's samples were taken."""
-        sample, pace_ms = self.measure(architecture), self._pace_ms()
-        return sample if pace_ms is None else sample.at_pace(pace_ms)
+        """The LatencySample of an Architecture as it would be at the usual pace of the device's samples.
 
-    def _pace_ms(self):
-        """The usual pace of the device's samples; None where there are none of this protocol."""
-        samples = read_samples(samples_path(self._run, self.device), self._run.config.search_space)
+        As it was measured where there are none, or only some that were measured otherwise.
+        """
+        sample = self.measure(architecture)
+        return sample if self._pace is None else self._pace.even(sample)
+
+    @functools.cached_property
+    def _pace(self):
+        space = self._run.config.search_space
+        samples = read_samples(samples_path(self._run, self.device), space)
         if not samples or self.protocol.difference(samples[0].protocol):
             return None
-        return usual_pace_ms(samples)
+        return Pace.of(samples, space, self.lengths)
 
     def _sample(self, architecture, timed):
         described = {"architecture": architecture.to_dict(), "device": self.device.name}

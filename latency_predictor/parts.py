@@ -37,7 +37,8 @@ def measure_parts(measurer, space):
 
 def _measure(measurer, name, architecture):
     sample = measurer.measure(architecture)
-    fewer = measurer.measure(architecture, target_vocabulary=FEW_TOKENS).at_pace(sample.reference_ms.median)
+    fewer = measurer.measure(architecture, target_vocabulary=FEW_TOKENS)
+    fewer = fewer.scaled(sample.reference_ms.median / fewer.reference_ms.median)
     middle = len(sample.lengths) // 2
     decoder_ms = sample.lengths[middle].decoder_ms.median
     output_ms = max(0.0, decoder_ms - fewer.lengths[middle].decoder_ms.median)

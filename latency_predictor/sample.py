@@ -68,9 +68,9 @@ class LengthTiming:
 class LatencySample:
     """A measured architecture.
 
-    All times are at the pace at which the reference architecture took `reference_ms.median`, measured meanwhile.
-    `stable` says whether the confidence interval became as narrow as the protocol wants, `taken` which share of the
-    time other processes had the processor.
+    The reference architecture took `reference_ms.median` meanwhile: see latency_predictor.pace. `stable` says whether
+    the confidence interval became as narrow as the protocol wants, `taken` which share of the time other processes had
+    the processor.
     """
 
     architecture: Architecture
@@ -82,11 +82,9 @@ class LatencySample:
     taken: float
     environment: Environment
 
-    def at_pace(self, reference_ms):
-        """This sample as it would be had the reference taken so many milliseconds."""
-        factor = reference_ms / self.reference_ms.median
-        lengths = tuple(at.scaled(factor) for at in self.lengths)
-        return replace(self, lengths=lengths, reference_ms=self.reference_ms.scaled(factor))
+    def scaled(self, factor):
+        """This sample with the architecture's milliseconds times `factor`."""
+        return replace(self, lengths=tuple(at.scaled(factor) for at in self.lengths))
 
     def timing(self, lengths, quantile=0.5):
         """Timing of the `quantile` of sentences among `lengths`: what budgets are about.
@@ -112,11 +110,6 @@ def latencies_ms(samples, lengths, quantile=0.5):
     encoder = [[at.encoder_ms.median for at in sample.lengths] for sample in samples]
     decoder = [[at.decoder_ms.median for at in sample.lengths] for sample in samples]
     return lengths.quantile_ms(np.array(encoder), np.array(decoder), quantile)
-
-
-def usual_pace_ms(samples):
-    """What the reference usually took, in milliseconds: the pace at which samples are compared."""
-    return float(np.median([sample.reference_ms.median for sample in samples]))
 
 
 def samples_path(run, device):

@@ -1,8 +1,8 @@
 """The timing protocol: warm up until stable, then rounds of batches beside a fixed reference (Python 3.9, numpy).
 
 A machine's pace changes: heat, other work, a neighbour on the same host. Every round therefore times the reference
-before and after the translations in question, and each batch is put right by how the reference fared around it.
-Rounds go on until the confidence interval of the median is narrow, up to a bound.
+before and after the translations in question, so that it lives through the same; latency_predictor.pace puts samples
+right by it. Rounds go on until the confidence interval of the median is narrow, up to a bound.
 
 What runs in a single thread is timed by that thread's own processor time, which is the time it takes on a device that
 does nothing else: moments in which other processes had the processor don't count. Their share is told.
@@ -18,8 +18,9 @@ MAX_WARM_UP = 10  # runs
 STABLE = 0.1  # a run within this share of the one before it ends the warm-up
 BATCH_SECONDS = 0.01  # short translations are repeated for so long in a batch
 ROUNDS = 6  # the least number with which the range of the rounds is a 95 % confidence interval of their median
-MAX_ROUNDS = 24
+MAX_ROUNDS = 12
 PRECISE = 0.02  # rounds end when the confidence interval is within this share of the median, either way
+WIDE = 0.05  # a sample whose interval is wider at the end is not stable
 CONFIDENCE = 0.95
 
 
@@ -49,8 +50,8 @@ class Timing:
 class Rounds:
     """What `time_rounds` found: for each translation its Timings {"encoder", "decoder", "total"}.
 
-    They are in milliseconds at the pace at which the reference took `reference.median`; `stable` says whether the
-    confidence interval became narrow, `taken` which share of the time other processes had the processor.
+    `stable` says whether the confidence interval became narrow, `taken` which share of the time other processes had the
+    processor.
     """
 
     translations: list
@@ -92,10 +93,10 @@ def time_rounds(translations, reference, repeats, clock):
         rounds.append((before, batches, after))
         before = after
         if len(rounds) >= ROUNDS:
-            translations, reference, stable = _summary(rounds)
-            if stable or len(rounds) == MAX_ROUNDS:
+            translations, reference, half_width = _summary(rounds)
+            if half_width <= PRECISE or len(rounds) == MAX_ROUNDS:
                 taken = 1 - (clock() - start) / (time.perf_counter() - wall_start)
-                return Rounds(translations, reference, stable, max(taken, 0.0))
+                return Rounds(translations, reference, half_width <= WIDE, max(taken, 0.0))
 
 
 class _Timed:
@@ -126,19 +127,16 @@ class _Timed:
 
 
 def _summary(rounds):
-    """(Timings of the translations, Timing of the reference, stable) of rounds.
+    """(Timings of the translations, Timing of the reference, relative half width of the interval of all together).
 
     A round is (reference batch, [batch of each translation], reference batch).
     """
     reference = [rounds[0][0], *(after for _, _, after in rounds)]
-    usual = np.median([np.median(batch[:, 1]) for batch in reference])
-    paces = [usual / np.mean([np.median(batch[:, 1]) for batch in (before, after)]) for before, _, after in rounds]
-    corrected = [[batch * pace for batch in batches] for (_, batches, _), pace in zip(rounds, paces)]
-    translations = [_timings([batches[index] for batches in corrected]) for index in range(len(corrected[0]))]
-    sums = [sum(np.median(batch[:, 1]) for batch in batches) for batches in corrected]
+    translations = [_timings(list(batches)) for batches in zip(*(batches for _, batches, _ in rounds))]
+    sums = [sum(np.median(batch[:, 1]) for batch in batches) for _, batches, _ in rounds]
     low, high = confidence_interval(sums)
-    stable = (high - low) / 2 <= PRECISE * np.median(sums)
-    return translations, _timing([batch[:, 1] for batch in reference]), bool(stable)
+    half_width = float((high - low) / 2 / np.median(sums))
+    return translations, _timing([batch[:, 1] for batch in reference]), half_width
 
 
 def _timings(batches):

@@ -62,7 +62,7 @@ def test_what_may_have_spoilt_samples_is_counted(run, shown):
         hot = replace(sample.environment, temperature=90.0 + index, governor="performance", throttled=None)
         cool = replace(hot, temperature=40.0)
         sample = replace(sample, environment=hot if index < 3 else cool)
-        return sample.at_pace(1.3 * sample.reference_ms.median) if index == 7 else sample
+        return replace(sample, reference_ms=sample.reference_ms.scaled(1.3)) if index == 7 else sample
 
     write(run, change)
     fit_predictor(run, "cpu")

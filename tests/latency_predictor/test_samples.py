@@ -3,15 +3,14 @@
 import dataclasses
 import json
 
-import numpy as np
 import pytest
-from latency_runs import REFERENCE_MS, made_up_sample, make_run, write_samples
+from latency_runs import made_up_sample, make_run, write_samples
 from tiny import TINY_SPACE
 
 from hat.errors import ArtifactError, UsageError
 from hat.files import append_json_line, read_json_lines
 from latency_predictor.lengths import run_lengths
-from latency_predictor.sample import LatencySample, latencies_ms, read_samples, usual_pace_ms
+from latency_predictor.sample import LatencySample, read_samples
 
 
 @pytest.fixture
@@ -24,24 +23,6 @@ def test_json_both_ways(run):
     sample = made_up_sample(run, run.config.search_space.largest(), 12.5)
     assert LatencySample.from_dict(json.loads(json.dumps(sample.to_dict()))) == sample
     assert sample.timing(run_lengths(run)).median == 12.5
-
-
-def test_pace_changes_all_times_alike(run):
-    """A device that was half as slow again, seen at the pace at which it usually is."""
-    slow = made_up_sample(run, run.config.search_space.largest(), 12.0, pace=1.5)
-    assert slow.timing(run_lengths(run)).median == pytest.approx(18.0)
-    usual = slow.at_pace(slow.reference_ms.median / 1.5)
-    assert usual.timing(run_lengths(run)).median == pytest.approx(12.0)
-    assert usual.lengths[0].encoder_ms.median == pytest.approx(2.4)
-    assert usual.lengths[0].total_ms.ci_high == pytest.approx(12.0)
-
-
-def test_the_usual_pace_is_that_of_most_samples(run):
-    paces = (1.0, 1.4, 1.0, 1.0, 0.9)
-    samples = [made_up_sample(run, run.config.search_space.largest(), 10.0, pace=pace) for pace in paces]
-    assert usual_pace_ms(samples) == REFERENCE_MS
-    corrected = [sample.at_pace(usual_pace_ms(samples)) for sample in samples]
-    np.testing.assert_allclose(latencies_ms(corrected, run_lengths(run)), 10.0)
 
 
 @pytest.mark.parametrize("change", [{"length": 1}, {"lengths": 3.0}, {"device": None}])
