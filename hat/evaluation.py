@@ -98,7 +98,7 @@ def _measure(run, found, device):
     device = replace(device, precision=found.precision)
     with Measurer(run, device, found.spec) as measurer:
         sample = measurer.measure_paced(found.architecture)
-        median, p90 = (sample.timing(measurer.lengths, quantile).median for quantile in (0.5, 0.9))
+        median, p90 = (sample.timing(measurer.lengths, quantile).typical for quantile in (0.5, 0.9))
     return {"latency_ms": median, "latency_p90_ms": p90, "device": device.name}
 
 

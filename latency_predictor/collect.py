@@ -134,7 +134,7 @@ class Collection:
             sample = self._measurer.measure(architecture)
             append_json_line(self.path, sample.to_dict())
             self._samples[architecture] = sample
-            progress.advance(note=f"{sample.timing(self._measurer.lengths).median:.2f} ms")
+            progress.advance(note=f"{sample.timing(self._measurer.lengths).typical:.2f} ms")
 
     def _latencies_ms(self, architectures):
         samples = [self._samples[architecture] for architecture in architectures]

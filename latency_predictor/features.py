@@ -147,6 +147,7 @@ def _physical(totals):
         width, depth, ffn = (totals[stack, field] for field in ("embed_dim", "layers", "ffn_dim"))
         columns |= {
             f"{stack}.layers": depth,
+            f"{stack}.sqrt(layers)": np.sqrt(depth),  # the first layer, whose weights were last read longest ago
             f"{stack}.embed_dim": width,  # embeddings, and the decoder's output layer
             f"{stack}.embed_dim*layers": width * depth,  # projections of attention, layer norms
             f"{stack}.ffn_dim": ffn,

@@ -13,6 +13,7 @@ from latency_predictor.devices import load_device
 from latency_predictor.features import PHYSICAL, AveragedFeatures, PerLayerFeatures
 from latency_predictor.figure import draw_predicted_against_measured
 from latency_predictor.lengths import run_lengths
+from latency_predictor.measure import measuring_spec, protocol_of
 from latency_predictor.pace import even_latencies_ms
 from latency_predictor.predictor import VERSION, LatencyPredictor
 from latency_predictor.quality import assess, table
@@ -27,12 +28,14 @@ def read_latencies(run, device, quantile=0.5):
     """(architectures, latencies_ms (architectures,)) of all samples of a Device in run.latency/DEVICE.jsonl.
 
     A latency is what this quantile of the corpus's sentences stay within, at the pace that the device usually had.
+    Raises ArtifactError for samples that were measured otherwise than the run and the device say now.
     """
-    space = run.config.search_space
-    samples = read_samples(samples_path(run, device), space)
+    space, lengths = run.config.search_space, run_lengths(run)
+    protocol = protocol_of(run, device, measuring_spec(run), lengths)
+    samples = read_samples(samples_path(run, device), space, protocol)
     if not samples:
         return [], np.zeros(0)
-    return [sample.architecture for sample in samples], even_latencies_ms(space, samples, run_lengths(run), quantile)
+    return [sample.architecture for sample in samples], even_latencies_ms(space, samples, lengths, quantile)
 
 
 def fit_predictor(run, device_name, model="auto", quantile=0.5):

@@ -87,12 +87,12 @@ class Measurer:
                 break
         return min(samples, key=lambda sample: sample.timing(self.lengths).half_width)
 
-    def measure_paced(self, architecture):
-        """The LatencySample of an Architecture as it would be at the usual pace of the device's samples.
+    def measure_paced(self, architecture, target_vocabulary=None):
+        """What `measure` gives, as it would be at the usual pace of the device's samples.
 
         As it was measured where there are none, or only some that were measured otherwise.
         """
-        sample = self.measure(architecture)
+        sample = self.measure(architecture, target_vocabulary)
         return sample if self._pace is None else self._pace.even(sample)
 
     @functools.cached_property

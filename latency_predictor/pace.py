@@ -30,7 +30,7 @@ class Pace:
     @classmethod
     def of(cls, samples, space, lengths):
         """The Pace of a device's LatencySamples of architectures from `space`, measured at the points of `lengths`."""
-        reference_ms = np.array([sample.reference_ms.median for sample in samples])
+        reference_ms = np.array([sample.reference_ms.typical for sample in samples])
         usual_ms = float(np.median(reference_ms))
         deviation = np.log(reference_ms / usual_ms)
         if len(samples) < LEAST_SAMPLES or deviation.std() < LEAST_SPREAD:
@@ -41,7 +41,7 @@ class Pace:
 
     def even(self, sample):
         """The LatencySample as it would be at the usual pace."""
-        return sample.scaled((self.usual_ms / sample.reference_ms.median) ** self.exponent)
+        return sample.scaled((self.usual_ms / sample.reference_ms.typical) ** self.exponent)
 
 
 def even_latencies_ms(space, samples, lengths, quantile=0.5):

@@ -36,19 +36,17 @@ def measure_parts(measurer, space):
 
 
 def _measure(measurer, name, architecture):
-    sample = measurer.measure(architecture)
-    fewer = measurer.measure(architecture, target_vocabulary=FEW_TOKENS)
-    fewer = fewer.scaled(sample.reference_ms.median / fewer.reference_ms.median)
+    sample, fewer = (measurer.measure_paced(architecture, vocabulary) for vocabulary in (None, FEW_TOKENS))
     middle = len(sample.lengths) // 2
-    decoder_ms = sample.lengths[middle].decoder_ms.median
-    output_ms = max(0.0, decoder_ms - fewer.lengths[middle].decoder_ms.median)
+    decoder_ms = sample.lengths[middle].decoder_ms.typical
+    output_ms = max(0.0, decoder_ms - fewer.lengths[middle].decoder_ms.typical)
     return Parts(
         name=name,
-        encoder_ms=sample.lengths[middle].encoder_ms.median,
+        encoder_ms=sample.lengths[middle].encoder_ms.typical,
         decoder_ms=decoder_ms - output_ms,
         output_ms=output_ms,
         target_steps=tuple(at.target_steps for at in sample.lengths),
-        total_ms=tuple(at.total_ms.median for at in sample.lengths),
+        total_ms=tuple(at.total_ms.typical for at in sample.lengths),
     )
 
 

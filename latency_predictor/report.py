@@ -45,7 +45,7 @@ def write_report(run, device, quantile, predictor, quality, measured_ms):
         encoder_layers=tuple(architecture.encoder.layers for architecture in architectures),
         decoder_layers=tuple(architecture.decoder.layers for architecture in architectures),
         parameters=tuple(count_parameters(architecture, spec)[0] for architecture in architectures),
-        reference_ms=tuple(sample.reference_ms.median for sample in samples),
+        reference_ms=tuple(sample.reference_ms.typical for sample in samples),
         stable=tuple(sample.stable for sample in samples),
         history=tuple(asdict(fit) for fit in history),
         stopped=(history and stop_reason(history, run.config.latency.most_samples)) or "",
@@ -60,18 +60,23 @@ def write_report(run, device, quantile, predictor, quality, measured_ms):
 def _facts(samples, lengths, quantile):
     """What was measured, where and when."""
     protocol, environment = samples[-1].protocol, samples[-1].environment
-    points = ", ".join(f"{source} and {steps}" for source, steps in lengths.points)
+    points = ", ".join(f"{source} / {steps}" for source, steps in lengths.points)
     sentence = "the median sentence" if quantile == 0.5 else f"{quantile:.0%} of the sentences"
     facts = {
         "Device": f"{samples[-1].device}: {environment.gpu or environment.cpu}, {environment.cores} cores",
         "Runs": f"{protocol.backend}, {protocol.precision}, threads: {protocol.threads}, beam: {protocol.beam}",
         "A latency is that of": sentence if len(lengths.source) > 1 else "one sentence of fixed length",
-        "Measured at source tokens and decoder steps": points,
-        "Samples": f"{len(samples)}, from {samples[0].environment.time} to {environment.time}",
+        "Measured at source tokens / decoder steps": points,
+        "Samples": f"{len(samples)}, from {_minute(samples[0])} to {_minute(samples[-1])}",
         "System": f"{environment.machine}, Python {environment.python}, numpy {environment.numpy}, "
         f"onnxruntime {environment.onnxruntime}" + (f", torch {environment.torch}" if environment.gpu else ""),
     }
     return facts
+
+
+def _minute(sample):
+    """The UTC time of a sample, such as 2026-11-21 15:24."""
+    return sample.environment.time[:16].replace("T", " ")
 
 
 def _warnings(samples):
@@ -83,7 +88,7 @@ def _warnings(samples):
             if warning:
                 counts[what] += 1
                 texts[what] = warning
-    paces = np.array([sample.reference_ms.median for sample in samples])
+    paces = np.array([sample.reference_ms.typical for sample in samples])
     judged = {
         "did not become stable within the bounds of the protocol": [not sample.stable for sample in samples],
         f"other processes had the processor for more than {TAKEN:.0%} of the time": [

@@ -32,9 +32,9 @@ def describe_choice(name, device_name, budget, winner, instruments, space):
         "architecture": architecture.to_dict(),
         "valid_nll": winner.candidate.valid_nll,
         "predicted_ms": winner.candidate.predicted_ms,
-        "measured_ms": winner.timing.median,
+        "measured_ms": winner.timing.typical,
         "measured_ci_ms": [winner.timing.ci_low, winner.timing.ci_high],
-        "full_ms": winner.full.median,
+        "full_ms": winner.full.typical,
         "full_ci_ms": [winner.full.ci_low, winner.full.ci_high],
         "parameters": parameters,
         "parameters_without_embeddings": without_embeddings,
@@ -53,7 +53,7 @@ def finalists_table(finalists, winner, spec):
         candidate, mark = finalist.candidate, "*" if finalist is winner else " "
         parameters = count_parameters(candidate.architecture, spec)[0] / 1e6
         lines.append(
-            f"{mark} {candidate.valid_nll:10.4f} {candidate.predicted_ms:7.2f} ms {finalist.timing.median:7.2f} ms "
+            f"{mark} {candidate.valid_nll:10.4f} {candidate.predicted_ms:7.2f} ms {finalist.timing.typical:7.2f} ms "
             f"{finalist.timing.half_width:6.1%} {finalist.budget_ms:7.2f} ms {parameters:9.2f} M  "
             f"{candidate.architecture.summary()}"
         )

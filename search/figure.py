@@ -13,7 +13,7 @@ def draw_front(path, candidates, front, finalists, choice):
     axes.step(*_points(front), where="post", color="#1f6fb2", linewidth=1.6, marker="o", markersize=3.5, label="front")
     axes.axvline(choice["budget_ms"], color="#c0392b", linestyle="--", linewidth=1.1, label=_budget_label(choice))
     for finalist in finalists:
-        candidate, measured_ms = finalist.candidate, finalist.timing.median
+        candidate, measured_ms = finalist.candidate, finalist.timing.typical
         axes.plot([candidate.predicted_ms, measured_ms], [candidate.valid_nll] * 2, color="#e08e0b", linewidth=0.9)
         axes.plot(measured_ms, candidate.valid_nll, marker="|", markersize=8, color="#e08e0b")
     winner = choice["measured_ms"], choice["valid_nll"]

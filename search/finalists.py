@@ -28,9 +28,9 @@ class Finalist:
     def to_dict(self):
         """Plain dictionary for JSON."""
         return self.candidate.to_dict() | {
-            "measured_ms": self.timing.median,
+            "measured_ms": self.timing.typical,
             "measured_ci_ms": [self.timing.ci_low, self.timing.ci_high],
-            "full_ms": self.full.median,
+            "full_ms": self.full.typical,
             "budget_ms": self.budget_ms,
             "meets": self.meets,
         }
@@ -57,10 +57,10 @@ class Finals:
         finalists = []
         for candidate, timings in zip(candidates, zip(*rounds, strict=True), strict=True):
             meets = all(
-                timing.median <= self._budget.resolve(beside.median)
+                timing.typical <= self._budget.resolve(beside.typical)
                 for timing, beside in zip(timings, full_rounds, strict=True)
             )
-            budget_ms = self._budget.resolve(full.median)
+            budget_ms = self._budget.resolve(full.typical)
             finalists.append(Finalist(candidate, _middle(timings), full, budget_ms, meets))
         self.measured += finalists
         return finalists
@@ -92,11 +92,11 @@ class Finals:
     def _nothing_meets(self):
         if not self.measured:
             return f"latency budget {self._budget.text}: the search found no candidate; raise --latency"
-        fastest = min(self.measured, key=lambda finalist: finalist.timing.median / finalist.budget_ms)
+        fastest = min(self.measured, key=lambda finalist: finalist.timing.typical / finalist.budget_ms)
         count = len({finalist.candidate.architecture for finalist in self.measured})
         return (
             f"latency budget {self._budget.text} ({fastest.budget_ms:.4g} ms): none of {count} candidates "
-            f"timed on the device meets it; the fastest measured takes {fastest.timing.median:.4g} ms "
+            f"timed on the device meets it; the fastest measured takes {fastest.timing.typical:.4g} ms "
             f"(predicted {fastest.candidate.predicted_ms:.4g} ms); raise --latency"
         )
 
@@ -104,7 +104,7 @@ class Finals:
 def _overshoot(finalists, limit_ms):
     """By which factor these took more of the budget than predicted (their median)."""
     return statistics.median(
-        (finalist.timing.median / finalist.budget_ms) / (finalist.candidate.predicted_ms / limit_ms)
+        (finalist.timing.typical / finalist.budget_ms) / (finalist.candidate.predicted_ms / limit_ms)
         for finalist in finalists
     )
 

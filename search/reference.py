@@ -85,9 +85,9 @@ def _measure_reference(space, instruments, seed):
     predicted = zip(likely, instruments.predict(likely), strict=True)
     unscored = [Candidate(architecture, float(predicted_ms), math.inf) for architecture, predicted_ms in predicted]
     timed = Finals(parse_budget("100%"), space.full_transformer(), instruments.measure).time(unscored)
-    fastest = min(timed, key=lambda finalist: finalist.timing.median)
+    fastest = min(timed, key=lambda finalist: finalist.timing.typical)
     candidate = fastest.candidate
     bound_ms = float(instruments.bound([candidate.architecture])[0])
     return Reference(
-        fastest.full.median, candidate.architecture, candidate.predicted_ms, bound_ms, fastest.timing.median
+        fastest.full.typical, candidate.architecture, candidate.predicted_ms, bound_ms, fastest.timing.typical
     )

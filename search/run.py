@@ -219,14 +219,14 @@ class BudgetSearch:
         print("\n".join(finalists_table(finalists, winner, self._instruments.spec)))
         self._warn_of_drift(winner)
         print(
-            f"full-size Transformer {winner.full.median:.2f} ms, chosen {winner.timing.median:.2f} ms "
-            f"({winner.full.median / winner.timing.median:.2f} times faster)\n"
+            f"full-size Transformer {winner.full.typical:.2f} ms, chosen {winner.timing.typical:.2f} ms "
+            f"({winner.full.typical / winner.timing.typical:.2f} times faster)\n"
             f"results: {self._directory} (architecture.yaml, choice.json, front.png)\n"
             f"next: hat-train-sub {self._name}"
         )
 
     def _warn_of_drift(self, winner):
-        before_ms, now_ms = self._reference.full_ms, winner.full.median
+        before_ms, now_ms = self._reference.full_ms, winner.full.typical
         if not 1 / DRIFT < now_ms / before_ms < DRIFT:
             print(
                 f"warning: the full-size Transformer took {before_ms:.2f} ms when the search began and {now_ms:.2f} ms "

@@ -80,4 +80,4 @@ def loss(architecture):
 def timing(milliseconds, half_width=0.0):
     """A Timing of runs that took the same, give or take `half_width`, a share of it, wherever a spread is given."""
     low, high = milliseconds * (1 - half_width), milliseconds * (1 + half_width)
-    return Timing(median=milliseconds, p10=low, p90=high, ci_low=low, ci_high=high, count=1)
+    return Timing(p25=milliseconds, median=milliseconds, p10=low, p90=high, ci_low=low, ci_high=high, count=1)

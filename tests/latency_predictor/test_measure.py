@@ -62,10 +62,10 @@ def test_a_sample_says_what_was_timed(run, device):
     at = sample.lengths[0]
     assert (at.source_length, at.target_steps) == (4, 3)
     assert at.total_ms.count >= SETTINGS["repeats"]
-    assert 0 < at.encoder_ms.median < at.total_ms.median
-    assert 0 < at.decoder_ms.median < at.total_ms.median
-    assert at.total_ms.ci_low <= at.total_ms.median <= at.total_ms.ci_high
-    assert sample.reference_ms.median > 0
+    assert 0 < at.encoder_ms.typical < at.total_ms.typical
+    assert 0 < at.decoder_ms.typical < at.total_ms.typical
+    assert at.total_ms.ci_low <= at.total_ms.typical <= at.total_ms.ci_high
+    assert sample.reference_ms.typical > 0
     assert sample.environment.cpu
     assert sample.environment.time.startswith("20")
 
@@ -74,8 +74,8 @@ def test_a_smaller_vocabulary_is_faster(run):
     """The output layer's share of the time is found by leaving it all but out."""
     with Measurer(run, Device("here", "onnxruntime"), run.config.model_spec(20_000, 20_000)) as measurer:
         whole, fewer = (measurer.measure(SPACE.smallest(), vocabulary) for vocabulary in (None, 64))
-    pace = whole.reference_ms.median / fewer.reference_ms.median
-    assert whole.lengths[0].decoder_ms.median > 1.5 * pace * fewer.lengths[0].decoder_ms.median
+    pace = whole.reference_ms.typical / fewer.reference_ms.typical
+    assert whole.lengths[0].decoder_ms.typical > 1.5 * pace * fewer.lengths[0].decoder_ms.typical
 
 
 def test_it_is_told_at_the_pace_of_the_samples_there_are(run, monkeypatch):
@@ -91,7 +91,7 @@ def test_it_is_told_at_the_pace_of_the_samples_there_are(run, monkeypatch):
             append_json_line(path, row.to_dict())
         monkeypatch.setattr(measurer, "measure", lambda architecture: sample)
         again = measurer.measure_paced(SPACE.smallest())
-    assert again.timing(measurer.lengths).median == pytest.approx(2.0 * sample.timing(measurer.lengths).median)
+    assert again.timing(measurer.lengths).typical == pytest.approx(2.0 * sample.timing(measurer.lengths).typical)
 
 
 class Unsteady:
@@ -172,4 +172,4 @@ def test_a_gpu_is_measured(run):
 
 def test_a_model_of_another_space_is_measured_beside_the_same_reference(run):
     with Measurer(run, Device("here", "onnxruntime"), tiny_spec()) as measurer:
-        assert measurer.measure(TINY_SPACE.largest()).reference_ms.median > 0
+        assert measurer.measure(TINY_SPACE.largest()).reference_ms.typical > 0

@@ -65,9 +65,9 @@ def test_the_usual_pace_is_that_of_most_samples(run):
     pace = Pace.of(drifting(run, [1.0, 1.4, 1.0, 1.0, 0.9], 1.0), SPACE, run_lengths(run))
     assert pace.usual_ms == REFERENCE_MS
     slow = made_up_sample(run, SPACE.largest(), 12.0, pace=1.5)
-    assert slow.timing(run_lengths(run)).median == pytest.approx(18.0)
+    assert slow.timing(run_lengths(run)).typical == pytest.approx(18.0)
     even = pace.even(slow)
-    assert even.timing(run_lengths(run)).median == pytest.approx(12.0)
-    assert even.lengths[0].encoder_ms.median == pytest.approx(2.4)
+    assert even.timing(run_lengths(run)).typical == pytest.approx(12.0)
+    assert even.lengths[0].encoder_ms.typical == pytest.approx(2.4)
     assert even.lengths[0].total_ms.ci_high == pytest.approx(12.0)
     assert even.reference_ms == slow.reference_ms  # as it was measured

@@ -22,7 +22,7 @@ def run(tmp_path, monkeypatch):
 def test_json_both_ways(run):
     sample = made_up_sample(run, run.config.search_space.largest(), 12.5)
     assert LatencySample.from_dict(json.loads(json.dumps(sample.to_dict()))) == sample
-    assert sample.timing(run_lengths(run)).median == 12.5
+    assert sample.timing(run_lengths(run)).typical == 12.5
 
 
 @pytest.mark.parametrize("change", [{"length": 1}, {"lengths": 3.0}, {"device": None}])
@@ -90,7 +90,7 @@ def test_samples_of_another_version_are_refused(run):
 def test_times_that_can_not_be_are_refused(run, value):
     path = write_samples(run, 4)
     rows = read_json_lines(path)
-    rows[3]["lengths"][0]["decoder_ms"]["median"] = value
+    rows[3]["lengths"][0]["decoder_ms"]["p25"] = value
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"line 4: .*decoder_ms.*remove that line"):
         read_samples(path, run.config.search_space)

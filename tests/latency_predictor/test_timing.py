@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import binom, lognorm
 
 from latency_predictor.timing import (
     BATCH_SECONDS,
@@ -24,7 +24,7 @@ class Machine:
     """A clock, and translations that take their seconds times the machine's pace at that moment."""
 
     def __init__(self, pace=lambda now: 1.0):
-        self.now, self._pace = 0.0, pace
+        self.now, self.taken, self._pace = 0.0, [], pace
 
     def clock(self):
         return self.now
@@ -36,6 +36,8 @@ class Machine:
         def translate():
             taken = next(durations) * self._pace(self.now)
             self.now += taken
+            if len(seconds) > 1:
+                self.taken.append(taken)
             return encoder * taken
 
         return translate
@@ -48,12 +50,22 @@ def test_a_steady_machine_needs_the_least_rounds():
     machine = Machine()
     found = machine.time(machine.work(0.05), machine.work(0.2, encoder=0.25))
     assert found.stable
-    assert [timings["total"].median for timings in found.translations] == pytest.approx([50, 200])
-    assert found.translations[1]["encoder"].median == pytest.approx(50)
-    assert found.translations[1]["decoder"].median == pytest.approx(150)
+    assert [timings["total"].typical for timings in found.translations] == pytest.approx([50, 200])
+    assert found.translations[1]["encoder"].typical == pytest.approx(50)
+    assert found.translations[1]["decoder"].typical == pytest.approx(150)
     assert [timings["total"].count for timings in found.translations] == [ROUNDS, ROUNDS]
-    assert found.reference.median == pytest.approx(20)
+    assert found.reference.typical == pytest.approx(20)
     assert found.translations[0]["total"].half_width == pytest.approx(0, abs=1e-9)
+
+
+def test_the_lower_quartile_counts():
+    machine = Machine()
+    seconds = np.random.default_rng(4).lognormal(0, 0.3, 1000)
+    found = machine.time(machine.work(*seconds), repeats=60).translations[0]["total"]
+    counted = np.array(machine.taken)[-found.count :] * 1e3
+    assert found.typical == pytest.approx(np.quantile(counted, 0.25))
+    assert (found.p10, found.median, found.p90) == pytest.approx(tuple(np.quantile(counted, (0.1, 0.5, 0.9))))
+    assert found.ci_low < found.typical < found.ci_high
 
 
 def test_warm_up_is_not_counted_and_ends_once_stable():
@@ -80,13 +92,13 @@ def test_drift_is_seen_by_the_reference_alike():
     """A machine that becomes half as fast meanwhile changes what the times are, but hardly their ratio."""
     machine = Machine(lambda now: 1 + min(now / 4, 1.0))
     found = machine.time(machine.work(0.1), repeats=12)
-    assert found.translations[0]["total"].median / found.reference.median == pytest.approx(5, rel=0.02)
+    assert found.translations[0]["total"].typical / found.reference.typical == pytest.approx(5, rel=0.02)
 
 
 def test_a_burst_of_other_work_does_not_decide():
     machine = Machine(lambda now: 3.0 if 0.5 < now < 0.9 else 1.0)
     found = machine.time(machine.work(0.1))
-    assert found.translations[0]["total"].median == pytest.approx(100, rel=0.03)
+    assert found.translations[0]["total"].typical == pytest.approx(100, rel=0.03)
 
 
 def test_rounds_go_on_while_it_is_unsteady_up_to_a_bound():
@@ -100,20 +112,29 @@ def test_rounds_go_on_while_it_is_unsteady_up_to_a_bound():
     assert ROUNDS < unsteady.translations[0]["total"].count <= MAX_ROUNDS
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60))
-def test_the_interval_is_the_narrowest_of_order_statistics_with_95_percent(values):
-    low, high = confidence_interval(values)
+QUANTILES = (0.25, 0.5)
+
+
+@pytest.mark.parametrize("quantile", QUANTILES)
+@given(values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60))
+def test_the_interval_is_the_narrowest_of_order_statistics_with_95_percent(values, quantile):
+    low, high = confidence_interval(values, quantile)
     count, ordered = len(values), sorted(values)
-    # P(k-th smallest < median < k-th largest) = 1 - 2 P(at most k - 1 of the values lie below the median)
-    enough = [k for k in range(1, (count + 1) // 2 + 1) if 1 - 2 * binom.cdf(k - 1, count, 0.5) >= 0.95]
-    k = max(enough, default=1)
-    assert (low, high) == (ordered[k - 1], ordered[-k])
+    # The k-th smallest is above the quantile if fewer than k values lie below it, and the like from the other end.
+    lows = [k for k in range(1, count + 1) if binom.cdf(k - 1, count, quantile) <= 0.025]
+    highs = [k for k in range(1, count + 1) if binom.cdf(k - 1, count, 1 - quantile) <= 0.025]
+    assert low == ordered[max(lows, default=1) - 1]
+    assert high == ordered[-max(highs, default=1)]
 
 
-def test_the_interval_holds_the_median_as_often_as_it_says():
+@pytest.mark.parametrize("quantile", QUANTILES)
+def test_the_interval_holds_the_quantile_as_often_as_it_says(quantile):
     rng = np.random.default_rng(2)
-    held = [low <= 1.0 <= high for low, high in map(confidence_interval, rng.lognormal(size=(4000, 12)))]
-    assert 0.95 <= np.mean(held) < 0.98
+    true = lognorm(1.0).ppf(quantile)
+    held = [
+        low <= true <= high for low, high in (confidence_interval(v, quantile) for v in rng.lognormal(size=(4000, 24)))
+    ]
+    assert 0.95 <= np.mean(held) < 0.985
 
 
 def test_time_taken_by_others_does_not_count_for_a_single_thread():
@@ -127,7 +148,7 @@ def test_time_taken_by_others_does_not_count_for_a_single_thread():
         return 0.001
 
     found = time_rounds([translate], translate, 6, clock)
-    assert found.translations[0]["total"].median == pytest.approx(2, rel=0.25)
+    assert found.translations[0]["total"].typical == pytest.approx(2, rel=0.25)
     assert found.taken > 0.5
 
 

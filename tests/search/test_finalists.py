@@ -26,8 +26,8 @@ def test_an_honest_predictor_gives_the_best_predicted():
     winner = contest.choose(CANDIDATES, 9.0, few=3)
     assert winner.candidate.valid_nll == best_within(9.0, latency)
     assert winner.meets
-    assert winner.timing.median == latency(winner.candidate.architecture) <= 9.0
-    assert winner.full.median == latency(FULL)
+    assert winner.timing.typical == latency(winner.candidate.architecture) <= 9.0
+    assert winner.full.typical == latency(FULL)
     assert len(contest.measured) == 4  # three finalists, and the winner afresh
 
 
@@ -46,7 +46,7 @@ def test_the_best_predicted_that_is_too_slow_is_passed_over():
 def test_an_optimistic_predictor_is_corrected_by_what_was_measured(factor):
     contest = finals("9ms", lambda architecture: factor * latency(architecture))
     winner = contest.choose(CANDIDATES, 9.0, few=3)
-    assert winner.timing.median <= 9.0
+    assert winner.timing.typical <= 9.0
     assert winner.candidate.valid_nll == best_within(9.0, lambda architecture: factor * latency(architecture))
     assert len(contest.measured) <= 7
 
@@ -73,8 +73,8 @@ def test_a_share_is_of_the_full_transformer_timed_in_the_same_round():
         return latency(architecture) * (1 + 0.3 * (next(load) // 4))  # one round: the full one and three candidates
 
     winner = finals("60%", measured).choose(CANDIDATES, 0.6 * latency(FULL), few=3)
-    assert winner.budget_ms == pytest.approx(0.6 * winner.full.median)
-    assert winner.timing.median <= winner.budget_ms
+    assert winner.budget_ms == pytest.approx(0.6 * winner.full.typical)
+    assert winner.timing.typical <= winner.budget_ms
     assert winner.candidate.valid_nll == best_within(0.6 * latency(FULL), latency)
 
 
@@ -113,7 +113,7 @@ def test_rounds_give_one_timing_of_their_middles_and_all_their_runs():
     (finalist,) = Finals(parse_budget("12ms"), FULL, measure).time(
         [c for c in CANDIDATES if c.architecture != FULL][:1]
     )
-    assert finalist.timing.median == 9.0
+    assert finalist.timing.typical == 9.0
     assert finalist.timing.ci_low == pytest.approx(7.92)  # of 7, 7.92 and 8.82
     assert finalist.timing.ci_high == pytest.approx(9.18)  # of 13, 8.08 and 9.18
     assert finalist.timing.half_width == pytest.approx(0.07)

@@ -106,7 +106,7 @@ def write_search(run, name, budget, rng, slower=1.0):
     """A search whose choice is 0.1 ms within its budget, everything taking `slower` times what it usually does."""
     space, budget = run.config.search_space, parse_budget(budget)
     full = timing(slower * FULL_MS, half_width=0.02)
-    budget_ms = budget.resolve(full.median)
+    budget_ms = budget.resolve(full.typical)
     candidates = []
     for _ in range(150):
         architecture = space.sample(rng)
