@@ -1,6 +1,8 @@
 """The measuring stage: latency samples of architectures from the search space, appended to run.latency/DEVICE.jsonl."""
 
+import math
 import threading
+from dataclasses import replace
 
 from hat.errors import HatError
 from hat.files import append_json_line
@@ -10,10 +12,10 @@ from latency_predictor.devices import load_device
 from latency_predictor.features import PerLayerFeatures
 from latency_predictor.history import Fit, append_fit, history_path, read_history
 from latency_predictor.measure import Measurer
-from latency_predictor.pace import even_latencies_ms
+from latency_predictor.pace import Pace, even_latencies_ms
 from latency_predictor.parts import measure_parts, parts_path, write_parts
 from latency_predictor.predictor import LatencyPredictor
-from latency_predictor.sample import read_samples, samples_path
+from latency_predictor.sample import read_samples, samples_path, write_samples
 from latency_predictor.selection import (
     FIRST,
     fitted_count,
@@ -69,6 +71,7 @@ def collect(run, device_name, samples=None):
             collection.measure_enough(run.config.latency.most_samples)
         else:
             collection.measure_number(samples)
+        collection.revisit()
         if not parts_path(run, device).exists():
             write_parts(parts_path(run, device), measure_parts(measurer, run.config.search_space))
     collection.report()
@@ -114,6 +117,18 @@ class Collection:
                     print(f"stopped: {reason or 'all architectures that could be found are measured'}")
                     return
                 self._measure(pending[: most - len(self._samples)], progress)
+
+    def revisit(self):
+        """Measure once more what was measured when the device was far from its usual pace; the better visit counts."""
+        pace = Pace.of(list(self._samples.values()), self._space, self._measurer.lengths)
+        doubtful = [sample for sample in self._samples.values() if sample.visits == 1 and not pace.is_usual(sample)]
+        with Progress(f"Measuring again on {self._device.name}", len(doubtful), "architectures") as progress:
+            for sample in doubtful:
+                again = self._measurer.measure(sample.architecture)
+                better = min(sample, again, key=lambda each: abs(math.log(each.reference_ms.typical / pace.usual_ms)))
+                self._samples[sample.architecture] = replace(better, visits=2)
+                write_samples(self.path, self._samples.values())
+                progress.advance()
 
     def report(self):
         """One line on all samples, one on those that something disturbed."""

@@ -1,18 +1,18 @@
 """An upper bound that holds with a stated probability, whatever the noise: conformal prediction.
 
 Each sample is predicted by a model that did not see it. Its score is how far, relatively, the measured latency lies
-above that prediction, divided by sqrt(1 + leverage): predictions far from the samples are less sure. A new architecture
-measured alike has a score no higher than the ceil((n + 1) * confidence)-th smallest of n such scores with at least that
-confidence (Vovk, Gammerman and Shafer, "Algorithmic learning in a random world", 2005; with cross-validation, Barber et
-al., "Predictive inference with the jackknife+", 2021). Slow spells count, as new measurements have them too; mishaps
+above that prediction, divided by sqrt(1 + leverage): predictions far from the samples are less sure. The bound is an
+order statistic of the scores, chosen so that with SURETY it is above their true quantile of CONFIDENCE (Wilks,
+"Determination of sample sizes for setting tolerance limits", 1941; Vovk, "Conditional validity of inductive conformal
+predictors", 2012). So it is not only on average over many predictors that 95 % of new measurements are below their
+bounds, but most probably for the predictor at hand. Slow spells count, as new measurements have them too; mishaps
 (latency_predictor.outliers) don't.
 """
-
-import math
 
 import numpy as np
 
 CONFIDENCE = 0.95
+SURETY = 0.9
 ONE_DEVIATION = 0.683  # the share of a normal distribution within one standard deviation
 LEAST_ERROR = 1e-3  # no timer is surer than this
 
@@ -27,12 +27,16 @@ def scores(measured_ms, predicted_ms, leverage):
     return (measured_ms / predicted_ms - 1) / spread(leverage)
 
 
-def quantile(values, confidence=CONFIDENCE):
-    """The ceil((n + 1) * confidence)-th smallest of n scores, at least 0; the largest where n is too small for it.
+def quantile(values):
+    """The smallest of n scores that is, with SURETY, above their true quantile of CONFIDENCE; at least 0.
 
-    With fewer than 19 samples the bound of 95 % would be infinite; the largest score holds with n / (n + 1).
+    The largest where n is too small for any to be: with fewer than 45 scores.
     """
-    rank = min(math.ceil((len(values) + 1) * confidence), len(values))
+    from scipy.stats import binom
+
+    ranks = np.arange(1, len(values) + 1)
+    sure = binom.cdf(ranks - 1, len(values), CONFIDENCE) >= SURETY  # fewer than `rank` scores are below the quantile
+    rank = ranks[sure][0] if sure.any() else len(values)
     return max(float(np.sort(values)[rank - 1]), 0.0)
 
 

@@ -5,6 +5,7 @@ samples themselves tell: on a device that runs hot all slow down alike, but a ne
 some more than others. So the exponent of the pace is that with which a ridge leaves the least of it in its residuals.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from latency_predictor.sample import latencies_ms
 
 LEAST_SAMPLES = 30  # with fewer, all architectures count as following the reference fully
 ROUNDS = 3  # of ridge and exponent in turn
+OFF_PACE = 0.15  # as a share of the usual pace
 LEAST_SPREAD = 0.005  # standard deviation of the logarithm of the pace, below which it is steady
 SEED = 1  # of the folds
 
@@ -38,6 +40,10 @@ class Pace:
         features = PerLayerFeatures(space)
         physical = features.inputs(features.matrix([sample.architecture for sample in samples])).physical
         return cls(usual_ms, _exponent(physical, latencies_ms(samples, lengths), deviation))
+
+    def is_usual(self, sample):
+        """Whether a LatencySample was taken at about the usual pace; others can be put right only roughly."""
+        return abs(math.log(sample.reference_ms.typical / self.usual_ms)) <= math.log(1 + OFF_PACE)
 
     def even(self, sample):
         """The LatencySample as it would be at the usual pace."""

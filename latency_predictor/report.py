@@ -10,14 +10,13 @@ from latency_predictor.environment import conditions
 from latency_predictor.history import history_path, read_history
 from latency_predictor.lengths import run_lengths
 from latency_predictor.measure import measuring_spec
+from latency_predictor.pace import OFF_PACE, Pace
 from latency_predictor.page import PageData, write_page
 from latency_predictor.parts import parts_path, read_parts
 from latency_predictor.sample import quantile_suffix, read_samples, samples_path
 from latency_predictor.selection import stop_reason
 
-# What is worth a warning:
-TAKEN = 0.05  # a share of the time that went to other processes
-OFF_PACE = 0.1  # the reference's time, beside what it usually takes
+TAKEN = 0.05  # a larger share of the time that went to other processes is worth a warning
 
 
 def write_report(run, device, quantile, predictor, quality, measured_ms):
@@ -34,7 +33,7 @@ def write_report(run, device, quantile, predictor, quality, measured_ms):
     data = PageData(
         title=f"Latency of {run.config.name} on {device.name}",
         facts=_facts(samples, lengths, quantile),
-        warnings=_warnings(samples),
+        warnings=_warnings(samples, Pace.of(samples, run.config.search_space, lengths)),
         quality=quality,
         models=predictor.comparison,
         chosen=predictor.model,
@@ -79,7 +78,7 @@ def _minute(sample):
     return sample.environment.time[:16].replace("T", " ")
 
 
-def _warnings(samples):
+def _warnings(samples, pace):
     """What may have spoilt the samples, and how many of them."""
     counts, texts = Counter(), {}
     for sample in samples:
@@ -88,15 +87,14 @@ def _warnings(samples):
             if warning:
                 counts[what] += 1
                 texts[what] = warning
-    paces = np.array([sample.reference_ms.typical for sample in samples])
     judged = {
         "did not become stable within the bounds of the protocol": [not sample.stable for sample in samples],
         f"other processes had the processor for more than {TAKEN:.0%} of the time": [
             sample.taken > TAKEN for sample in samples
         ],
-        f"the pace was more than {OFF_PACE:.0%} off the usual one, and is corrected": (
-            np.abs(paces / np.median(paces) - 1) > OFF_PACE
-        ),
+        f"the pace was more than {OFF_PACE:.0%} off the usual one, twice, and is corrected": [
+            not pace.is_usual(sample) for sample in samples
+        ],
     }
     found = [(count, texts[what]) for what, count in counts.items()]
     found += [(int(np.sum(which)), text) for text, which in judged.items() if np.any(which)]

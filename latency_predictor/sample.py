@@ -1,5 +1,6 @@
 """LatencySample: one measured architecture, how it was measured, and in what circumstances."""
 
+import json
 import math
 from dataclasses import dataclass, replace
 
@@ -70,7 +71,7 @@ class LatencySample:
 
     The reference architecture took `reference_ms.typical` meanwhile: see latency_predictor.pace. `stable` says whether
     the confidence interval became as narrow as the protocol wants, `taken` which share of the time other processes had
-    the processor.
+    the processor. `visits` counts how often the architecture was measured, of which this is the one that counts.
     """
 
     architecture: Architecture
@@ -81,6 +82,7 @@ class LatencySample:
     stable: bool
     taken: float
     environment: Environment
+    visits: int = 1
 
     def scaled(self, factor):
         """This sample with the architecture's milliseconds times `factor`."""
@@ -125,6 +127,11 @@ def quantile_suffix(quantile):
 def predictor_directory(run, device, quantile=0.5):
     """Where the predictor of a quantile of the sentences is kept in a run directory."""
     return run.latency / f"{device.name}{quantile_suffix(quantile)}.predictor"
+
+
+def write_samples(path, samples):
+    """Replace a file by these LatencySamples in one step."""
+    files.write_text(path, "".join(json.dumps(sample.to_dict(), ensure_ascii=False) + "\n" for sample in samples))
 
 
 def read_samples(path, space, protocol=None):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from latency_runs import made_up_sample, make_run, write_samples
+from latency_runs import REFERENCE_MS, made_up_sample, make_run, write_samples
 from search_toys import SPACE, latency
 
 from hat import files
@@ -149,6 +149,29 @@ def test_interrupted_it_ends_as_it_would_have(tmp_path, monkeypatch, measure_wit
         found.append(architectures(collect(run, "cpu")))
     assert found[0] == found[1]
     assert len(found[0]) == FIRST + 20
+
+
+@pytest.mark.parametrize(("second_pace", "kept"), [(1.05, 1.05), (1.9, 1.5)])
+def test_what_was_measured_at_an_unusual_pace_is_measured_once_more(run, measure_with, second_pace, kept):
+    measurer = MadeUp(run)
+    slow = planned_architectures(SPACE, run.config.seed, 12)[5]
+    paces = iter([1.5, second_pace])
+
+    def measure(architecture):
+        measurer.measured.append(architecture)
+        pace = next(paces) if architecture == slow else 1.0
+        return made_up_sample(run, architecture, latency(architecture), pace=pace)
+
+    measurer.measure = measure
+    measure_with(measurer)
+    path = collect(run, "cpu")
+    samples = read_samples(path, SPACE)
+    assert len(files.read_json_lines(path)) == len(samples) == 12
+    assert [sample.visits for sample in samples] == [2 if sample.architecture == slow else 1 for sample in samples]
+    assert samples[5].reference_ms.typical == pytest.approx(kept * REFERENCE_MS)
+    count = len(measurer.measured)
+    collect(run, "cpu")
+    assert len(measurer.measured) == count  # a device that has become slower for good isn't measured for ever
 
 
 def test_where_the_time_goes_is_measured_once(run, measure_with):

@@ -3,17 +3,27 @@
 import numpy as np
 import pytest
 
-from latency_predictor.conformal import CONFIDENCE, held_out_bounds, quantile
+from latency_predictor.conformal import CONFIDENCE, SURETY, held_out_bounds, quantile
 from latency_predictor.features import AVERAGED, AveragedFeatures
 from latency_predictor.predictor import LatencyPredictor
 
 
-def test_the_quantile_leaves_room_for_one_more_value():
-    assert quantile(np.arange(1.0, 20)) == 19  # the 19th of 19
-    assert quantile(np.arange(1.0, 100)) == 95  # the 95th of 99
-    assert quantile(np.arange(1.0, 101)) == 96  # the 96th of 100
-    assert quantile(np.arange(1.0, 8)) == 7  # too few for 95 %
-    assert quantile(np.array([-3.0, -2.0])) == 0  # never below the prediction
+@pytest.mark.parametrize("count", [60, 130, 400])
+def test_the_quantile_is_above_the_true_one_nine_times_of_ten(count):
+    """Of uniform values the true quantile is 0.95 itself; no smaller one of the values would do."""
+    rng = np.random.default_rng(1)
+    draws = rng.random((4000, count))
+    found = np.array([quantile(values) for values in draws])
+    assert np.mean(found >= CONFIDENCE) == pytest.approx(1.0, abs=1 - SURETY + 0.01)
+    smaller = np.array([values[values < top].max() for values, top in zip(draws, found, strict=True)])
+    assert np.mean(smaller >= CONFIDENCE) < SURETY
+
+
+def test_few_values_give_the_largest_and_none_is_below_the_prediction():
+    assert quantile(np.arange(1.0, 45)) == 44
+    assert quantile(np.arange(1.0, 46)) == 45
+    assert quantile(np.arange(1.0, 8)) == 7
+    assert quantile(np.array([-3.0, -2.0])) == 0
 
 
 def test_a_sample_has_no_part_in_its_own_bound():
@@ -32,20 +42,17 @@ def _noisy(rng, count, kind):
 
 
 @pytest.mark.parametrize("kind", ["grows", "slow spells"])
-@pytest.mark.parametrize("samples", [40, 150])
-def test_coverage_over_many_draws_is_what_is_claimed(kind, samples):
-    """40 predictors, 250 fresh measurements each: the share below the bound is 95 % but for 1.5 % of chance.
-
-    With 40 samples the 39th of 41 ranks is meant, which is 95.1 %; predictors of all samples are a little better than
-    those of four fifths that the bound was made with, so more may hold.
-    """
+@pytest.mark.parametrize("samples", [60, 150])
+def test_the_bound_holds_as_often_as_claimed(kind, samples):
+    """40 predictors, 250 fresh measurements each: at least 95 % below the bound, and for most predictors by itself."""
     held = []
     for seed in range(40):
         rng = np.random.default_rng(seed)
         predictor = LatencyPredictor.fit_matrix(*_noisy(rng, samples, kind), seed, AveragedFeatures(), "ridge")
         matrix, measured = _noisy(rng, 250, kind)
         held.append(np.mean(measured <= predictor.upper_matrix(matrix)))
-    assert CONFIDENCE - 0.015 < np.mean(held) < CONFIDENCE + 0.025
+    assert CONFIDENCE < np.mean(held) < 0.99
+    assert np.mean(np.array(held) >= CONFIDENCE - 0.02) >= 0.8  # 250 measurements have a chance of their own of 1.4 %
 
 
 def test_mishaps_do_not_widen_the_bound():

@@ -61,6 +61,12 @@ def test_a_few_samples_follow_the_reference_fully(run, count):
     assert Pace.of(samples, SPACE, run_lengths(run)).exponent == 1.0
 
 
+def test_a_pace_is_usual_within_15_percent(run):
+    pace = Pace(REFERENCE_MS, 1.0)
+    samples = [made_up_sample(run, SPACE.largest(), 10.0, pace=factor) for factor in (0.8, 0.9, 1.0, 1.14, 1.2)]
+    assert [pace.is_usual(sample) for sample in samples] == [False, True, True, True, False]
+
+
 def test_the_usual_pace_is_that_of_most_samples(run):
     pace = Pace.of(drifting(run, [1.0, 1.4, 1.0, 1.0, 0.9], 1.0), SPACE, run_lengths(run))
     assert pace.usual_ms == REFERENCE_MS
