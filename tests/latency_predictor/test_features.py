@@ -54,12 +54,14 @@ def test_physical_columns_are_what_each_layer_costs_added_up():
     row = dict(zip(PHYSICAL, inputs.physical[0], strict=True))
     expected = {
         "encoder.layers": 3,
+        "encoder.sqrt(layers)": 3**0.5,
         "encoder.embed_dim": 640,
         "encoder.embed_dim*layers": 640 * 3,
         "encoder.ffn_dim": 4096,
         "encoder.embed_dim*ffn_dim": 640 * 1024 + 640 * 2048 + 640 * 1024,
         "encoder.self_attention_heads": 16,
         "decoder.layers": 2,
+        "decoder.sqrt(layers)": 2**0.5,
         "decoder.embed_dim": 512,
         "decoder.embed_dim*layers": 512 * 2,
         "decoder.ffn_dim": 4096,

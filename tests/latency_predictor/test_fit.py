@@ -153,11 +153,14 @@ def test_a_quantile_of_the_sentences_has_its_own_predictor(run):
 
 def test_a_slow_spell_is_divided_out_by_the_reference(run):
     path = samples_path(run, load_device("cpu"))
-    for index, architecture in enumerate(planned_architectures(SPACE, 1, 30)):
-        pace = 1.5 if index > 20 else 1.0
+    for index, architecture in enumerate(planned_architectures(SPACE, 1, 60)):
+        pace = 1.5 if index > 40 else 1.0
         append_json_line(path, made_up_sample(run, architecture, latency(architecture), pace=pace).to_dict())
     architectures, latencies_ms = read_latencies(run, load_device("cpu"))
-    np.testing.assert_allclose(latencies_ms, [latency(architecture) for architecture in architectures])
+    true_ms = np.array([latency(architecture) for architecture in architectures])
+    assert (
+        np.abs(latencies_ms / true_ms - 1).max() < 0.05
+    )  # how far they follow the reference is found to a few percent
 
 
 def test_the_model_that_was_asked_for_stays_until_new_samples_come(run, capsys):

@@ -89,7 +89,7 @@ def test_it_is_told_at_the_pace_of_the_samples_there_are(run, monkeypatch):
         for seed in range(3):
             row = replace(slow, architecture=SPACE.sample(np.random.default_rng(seed)))
             append_json_line(path, row.to_dict())
-        monkeypatch.setattr(measurer, "measure", lambda architecture: sample)
+        monkeypatch.setattr(measurer, "measure", lambda architecture, target_vocabulary: sample)
         again = measurer.measure_paced(SPACE.smallest())
     assert again.timing(measurer.lengths).typical == pytest.approx(2.0 * sample.timing(measurer.lengths).typical)
 
