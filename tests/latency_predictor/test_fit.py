@@ -160,7 +160,7 @@ def test_a_slow_spell_is_divided_out_by_the_reference(run):
     true_ms = np.array([latency(architecture) for architecture in architectures])
     assert (
         np.abs(latencies_ms / true_ms - 1).max() < 0.05
-    )  # how far they follow the reference is found to a few percent
+    )  # the exponent is found, not known
 
 
 def test_the_model_that_was_asked_for_stays_until_new_samples_come(run, capsys):
