@@ -158,9 +158,7 @@ def test_a_slow_spell_is_divided_out_by_the_reference(run):
         append_json_line(path, made_up_sample(run, architecture, latency(architecture), pace=pace).to_dict())
     architectures, latencies_ms = read_latencies(run, load_device("cpu"))
     true_ms = np.array([latency(architecture) for architecture in architectures])
-    assert (
-        np.abs(latencies_ms / true_ms - 1).max() < 0.05
-    )  # the exponent is found, not known
+    assert np.abs(latencies_ms / true_ms - 1).max() < 0.05  # the exponent is found, not known
 
 
 def test_the_model_that_was_asked_for_stays_until_new_samples_come(run, capsys):
