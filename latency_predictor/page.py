@@ -8,9 +8,8 @@ import numpy as np
 
 from hat import files
 from latency_predictor import page_figures as figures
+from latency_predictor.conformal import CONFIDENCE
 from latency_predictor.page_style import STYLE
-
-CLAIMED = 0.95  # the share of latencies that upper bounds are to hold for
 
 
 @dataclass(frozen=True)
@@ -119,11 +118,11 @@ def _cards(data):
 def _coverage_card(quality):
     """The share of upper bounds that held: good unless it is lower than claimed by more than chance explains."""
     share, samples = quality.get("bound_coverage"), quality.get("samples")
-    text = f"of latencies are below their upper bound; {_percent(CLAIMED, 0)} is claimed"
+    text = f"of latencies are below their upper bound; {_percent(CONFIDENCE, 0)} is claimed"
     if share is None or not samples:
         return "", _percent(share), text
-    chance = 2 * math.sqrt(CLAIMED * (1 - CLAIMED) / samples)  # two standard deviations of a binomial share
-    css = "good" if share >= CLAIMED - chance else "bad"
+    chance = 2 * math.sqrt(CONFIDENCE * (1 - CONFIDENCE) / samples)  # two standard deviations of a binomial share
+    css = "good" if share >= CONFIDENCE - chance else "bad"
     return css, _percent(share), f"{text}, ± {_percent(chance)} by chance"
 
 
@@ -199,8 +198,8 @@ def _steadiness(data):
 
 
 _DRIFT_NOTE = (
-    "The same architecture, measured again with every sample: a flat line is a steady machine. Latencies are corrected "
-    "by it; unstable samples kept too wide a spread after repeats."
+    "The same architecture, measured again with every sample: a flat line is a steady machine. Latencies are "
+    "corrected as far as samples follow it; unstable samples kept too wide a spread."
 )
 _ORDER_NOTE = "No trend and no waves should be left: those would be drift that the correction missed."
 
