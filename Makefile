@@ -12,7 +12,7 @@ READY := .venv/.ready
 .PHONY: quickstart test lint clean help
 
 help:
-	@echo "make quickstart  train, search, deploy and report on an embedded small corpus (about 6 minutes on 2 cores)"
+	@echo "make quickstart  train, search, deploy and report on an embedded small corpus (about 8 minutes on 2 cores)"
 	@echo "make test        run the tests"
 	@echo "make lint        check style"
 	@echo "make clean       remove .venv/ and build products (runs/ stays)"

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 
 import pytest
@@ -127,3 +128,12 @@ def write_script(path, text):
     path.write_text(f"#!/bin/sh\n{text}\n")
     os.chmod(path, 0o755)
     return str(path)
+
+
+def dozing(agent, marker):
+    """A thread in which the agent measures for half a second; returns once it does."""
+    ask = threading.Thread(target=agent.ask, args=(measure(1, trouble="doze", marker=str(marker)),))
+    ask.start()
+    while not marker.exists():
+        time.sleep(0.005)
+    return ask

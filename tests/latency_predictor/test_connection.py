@@ -4,11 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
-from fake_agents import connect, ends, lives, local_device, measure
+from fake_agents import connect, dozing, ends, lives, local_device, measure
 
 from hat.errors import DeviceError, StorageError
 from latency_predictor import connection
@@ -106,22 +105,18 @@ def test_a_failure_of_our_own_is_told_as_one():
     assert "the agent failed (KeyError: 'key', at agent:latency_predictor.on_device:" in str(error.value)
 
 
-def test_two_agents_measure_one_after_the_other():
+def test_two_agents_measure_one_after_the_other(tmp_path):
     with connect(local_device()) as first, connect(local_device()) as second:
-        answers = []
-        ask = threading.Thread(target=lambda: answers.append(first.ask(measure(1, trouble="doze"))))
-        ask.start()
-        time.sleep(0.2)
-        answers.append(second.ask(measure(2)))
+        ask = dozing(first, tmp_path / "marker")
+        start = time.monotonic()
+        assert second.ask(measure(2))["echo"] == 2
+        assert time.monotonic() - start > 0.3
         ask.join()
-    assert [answer["echo"] for answer in answers] == [1, 2]
 
 
-def test_a_busy_device_names_the_process():
+def test_a_busy_device_names_the_process(tmp_path):
     with connect(local_device()) as first, connect(local_device(), busy_wait_s=0.1) as second:
-        ask = threading.Thread(target=first.ask, args=(measure(1, trouble="doze"),))
-        ask.start()
-        time.sleep(0.2)
+        ask = dozing(first, tmp_path / "marker")
         with pytest.raises(DeviceError, match=rf"process {first.ready['process']}, is measuring there; wait for it"):
             second.ask(measure(2))
         ask.join()

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from fake_agents import connect, ends, lives, measure, ssh_device
+from fake_agents import connect, dozing, ends, lives, measure, ssh_device
 from sshd import free_port, make_key
 
 from hat.errors import DeviceError, StorageError
@@ -122,12 +122,10 @@ def test_a_full_disk_there(ssh_server):
     assert "'there': the disk there is full" in str(error.value)
 
 
-def test_two_agents_on_one_device(ssh_server):
+def test_two_agents_on_one_device(ssh_server, tmp_path):
     device = ssh_device(ssh_server)
     with connect(device) as first, connect(device, busy_wait_s=0.1) as second:
-        thread = threading.Thread(target=first.ask, args=(measure(1, trouble="doze"),))
-        thread.start()
-        time.sleep(0.25)
+        thread = dozing(first, tmp_path / "marker")
         with pytest.raises(DeviceError, match=rf"process {first.ready['process']}, .*ssh -F \S+ device kill"):
             second.ask(measure(2))
         thread.join()
