@@ -17,8 +17,8 @@ class Fit:
 
 
 def history_path(run, device):
-    """Where the fits are kept in a run directory."""
-    return run.latency / f"{device.name}.history.jsonl"
+    """Where the fits are kept in a run directory: not beside the samples, whose files name the measured devices."""
+    return run.latency / "history" / f"{device.name}.jsonl"
 
 
 def read_history(path, most_samples):

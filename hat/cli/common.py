@@ -35,8 +35,8 @@ def add_latency_option(parser):
         "--latency",
         action="append",
         metavar="BUDGET",
-        help="200ms, 0.2s, 900us, or 50%% of the full-size Transformer's latency; may be given several times "
-        "(default: search.latency of the run's config)",
+        help="200ms, 0.2s, 900us, or 50%% of the full-size Transformer's latency, for the median sentence; 200ms@p90 "
+        "for nine of ten; may be given several times (default: search.latency of the run's config)",
     )
 
 

@@ -127,6 +127,7 @@ def test_without_a_number_it_stops_when_the_predictor_is_good(tmp_path, monkeypa
     history = read_history(history_path(run, load_device("cpu")), len(measured))
     assert [fit.samples for fit in history][-1] == len(measured)
     assert history[-1].mape <= GOOD_ERROR
+    assert run.last_measured_device() == "cpu"  # what hat-search takes without --device
     again = measure_with(MadeUp(run))
     collect(run, "cpu")
     assert again.measured == []
