@@ -111,10 +111,13 @@ class Collection:
                     append_fit(path, fit)
                     history.append(fit)
                 reason = stop_reason(history, most)
+                if reason:
+                    print(f"stopped: {reason}")
+                    return
                 chosen = next_architectures(self._space, self._seed, known, predictor, self._budgets_ms())
                 pending = [architecture for architecture in chosen if architecture not in self._samples]
-                if reason or not pending:
-                    print(f"stopped: {reason or 'all architectures that could be found are measured'}")
+                if not pending:
+                    print("stopped: all architectures that could be found are measured")
                     return
                 self._measure(pending[: most - len(self._samples)], progress)
 
