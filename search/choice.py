@@ -8,7 +8,7 @@ from search.pareto import pareto_front
 
 def write_choice(directory, choice, winner, finalists, candidates, history):
     """Write a search's results to its directory; `candidates` is everything scored, within the budget or not."""
-    front = pareto_front(candidates, key=lambda candidate: (candidate.predicted_ms, candidate.valid_nll))
+    front = pareto_front(candidates, key=lambda candidate: (candidate.predicted_ms, candidate.valid_nats))
     files.write_json(directory / "front.json", [candidate.to_dict() for candidate in front])
     files.write_json(directory / "candidates.json", [candidate.to_dict() for candidate in candidates])
     files.write_json(directory / "finalists.json", [finalist.to_dict() for finalist in finalists])
@@ -19,7 +19,7 @@ def write_choice(directory, choice, winner, finalists, candidates, history):
 
 
 def describe_choice(name, device_name, budget, winner, instruments, space):
-    """The dictionary of choice.json; latencies in ms with their 95 % confidence intervals, loss in bits per token."""
+    """The dictionary of choice.json; latencies in ms with their 95 % confidence intervals, loss in nats per token."""
     architecture, full = winner.candidate.architecture, space.full_transformer()
     parameters, without_embeddings = count_parameters(architecture, instruments.spec)
     full_parameters, full_without_embeddings = count_parameters(full, instruments.spec)
@@ -30,7 +30,7 @@ def describe_choice(name, device_name, budget, winner, instruments, space):
         "quantile": budget.quantile,
         "budget_ms": winner.budget_ms,
         "architecture": architecture.to_dict(),
-        "valid_nll": winner.candidate.valid_nll,
+        "valid_nats": winner.candidate.valid_nats,
         "predicted_ms": winner.candidate.predicted_ms,
         "measured_ms": winner.timing.typical,
         "measured_ci_ms": [winner.timing.ci_low, winner.timing.ci_high],
@@ -48,12 +48,12 @@ def describe_choice(name, device_name, budget, winner, instruments, space):
 def finalists_table(finalists, winner, spec):
     """Lines of text: every finalist once, best loss first, the chosen one marked."""
     latest = {finalist.candidate.architecture: finalist for finalist in finalists}
-    lines = [f"  {'bits/token':>10} {'predicted':>10} {'measured':>10} {'+-':>6} {'budget':>10} {'parameters':>11}"]
-    for finalist in sorted(latest.values(), key=lambda finalist: finalist.candidate.valid_nll):
+    lines = [f"  {'nats/token':>10} {'predicted':>10} {'measured':>10} {'+-':>6} {'budget':>10} {'parameters':>11}"]
+    for finalist in sorted(latest.values(), key=lambda finalist: finalist.candidate.valid_nats):
         candidate, mark = finalist.candidate, "*" if finalist is winner else " "
         parameters = count_parameters(candidate.architecture, spec)[0] / 1e6
         lines.append(
-            f"{mark} {candidate.valid_nll:10.4f} {candidate.predicted_ms:7.2f} ms {finalist.timing.typical:7.2f} ms "
+            f"{mark} {candidate.valid_nats:10.4f} {candidate.predicted_ms:7.2f} ms {finalist.timing.typical:7.2f} ms "
             f"{finalist.timing.half_width:6.1%} {finalist.budget_ms:7.2f} ms {parameters:9.2f} M  "
             f"{candidate.architecture.summary()}"
         )

@@ -9,27 +9,28 @@ from hat.config import from_mapping, to_mapping
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One line of the file. `valid_nll` is in bits per target token."""
+    """One line of the file. `valid_nats` is in nats per target token."""
 
     key: str
     architecture: Architecture
-    valid_nll: float
+    valid_nats: float
 
 
 class Evaluations:
     """The losses known so far, by Architecture.
 
     `key` names what they depend on beside the architecture (the SuperTransformer's weights, the validation
-    sentences); lines with another key stay in the file and are passed over.
+    sentences, the unit); lines with another key stay in the file and are passed over.
     """
 
     def __init__(self, path, key):
         self._path, self._key = path, key
         self._losses = {}
         for number, row in enumerate(files.read_json_lines(path), start=1):
+            if isinstance(row, dict) and row.get("key", key) != key:
+                continue  # perhaps an older version's, with other fields
             evaluation = from_mapping(Evaluation, row, f"{path}, line {number}")
-            if evaluation.key == key:
-                self._losses[evaluation.architecture] = evaluation.valid_nll
+            self._losses[evaluation.architecture] = evaluation.valid_nats
 
     def __contains__(self, architecture):
         return architecture in self._losses

@@ -77,13 +77,13 @@ class Evolution:
         """Give the losses of the architectures last asked for, in their order."""
         for (architecture, (genome, predicted_ms)), loss in zip(self._asked.items(), losses, strict=True):
             self._scored[architecture] = Individual(genome, Candidate(architecture, predicted_ms, float(loss)))
-        alive = [individual.candidate.valid_nll for individual in self._parents()]
+        alive = [individual.candidate.valid_nats for individual in self._parents()]
         self._generation += 1
         self.history.append(
             {
                 "iteration": self._generation,
-                "best_nll": alive[0],
-                "median_nll": statistics.median(losses),
+                "best_nats": alive[0],
+                "median_nats": statistics.median(losses),
                 "evaluations": len(self._scored),
             }
         )
@@ -134,7 +134,7 @@ class Evolution:
     def state(self):
         """All that `restore` needs, JSON-like; between tell and the next ask."""
         scored = [
-            [list(individual.genome), individual.candidate.predicted_ms, individual.candidate.valid_nll]
+            [list(individual.genome), individual.candidate.predicted_ms, individual.candidate.valid_nats]
             for individual in self._scored.values()
         ]
         return {"generation": self._generation, "scored": scored, "history": self.history}

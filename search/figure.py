@@ -6,7 +6,7 @@ from hat import files
 
 
 def draw_front(path, candidates, front, finalists, choice):
-    """Save a PNG: predicted latency (ms) against validation loss (bits per target token)."""
+    """Save a PNG: predicted latency (ms) against validation loss (nats per target token)."""
     figure = Figure(figsize=(7.5, 4.8), dpi=130, layout="constrained")
     axes = figure.subplots()
     axes.scatter(*_points(candidates), s=9, color="#b8c0cc", label=f"{len(candidates)} scored", zorder=1)
@@ -14,11 +14,11 @@ def draw_front(path, candidates, front, finalists, choice):
     axes.axvline(choice["budget_ms"], color="#c0392b", linestyle="--", linewidth=1.1, label=_budget_label(choice))
     for finalist in finalists:
         candidate, measured_ms = finalist.candidate, finalist.timing.typical
-        axes.plot([candidate.predicted_ms, measured_ms], [candidate.valid_nll] * 2, color="#e08e0b", linewidth=0.9)
-        axes.plot(measured_ms, candidate.valid_nll, marker="|", markersize=8, color="#e08e0b")
-    winner = choice["measured_ms"], choice["valid_nll"]
+        axes.plot([candidate.predicted_ms, measured_ms], [candidate.valid_nats] * 2, color="#e08e0b", linewidth=0.9)
+        axes.plot(measured_ms, candidate.valid_nats, marker="|", markersize=8, color="#e08e0b")
+    winner = choice["measured_ms"], choice["valid_nats"]
     axes.plot(*winner, marker="*", markersize=15, color="#c0392b", linestyle="none", label="chosen, as measured")
-    axes.set(xlabel=f"latency on {choice['device']} (ms)", ylabel="validation loss (bits per token)")
+    axes.set(xlabel=f"latency on {choice['device']} (ms)", ylabel="validation loss (nats per token)")
     axes.set_title(f"Search {choice['name']}", loc="left", fontsize=11)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=9)
@@ -27,7 +27,7 @@ def draw_front(path, candidates, front, finalists, choice):
 
 
 def _points(candidates):
-    return [item.predicted_ms for item in candidates], [item.valid_nll for item in candidates]
+    return [item.predicted_ms for item in candidates], [item.valid_nats for item in candidates]
 
 
 def _budget_label(choice):

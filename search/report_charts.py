@@ -23,9 +23,9 @@ def pareto_figure(data):
     latencies = [x for x, _, _ in data.candidates] + [system.measured_ms for system in data.systems]
     losses = [y for _, y, _ in data.candidates]
     chart = Chart(
-        "predicted latency (ms)", "validation loss (bits per token)", padded_range(latencies), padded_range(losses)
+        "predicted latency (ms)", "validation loss (nats per token)", padded_range(latencies), padded_range(losses)
     )
-    titles = [f"{text}: {x:.2f} ms, {y:.3f} bits" for x, y, text in data.candidates]
+    titles = [f"{text}: {x:.2f} ms, {y:.3f} nats" for x, y, text in data.candidates]
     chart.dots([(x, y) for x, y, _ in data.candidates], "candidate", 2.2, titles)
     limits = [(data.full.measured_ms, f"full-size {data.full.measured_ms:.1f} ms", colour(0))]
     for index, system in enumerate(data.picks, start=1):
@@ -36,7 +36,7 @@ def pareto_figure(data):
     chart.line([(x, y) for x, y, _ in front], "front")
     chart.dots([(x, y) for x, y, _ in front], "front", 2.6, [text for _, _, text in front])
     for index, system in enumerate(data.picks, start=1):
-        chart.dots([(system.predicted_ms, system.valid_nll)], f"chosen {colour(index)}", 6.5, [system.label])
+        chart.dots([(system.predicted_ms, system.valid_nats)], f"chosen {colour(index)}", 6.5, [system.label])
     entries = [("candidate", f"scored ({len(data.candidates)})"), ("front", "Pareto front")]
     return chart.svg("Pareto front of latency and loss") + legend(entries + _system_entries(data))
 
@@ -73,16 +73,16 @@ def predictor_figure(data):
 def progress_figure(data):
     """Best and median loss of each generation, one colour a budget."""
     rows = [row for history in data.histories.values() for row in history]
-    losses = [row[key] for row in rows for key in ("best_nll", "median_nll")]
+    losses = [row[key] for row in rows for key in ("best_nats", "median_nats")]
     generations = padded_range([row["iteration"] for row in rows], 0.02)
-    chart = Chart("generation", "validation loss (bits per token)", generations, padded_range(losses), whole_x=True)
+    chart = Chart("generation", "validation loss (nats per token)", generations, padded_range(losses), whole_x=True)
     entries = []
     for index, (system, history) in enumerate(zip(data.picks, data.histories.values(), strict=True), start=1):
         css = colour(index)
-        chart.line([(row["iteration"], row["median_nll"]) for row in history], f"{css} dashed")
-        best = [(row["iteration"], row["best_nll"]) for row in history]
+        chart.line([(row["iteration"], row["median_nats"]) for row in history], f"{css} dashed")
+        best = [(row["iteration"], row["best_nats"]) for row in history]
         chart.line(best, css)
-        chart.dots(best, css, 3.0, [f"{row['best_nll']:.4f} bits, {row['evaluations']} scored" for row in history])
+        chart.dots(best, css, 3.0, [f"{row['best_nats']:.4f} nats, {row['evaluations']} scored" for row in history])
         entries.append((css, f"{system.label}: best (line), median (dashed)"))
     return chart.svg("Loss by generation of the search") + legend(entries)
 

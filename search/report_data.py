@@ -45,7 +45,7 @@ class System:
     measured_ms: float
     measured_ci_ms: tuple[float, float]
     full_ms: float
-    valid_nll: float | None
+    valid_nats: float | None
     parameters: int
     parameters_without_embeddings: int
     flops: int
@@ -120,7 +120,7 @@ def _points(path):
     """(predicted ms, validation loss, summary) of a file of candidates."""
     rows = files.read_json(path, REMEDY)
     return [
-        (row["predicted_ms"], row["valid_nll"], Architecture.from_dict(row["architecture"], str(path)).summary())
+        (row["predicted_ms"], row["valid_nats"], Architecture.from_dict(row["architecture"], str(path)).summary())
         for row in rows
     ]
 
@@ -140,7 +140,7 @@ def _full(run, predictor, choices):
         measured_ms=statistics.median(measured),
         measured_ci_ms=tuple(statistics.median(bounds) for bounds in zip(*intervals, strict=True)),
         full_ms=statistics.median(measured),
-        valid_nll=None,
+        valid_nats=None,
     )
 
 
@@ -150,7 +150,7 @@ def _picks(run, choices):
 
 def _chosen(run, name, choice):
     architecture = Architecture.from_dict(choice["architecture"], f"{name}/choice.json")
-    keys = ("budget", "budget_ms", "predicted_ms", "measured_ms", "measured_ci_ms", "full_ms", "valid_nll")
+    keys = ("budget", "budget_ms", "predicted_ms", "measured_ms", "measured_ci_ms", "full_ms", "valid_nats")
     return _system(run, name, architecture, label=f"HAT, {choice['budget']}", **{key: choice[key] for key in keys})
 
 

@@ -15,7 +15,7 @@ from latency_predictor.devices import load_device
 from latency_predictor.lengths import check_quantiles
 from latency_predictor.measure import Measurer, measuring_spec
 from latency_predictor.sample import predictor_directory, quantile_suffix
-from search.candidate import Candidate
+from search.candidate import LOSS_UNIT, Candidate
 from search.choice import describe_choice, finalists_table, write_choice
 from search.evaluations import Evaluations
 from search.evolution import Evolution
@@ -32,7 +32,7 @@ class Instruments:
     """What a search asks of the rest.
 
     `predict`: architectures -> milliseconds; `bound`: architectures -> milliseconds that these hardly ever exceed;
-    `measure`: architecture -> Timing on the device; `score`: architecture -> validation loss in bits per token. `spec`
+    `measure`: architecture -> Timing on the device; `score`: architecture -> validation loss in nats per token. `spec`
     and `middle_length` (source length, target steps) are for counting parameters and FLOPs.
     """
 
@@ -107,7 +107,7 @@ def search_with(run, device_name, named, inputs, make_instruments):
     if pending:
         instruments = make_instruments()
         reference = _find_reference(run, device_name, inputs, pending.values(), instruments)
-        key = files.fingerprint([inputs["super"], run.config.search.validation_sentences])
+        key = files.fingerprint([inputs["super"], run.config.search.validation_sentences, LOSS_UNIT])
         evaluations = Evaluations(run.path / "search" / "evaluations.jsonl", key)
         for name, budget in pending.items():
             searched = _search_inputs(inputs, budget)
@@ -125,7 +125,7 @@ def _pending(run, named, inputs):
 
 
 def _search_inputs(inputs, budget):
-    return inputs | {"budget": budget.text}
+    return inputs | {"budget": budget.text, "loss_unit": LOSS_UNIT}
 
 
 def _find_reference(run, device_name, inputs, budgets, instruments):
@@ -196,7 +196,7 @@ class BudgetSearch:
                 if asked:
                     evolution.tell(losses)
                     save_state(path, fingerprint, evolution.state())
-                    progress.advance(0, f"best {evolution.history[-1]['best_nll']:.4f} bits/token")
+                    progress.advance(0, f"best {evolution.history[-1]['best_nats']:.4f} nats/token")
         return evolution
 
     def _loss(self, architecture, progress):

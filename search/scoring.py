@@ -9,7 +9,7 @@ from hat.errors import ArtifactError
 
 
 class InheritedLoss:
-    """Architecture -> negative log-likelihood in bits per target token, of a SuperTransformer's SubTransformer.
+    """Architecture -> negative log-likelihood in nats per target token, of a SuperTransformer's SubTransformer.
 
     `batches` have `src_tokens`, `prev_output_tokens` and `target`, int64 (batch, time), padded. Raises
     ArtifactError if the loss isn't finite.
@@ -38,4 +38,4 @@ class InheritedLoss:
                 "the SuperTransformer's validation loss is not a number: its training diverged; "
                 "train it again in a new run directory with a lower super_training.lr"
             )
-        return nats / tokens / math.log(2)
+        return nats / tokens

@@ -70,7 +70,7 @@ def bound(architectures):
 
 
 def loss(architecture):
-    """Made-up bits per token: less with every size, and a taste for span 2 in the last layer."""
+    """Made-up nats per token: less with every size, and a taste for span 2 in the last layer."""
     encoder, decoder = architecture.encoder, architecture.decoder
     size = encoder.embed_dim * encoder.layers + sum(encoder.ffn_dim) / 2 + 1.5 * decoder.embed_dim * decoder.layers
     taste = 0.3 * (decoder.cross_attention_span[-1] == 2) + 0.1 * decoder.self_attention_heads[0]

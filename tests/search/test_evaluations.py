@@ -1,5 +1,7 @@
 """The store of losses."""
 
+import json
+
 import pytest
 from search_toys import SPACE
 
@@ -15,6 +17,16 @@ def test_losses_survive_exactly_and_other_keys_are_passed_over(tmp_path):
     Evaluations(path, "b").add(LARGEST, 5.0)
     assert dict(Evaluations(path, "a").items()) == {SMALLEST: 0.1 + 0.2}
     assert LARGEST in Evaluations(path, "b")
+
+
+def test_losses_of_an_older_version_are_passed_over(tmp_path):
+    """It kept bits, under another name and key."""
+    path = tmp_path / "evaluations.jsonl"
+    path.write_text(json.dumps({"key": "older", "architecture": SMALLEST.to_dict(), "valid_nll": 0.5}) + "\n")
+    store = Evaluations(path, "a")
+    assert not len(store)
+    store.add(SMALLEST, 0.3)
+    assert dict(Evaluations(path, "a").items()) == {SMALLEST: 0.3}
 
 
 def test_a_line_cut_short_by_a_kill_is_mended(tmp_path):

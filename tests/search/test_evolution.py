@@ -20,7 +20,7 @@ def evolved(evolution):
 
 
 def summary(evolution):
-    return [(c.architecture, c.predicted_ms, c.valid_nll) for c in evolution.candidates], evolution.history
+    return [(c.architecture, c.predicted_ms, c.valid_nats) for c in evolution.candidates], evolution.history
 
 
 @pytest.mark.parametrize("limit_ms", [6.5, 8.0, 11.0, 100.0])
@@ -29,7 +29,7 @@ def test_finds_what_brute_force_finds(limit_ms, seed):
     feasible = [architecture for architecture in everything() if latency(architecture) <= limit_ms]
     best = min(feasible, key=loss)
     evolution = evolved(Evolution(SPACE, SETTINGS, limit_ms, predict, predict, seed))
-    found = min(evolution.candidates, key=lambda candidate: candidate.valid_nll)
+    found = min(evolution.candidates, key=lambda candidate: candidate.valid_nats)
     assert loss(found.architecture) == loss(best)
     assert len(evolution.candidates) < 0.8 * len(everything())
 
@@ -50,7 +50,7 @@ def test_the_bound_and_not_the_prediction_is_held_against_the_limit(limit_ms):
     assert max(bounds_ms[architecture] for architecture in asked) <= limit_ms
     assert [candidate.predicted_ms for candidate in evolution.candidates] == predict(asked)
     best = min(loss(architecture) for architecture in everything() if bounds_ms[architecture] <= limit_ms)
-    assert min(candidate.valid_nll for candidate in evolution.candidates) == best
+    assert min(candidate.valid_nats for candidate in evolution.candidates) == best
     assert best > min(map(loss, tempting))
 
 
@@ -63,13 +63,13 @@ def test_sizes_of_generations_are_those_of_the_paper():
         evolution.tell([loss(architecture) for architecture in asked])
     assert sizes == [30, 24, 24]
     assert [row["evaluations"] for row in evolution.history] == [30, 54, 78]
-    assert evolution.history[-1]["best_nll"] == min(c.valid_nll for c in evolution.candidates)
+    assert evolution.history[-1]["best_nats"] == min(c.valid_nats for c in evolution.candidates)
 
 
 def test_crossed_children_have_every_gene_from_one_of_the_best():
     settings = replace(SETTINGS, parents=2, mutations=0, crossovers=3, iterations=2)
     evolution = evolved(Evolution(SPACE, settings, 100.0, predict, predict, seed=5))
-    genomes = {tuple(genome): nll for genome, _, nll in evolution.state()["scored"]}
+    genomes = {tuple(genome): nats for genome, _, nats in evolution.state()["scored"]}
     first, children = list(genomes)[:30], list(genomes)[30:]
     parents = sorted(first, key=genomes.get)[:2]
     assert len(children) == 3

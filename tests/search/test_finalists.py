@@ -24,7 +24,7 @@ def finals(budget, measured):
 def test_an_honest_predictor_gives_the_best_predicted():
     contest = finals("9ms", latency)
     winner = contest.choose(CANDIDATES, 9.0, few=3)
-    assert winner.candidate.valid_nll == best_within(9.0, latency)
+    assert winner.candidate.valid_nats == best_within(9.0, latency)
     assert winner.meets
     assert winner.timing.typical == latency(winner.candidate.architecture) <= 9.0
     assert winner.full.typical == latency(FULL)
@@ -32,14 +32,14 @@ def test_an_honest_predictor_gives_the_best_predicted():
 
 
 def test_the_best_predicted_that_is_too_slow_is_passed_over():
-    slow = min((c for c in CANDIDATES if c.predicted_ms <= 9.0), key=lambda c: c.valid_nll).architecture
+    slow = min((c for c in CANDIDATES if c.predicted_ms <= 9.0), key=lambda c: c.valid_nats).architecture
 
     def measured(architecture):
         return 9.01 if architecture == slow else latency(architecture)
 
     winner = finals("9ms", measured).choose(CANDIDATES, 9.0, few=3)
     assert winner.candidate.architecture != slow
-    assert winner.candidate.valid_nll == best_within(9.0, measured)
+    assert winner.candidate.valid_nats == best_within(9.0, measured)
 
 
 @pytest.mark.parametrize("factor", [1.1, 1.3, 1.5])
@@ -47,7 +47,7 @@ def test_an_optimistic_predictor_is_corrected_by_what_was_measured(factor):
     contest = finals("9ms", lambda architecture: factor * latency(architecture))
     winner = contest.choose(CANDIDATES, 9.0, few=3)
     assert winner.timing.typical <= 9.0
-    assert winner.candidate.valid_nll == best_within(9.0, lambda architecture: factor * latency(architecture))
+    assert winner.candidate.valid_nats == best_within(9.0, lambda architecture: factor * latency(architecture))
     assert len(contest.measured) <= 7
 
 
@@ -75,7 +75,7 @@ def test_a_share_is_of_the_full_transformer_timed_in_the_same_round():
     winner = finals("60%", measured).choose(CANDIDATES, 0.6 * latency(FULL), few=3)
     assert winner.budget_ms == pytest.approx(0.6 * winner.full.typical)
     assert winner.timing.typical <= winner.budget_ms
-    assert winner.candidate.valid_nll == best_within(0.6 * latency(FULL), latency)
+    assert winner.candidate.valid_nats == best_within(0.6 * latency(FULL), latency)
 
 
 def test_one_round_above_the_budget_is_not_meeting_it():
@@ -89,7 +89,7 @@ def test_one_round_above_the_budget_is_not_meeting_it():
 
 
 def test_a_winner_that_fails_when_timed_afresh_gives_way():
-    best = min((c for c in CANDIDATES if c.predicted_ms <= 9.0), key=lambda c: c.valid_nll).architecture
+    best = min((c for c in CANDIDATES if c.predicted_ms <= 9.0), key=lambda c: c.valid_nats).architecture
     times = []
 
     def measured(architecture):

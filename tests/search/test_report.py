@@ -112,14 +112,19 @@ def write_search(run, name, budget, rng, slower=1.0):
         architecture = space.sample(rng)
         predicted_ms = float(slower * (Predictor().predict([architecture])[0] + rng.normal(0, 0.1)))
         loss = 1.4 + 6 / (predicted_ms + 1) + rng.uniform(0, 0.6)
-        candidates.append({"architecture": architecture.to_dict(), "predicted_ms": predicted_ms, "valid_nll": loss})
+        candidates.append({"architecture": architecture.to_dict(), "predicted_ms": predicted_ms, "valid_nats": loss})
     front = [row for row in candidates if not any(dominates(other, row) for other in candidates)]
-    best = min((row for row in front if row["predicted_ms"] < budget_ms), key=lambda row: row["valid_nll"])
-    candidate = Candidate(Architecture.from_dict(best["architecture"]), best["predicted_ms"], best["valid_nll"])
+    best = min((row for row in front if row["predicted_ms"] < budget_ms), key=lambda row: row["valid_nats"])
+    candidate = Candidate(Architecture.from_dict(best["architecture"]), best["predicted_ms"], best["valid_nats"])
     winner = Finalist(candidate, timing(budget_ms - 0.1, half_width=0.01), full, budget_ms, meets=True)
     choice = describe_choice(name, "cpu", budget, winner, instruments(run), space)
     history = [
-        {"iteration": step, "best_nll": 2.5 - 0.05 * step, "median_nll": 3 - 0.06 * step, "evaluations": 60 + 40 * step}
+        {
+            "iteration": step,
+            "best_nats": 2.5 - 0.05 * step,
+            "median_nats": 3 - 0.06 * step,
+            "evaluations": 60 + 40 * step,
+        }
         for step in range(8)
     ]
     files.write_json(run.search(name) / "candidates.json", candidates)
@@ -135,7 +140,7 @@ def instruments(run):
 
 
 def dominates(one, other):
-    faster, better = one["predicted_ms"] < other["predicted_ms"], one["valid_nll"] < other["valid_nll"]
+    faster, better = one["predicted_ms"] < other["predicted_ms"], one["valid_nats"] < other["valid_nats"]
     return faster and better
 
 

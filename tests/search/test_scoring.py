@@ -1,6 +1,5 @@
 """The validation loss against each sentence computed by itself with an extracted model."""
 
-import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,12 +37,12 @@ def batch(pairs):
     )
 
 
-def bits_alone(model, source, target):
-    """Summed -log2 of a sentence's tokens."""
+def nats_alone(model, source, target):
+    """Summed -ln p of a sentence's tokens."""
     with torch.no_grad():
         logits = model(torch.tensor([source]), torch.tensor([[END, *target[:-1]]]))[0].double().numpy()
     log_sums = np.log(np.exp(logits).sum(axis=1))
-    return sum(log_sum - row[token] for row, log_sum, token in zip(logits, log_sums, target, strict=True)) / math.log(2)
+    return sum(log_sum - row[token] for row, log_sum, token in zip(logits, log_sums, target, strict=True))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -52,7 +51,7 @@ def test_is_the_mean_over_tokens_of_the_extracted_model(seed):
     supertransformer = SuperTransformer(SPACE, SPEC)
     architecture = SPACE.sample(np.random.default_rng(seed))
     extracted = supertransformer.extract(architecture).eval()
-    expected = sum(bits_alone(extracted, *pair) for pair in SENTENCES) / sum(len(target) for _, target in SENTENCES)
+    expected = sum(nats_alone(extracted, *pair) for pair in SENTENCES) / sum(len(target) for _, target in SENTENCES)
     loss = InheritedLoss(supertransformer, [batch(SENTENCES[:2]), batch(SENTENCES[2:])])
     assert loss(architecture) == pytest.approx(expected, rel=1e-5)
     loss(SPACE.largest())

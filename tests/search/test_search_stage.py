@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import math
 import os
 
 import pytest
 import yaml
 from search_toys import CONFIG, SPACE, bound, everything, latency, loss, predict, timing
 
+from hat import files
 from hat.architecture_file import load_architecture
 from hat.complexity import count_flops
 from hat.errors import ArtifactError, BudgetError, UsageError
@@ -84,10 +86,10 @@ def test_leaves_the_winner_the_front_and_the_history(run, capsys):
     assert choice["full_ci_ms"] == pytest.approx([0.97 * FULL_MS, 1.03 * FULL_MS])
     assert (choice["budget"], choice["quantile"]) == ("9ms", 0.5)
     assert choice["flops"] == count_flops(architecture, *LENGTHS)
-    assert choice["valid_nll"] == loss(architecture)
-    assert choice["valid_nll"] == min(loss(a) for a in device.scored if latency(a) <= 9)
+    assert choice["valid_nats"] == loss(architecture)
+    assert choice["valid_nats"] == min(loss(a) for a in device.scored if latency(a) <= 9)
     front = json.loads((folder / "front.json").read_text())
-    assert [row["valid_nll"] for row in front] == sorted((row["valid_nll"] for row in front), reverse=True)
+    assert [row["valid_nats"] for row in front] == sorted((row["valid_nats"] for row in front), reverse=True)
     assert len(json.loads((folder / "candidates.json").read_text())) == len(device.scored)
     history = json.loads((folder / "history.json").read_text())
     assert [row["iteration"] for row in history] == [1, 2, 3, 4, 5, 6]
@@ -117,8 +119,8 @@ def test_the_chosen_is_within_the_budget_by_its_bound(run):
     find(run, "12ms", "9ms", device=device)
     bounds_ms = dict(zip(device.scored, bound(device.scored), strict=True))
     choice = chosen(run, "cpu-9ms")
-    assert choice["valid_nll"] == min(loss(a) for a, bound_ms in bounds_ms.items() if bound_ms <= 9)
-    assert choice["valid_nll"] > min(loss(a) for a in bounds_ms if latency(a) <= 9)
+    assert choice["valid_nats"] == min(loss(a) for a, bound_ms in bounds_ms.items() if bound_ms <= 9)
+    assert choice["valid_nats"] > min(loss(a) for a in bounds_ms if latency(a) <= 9)
     assert choice["predicted_ms"] == choice["measured_ms"]  # not the bound
 
 
@@ -143,6 +145,16 @@ def test_new_weights_are_scored_anew_and_a_new_predictor_is_not(run):
     assert again.measured
     _, other = find(run, "9ms", inputs=INPUTS | {"super": "weights 2"})
     assert other.scored == first.scored
+
+
+def test_losses_that_an_older_version_kept_in_bits_are_scored_anew(run):
+    key = files.fingerprint([INPUTS["super"], run.config.search.validation_sentences])
+    old = [{"key": key, "architecture": a.to_dict(), "valid_nll": loss(a) / math.log(2)} for a in everything()]
+    (run.path / "search").mkdir()
+    (run.path / "search" / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in old))
+    find(run, "9ms")
+    choice = chosen(run, "cpu-9ms")
+    assert choice["valid_nats"] == loss(load_architecture(run.search("cpu-9ms") / "architecture.yaml"))
 
 
 @pytest.mark.parametrize("killed_at", [0, 4, 9, 25, 44, 83])
