@@ -3,6 +3,7 @@
 import pytest
 import torch
 from fairseq.criterions.label_smoothed_cross_entropy import label_smoothed_nll_loss
+from torch.nn import functional as F
 
 from hat.fairseq_plugin import criterion
 
@@ -25,6 +26,26 @@ def test_equals_fairseqs_loss_and_gradients(epsilon, logits_at_a_time, monkeypat
     found = criterion.SmoothedLoss.apply(features, table, target, epsilon, True)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(torch.autograd.grad(5 * found[0], (features, table)), gradients, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("logits_at_a_time", [50, 10**6])
+def test_teachers_mean_distribution_replaces_a_share_of_the_target(weight, logits_at_a_time, monkeypatch):
+    monkeypatch.setitem(criterion.LOGITS_AT_A_TIME, "cpu", logits_at_a_time)
+    features, table, target = case()
+    generator = torch.Generator().manual_seed(4)
+    teachers = [
+        (torch.randn(12, dim, generator=generator), torch.randn(17, dim, generator=generator)) for dim in (3, 7)
+    ]
+    taught = sum((inputs @ outputs.t()).softmax(-1) for inputs, outputs in teachers) / 2
+    references = torch.full((12, 17), 0.1 / 16).scatter(1, target[:, None], 0.9)
+    logits = features @ table.t()
+    expected = F.cross_entropy(logits, (1 - weight) * references + weight * taught, reduction="sum")
+    gradients = torch.autograd.grad(3 * expected, (features, table))
+    found, nll = criterion.SmoothedLoss.apply(features, table, target, 0.1, True, teachers, weight)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(nll, F.cross_entropy(logits, target, reduction="sum"))
+    torch.testing.assert_close(torch.autograd.grad(3 * found, (features, table)), gradients, rtol=1e-4, atol=1e-5)
 
 
 def test_bfloat16_rounds_the_products_only():
