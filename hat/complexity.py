@@ -100,19 +100,28 @@ def count_parameters(architecture, spec):
 
 
 def count_flops(architecture, source_length, target_length):
-    """FLOPs of one forward pass, 2 per multiply-add; embeddings and output layer left out.
+    """FLOPs of one forward pass as HAT's counter (torchprofile) counts them; embeddings' look-up, output layer left out.
 
-    A layer norm counts one multiply-add an element (its scale and shift), as in HAT's published figures;
-    encoder keys and values are counted once per decoder layer.
+    Each multiply-add of a matrix product counts 2, and so does each multiplication of two elements: the scaling of
+    the embeddings and of every attention's queries, and a layer norm's scale (its shift with it). Additions,
+    softmax and activations count nothing. Encoder keys and values are counted once per decoder layer.
     """
     encoder, decoder, qkv = architecture.encoder, architecture.decoder, architecture.qkv_dim
-    multiply_adds = 0
+    multiply_adds = source_length * encoder.embed_dim + target_length * decoder.embed_dim  # embeddings, scaled
     for ffn_dim in encoder.ffn_dim:
         multiply_adds += source_length * (4 * encoder.embed_dim * qkv + 2 * encoder.embed_dim * ffn_dim)
-        multiply_adds += 2 * source_length * source_length * qkv + 2 * source_length * encoder.embed_dim
+        multiply_adds += _attention_multiply_adds(source_length, source_length, qkv)
+        multiply_adds += 2 * source_length * encoder.embed_dim  # layer norms
     for ffn_dim, span in zip(decoder.ffn_dim, decoder.cross_attention_span, strict=True):
         keys = span * source_length
         multiply_adds += target_length * (6 * decoder.embed_dim * qkv + 2 * decoder.embed_dim * ffn_dim)
         multiply_adds += keys * 2 * encoder.embed_dim * qkv
-        multiply_adds += 2 * target_length * (target_length + keys) * qkv + 3 * target_length * decoder.embed_dim
+        multiply_adds += _attention_multiply_adds(target_length, target_length, qkv)
+        multiply_adds += _attention_multiply_adds(target_length, keys, qkv)
+        multiply_adds += 3 * target_length * decoder.embed_dim  # layer norms
     return 2 * multiply_adds
+
+
+def _attention_multiply_adds(queries, keys, qkv_dim):
+    """Of one attention, its projections apart: queries scaled, multiplied by the keys; weights by the values."""
+    return queries * qkv_dim + 2 * queries * keys * qkv_dim

@@ -6,16 +6,11 @@ import numpy as np
 import pytest
 import torch
 from hat_configs import architecture_from_hat_gene
-from shared_data import shared_data
+from shared_data import reference_files
 
 from hat.complexity import count_parameters
 from hat.hat_checkpoint import supertransformer_from_hat
 from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
-
-
-def parity_cases():
-    folder = shared_data("hat_parity")
-    return sorted(folder.glob("*.json"))
 
 
 def space_of(cases, model):
@@ -43,29 +38,25 @@ def space_of(cases, model):
     return SearchSpace(model["qkv_dim"], stack_choices("encoder", EncoderSpace), stack_choices("decoder", DecoderSpace))
 
 
-def test_logits_and_parameters_equal_hats_own():
-    checked = 0
-    for path in parity_cases():
-        reference = json.loads(path.read_text())
-        arrays = np.load(path.with_suffix(".npz"))
-        state = {
-            name.removeprefix("weight/"): torch.from_numpy(arrays[name])
-            for name in arrays.files
-            if name.startswith("weight/")
-        }
-        space = space_of(reference["architectures"], reference["model"])
-        model = supertransformer_from_hat(state, space)
-        assert model.spec.share_all_embeddings == reference["share_all_embeddings"]
-        src, prev = torch.from_numpy(arrays["src_tokens"]), torch.from_numpy(arrays["prev_output_tokens"])
-        for index, case in enumerate(reference["architectures"]):
-            architecture = architecture_from_hat_gene(case, reference["model"]["qkv_dim"])
-            model.activate(architecture)
-            with torch.no_grad():
-                logits = model(src, prev).numpy()
-                extracted = model.extract(architecture)(src, prev).numpy()
-            np.testing.assert_allclose(logits, arrays[f"logits_{index}"], atol=1e-4, rtol=0)
-            np.testing.assert_allclose(extracted, logits, atol=1e-5, rtol=0)
-            assert count_parameters(architecture, model.spec)[1] == case["params"]
-            checked += 1
-    if not checked:
-        pytest.skip("hat_parity holds no *.json with its *.npz")
+@pytest.mark.parametrize("path", reference_files("hat_parity", "*.json"), ids=lambda path: path.stem)
+def test_logits_and_parameters_equal_hats_own(path):
+    reference = json.loads(path.read_text())
+    arrays = np.load(path.with_suffix(".npz"))
+    state = {
+        name.removeprefix("weight/"): torch.from_numpy(arrays[name])
+        for name in arrays.files
+        if name.startswith("weight/")
+    }
+    space = space_of(reference["architectures"], reference["model"])
+    model = supertransformer_from_hat(state, space)
+    assert model.spec.share_all_embeddings == reference["share_all_embeddings"]
+    src, prev = torch.from_numpy(arrays["src_tokens"]), torch.from_numpy(arrays["prev_output_tokens"])
+    for index, case in enumerate(reference["architectures"]):
+        architecture = architecture_from_hat_gene(case, reference["model"]["qkv_dim"])
+        model.activate(architecture)
+        with torch.no_grad():
+            logits = model(src, prev).numpy()
+            extracted = model.extract(architecture)(src, prev).numpy()
+        np.testing.assert_allclose(logits, arrays[f"logits_{index}"], atol=1e-4, rtol=0)
+        np.testing.assert_allclose(extracted, logits, atol=1e-5, rtol=0)
+        assert count_parameters(architecture, model.spec)[1] == case["params"]

@@ -2,12 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
-from shared_data import shared_data
+import torch
+from shared_data import reference_files
+from tiny import TINY_SPACE, VOCABULARY, tiny_spec
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.complexity import ModelSpec, count_flops, count_parameters
 from hat.hat_format import HAT_QKV_DIM, span_from_hat
+from hat.model import Transformer
 
 LENGTHS = {"iwslt": 23, "wmt": 30}  # tokens in source and target at which HAT counted FLOPs
 
@@ -28,16 +33,62 @@ def architecture_of(row):
     )
 
 
-def test_every_published_row_comes_out():
-    files = sorted(shared_data("hat_published").glob("*.jsonl"))
-    rows = [json.loads(line) for path in files for line in path.read_text().splitlines()]
-    if not rows:
-        pytest.skip("hat_published holds no *.jsonl")
-    spec = ModelSpec(1000, 1000, 640, 640)
-    for row in rows:
-        architecture = architecture_of(row)
-        length = LENGTHS["iwslt" if row["task"].startswith("iwslt") else "wmt"]
-        _, parameters = count_parameters(architecture, spec)
-        assert parameters / 1e6 == pytest.approx(row["params_millions"], abs=0.00501), row["name"]
-        flops = count_flops(architecture, length, length)
-        assert flops / 1e9 == pytest.approx(row["flops_billions"], abs=0.00501), row["name"]
+def published_rows():
+    lines = [line for path in reference_files("hat_published", "*.jsonl") for line in path.read_text().splitlines()]
+    rows = [json.loads(line) for line in lines]
+    return [pytest.param(row, id=row["name"]) for row in rows]
+
+
+@pytest.mark.parametrize("row", published_rows())
+def test_a_published_row_comes_out(row):
+    architecture = architecture_of(row)
+    length = LENGTHS["iwslt" if row["task"].startswith("iwslt") else "wmt"]
+    _, parameters = count_parameters(architecture, ModelSpec(1000, 1000, 640, 640))
+    assert parameters / 1e6 == pytest.approx(row["params_millions"], abs=0.005)
+    flops = count_flops(architecture, length, length)
+    assert flops / 1e9 == pytest.approx(row["flops_billions"], abs=0.005)
+
+
+class TorchprofileCounter(TorchDispatchMode):
+    """Counts the multiply-adds that HAT's counter counts: of products, layer norms, and elements multiplied.
+
+    Its handlers: https://github.com/zhijian-liu/torchprofile/blob/master/torchprofile/handlers.py
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.multiply_adds = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        outputs = function(*args, **(kwargs or {}))
+        name = function.overloadpacket.__name__
+        if name == "addmm":
+            self.multiply_adds += outputs.numel() * args[1].size(-1)
+        elif name in ("mm", "bmm"):
+            self.multiply_adds += outputs.numel() * args[0].size(-1)
+        elif name == "native_layer_norm":
+            self.multiply_adds += outputs[0].numel()
+        elif name in ("mul", "mul_") and outputs.is_floating_point():
+            self.multiply_adds += outputs.numel()
+        return outputs
+
+
+def attention_as_hat_writes_it(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False):
+    query = query * query.size(-1) ** -0.5
+    weights = query @ key.transpose(-2, -1)
+    if is_causal:
+        weights = weights + torch.full_like(weights, -torch.inf).triu(1)
+    return weights.softmax(-1) @ value
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_flops_are_those_of_hats_counter(seed, monkeypatch):
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention_as_hat_writes_it)
+    architecture = TINY_SPACE.sample(np.random.default_rng(seed))
+    model = Transformer(architecture, tiny_spec()).eval()
+    source_length, target_length = 7, 5
+    source, target = (torch.full((1, length), 4) for length in (source_length, target_length))
+    with torch.no_grad(), TorchprofileCounter() as counter:
+        model(source, target)
+    output_layer = target_length * architecture.decoder.embed_dim * VOCABULARY
+    assert count_flops(architecture, source_length, target_length) == 2 * (counter.multiply_adds - output_layer)
