@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hat import files
 from hat.architecture import Architecture
 from hat.config import from_mapping, to_mapping
+from search.candidate import Candidate
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,20 @@ class Evaluations:
     def items(self):
         """Pairs of Architecture and loss, in the order of scoring."""
         return self._losses.items()
+
+    def known_or_scored(self, architecture, score):
+        """The loss of an architecture; by `score`, and then kept, if it isn't known yet."""
+        if architecture not in self:
+            self.add(architecture, score(architecture))
+        return self[architecture]
+
+    def candidates(self, predict):
+        """A Candidate for everything scored; `predict` maps a list of architectures to milliseconds."""
+        predicted_ms = predict(list(self._losses))
+        return [
+            Candidate(architecture, float(milliseconds), loss)
+            for (architecture, loss), milliseconds in zip(self.items(), predicted_ms, strict=True)
+        ]
 
     def add(self, architecture, loss):
         """Keep a loss, durably before this returns."""

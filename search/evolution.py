@@ -1,147 +1,47 @@
 """The evolutionary search of HAT (Wang et al., ACL 2020, section 3.3), by ask and tell.
 
 The first generation is random; every later one is made of `mutations` and `crossovers` of the `parents` best of
-everything scored so far. Only architectures whose latency is, by its upper bound, within the limit are proposed, and
-none twice. All randomness comes from (seed, generation), so a search restored from its state goes on exactly as it
-would have without the interruption.
+everything scored so far. Only architectures whose latency is, by its upper bound, within the limit are proposed.
 """
 
 import statistics
-from dataclasses import dataclass
 
-import numpy as np
-
-from search.candidate import Candidate, best_first
-
-# Rounds of proposals after which a generation makes do with what it has: this bounds every loop here.
-ROUNDS = 40
+from search.candidate import best_first
+from search.generations import Generations
 
 
-@dataclass(frozen=True)
-class Individual:
-    """A genome of the search space and the Candidate that it decodes to."""
+class Evolution(Generations):
+    """Generations towards the lowest loss within `limit_ms`.
 
-    genome: tuple[int, ...]
-    candidate: Candidate
-
-
-class Evolution:
-    """Ask for a generation of architectures, tell their losses, until `finished`.
-
-    `settings` is a SearchConfig; `predict` maps a list of architectures to their latencies in ms, `bound` to what these
-    hardly ever exceed; `starters` are architectures that the first generation holds beside its random ones.
+    `bound` maps a list of architectures to what their latencies (ms) hardly ever exceed. The first generation holds
+    `starters` beside its random ones.
     """
 
     def __init__(self, space, settings, limit_ms, predict, bound, seed, starters=()):
-        self._space, self._settings, self._limit_ms = space, settings, limit_ms
-        self._predict, self._bound, self._seed, self._starters = predict, bound, seed, starters
-        self._choices = np.array([len(gene.choices) for gene in space.genes])
-        self._generation, self._exhausted = 0, False
-        self._scored = {}  # Architecture -> Individual, in the order of asking
-        self._asked = {}  # Architecture -> (genome, predicted_ms) of the generation in hand
-        self.history = []
+        super().__init__(space, settings, predict, seed, starters)
+        self._limit_ms, self._bound = limit_ms, bound
 
     @property
-    def finished(self):
-        """Whether all iterations are done, or nothing new within the limit was found."""
-        return self._exhausted or self._generation >= self._settings.iterations
+    def standing(self):
+        """The best loss so far."""
+        return f"best {self.history[-1]['best_nats']:.4f} nats/token"
 
-    @property
-    def candidates(self):
-        """Every Candidate scored so far, in the order of asking."""
-        return [individual.candidate for individual in self._scored.values()]
-
-    def ask(self):
-        """The next generation: architectures within the limit, none asked before; [] ends the search."""
-        rng = np.random.default_rng([self._seed, self._generation])
-        self._asked = {}
-        if self._generation == 0:
-            self._ask_first(rng, self._settings.population)
-        else:
-            parents = [individual.genome for individual in self._parents()]
-            mutants, children = self._settings.mutations, self._settings.mutations + self._settings.crossovers
-            self._fill(mutants, lambda count: self._mutated(rng, parents, count))
-            self._fill(children, lambda count: self._crossed(rng, parents, count))
-            self._fill(children, lambda count: self._random(rng, count))
-        self._exhausted = not self._asked
-        return list(self._asked)
-
-    def _ask_first(self, rng, population):
-        self._keep_new([self._space.encode(architecture) for architecture in self._starters], population)
+    def _ask_first(self, rng):
+        population = self._settings.population
         self._fill(population, lambda count: self._random(rng, count))
         found = [genome for genome, _ in self._asked.values()]
         if found:  # under a tight limit hardly any random one is fast enough: add kin of those that are
             self._fill(population, lambda count: self._mutated(rng, found, count))
 
-    def tell(self, losses):
-        """Give the losses of the architectures last asked for, in their order."""
-        for (architecture, (genome, predicted_ms)), loss in zip(self._asked.items(), losses, strict=True):
-            self._scored[architecture] = Individual(genome, Candidate(architecture, predicted_ms, float(loss)))
-        alive = [individual.candidate.valid_nats for individual in self._parents()]
-        self._generation += 1
-        self.history.append(
-            {
-                "iteration": self._generation,
-                "best_nats": alive[0],
-                "median_nats": statistics.median(losses),
-                "evaluations": len(self._scored),
-            }
-        )
-        self._asked = {}
+    def _mating_pool(self, _rng):
+        return [individual.genome for individual in self._parents()]
+
+    def _allowed(self, architectures):
+        return [bound_ms <= self._limit_ms for bound_ms in self._bound(architectures)]
 
     def _parents(self):
         ranked = sorted(self._scored.values(), key=lambda individual: best_first(individual.candidate))
         return ranked[: self._settings.parents]
 
-    def _fill(self, wanted, propose):
-        """Add feasible new proposals until `wanted` are asked for, in a bounded number of rounds.
-
-        `propose(count)` gives an array of genomes (count, genes).
-        """
-        for _ in range(ROUNDS):
-            missing = wanted - len(self._asked)
-            if missing <= 0:
-                return
-            self._keep_new(propose(missing), wanted)
-
-    def _keep_new(self, genomes, wanted):
-        new = {}
-        for genome in genomes:
-            architecture = self._space.decode(genome)
-            if architecture not in self._scored and architecture not in self._asked:
-                new.setdefault(architecture, tuple(int(index) for index in genome))
-        if not new:
-            return
-        figures = zip(self._predict(list(new)), self._bound(list(new)), strict=True)
-        for (architecture, genome), (predicted_ms, bound_ms) in zip(new.items(), figures, strict=True):
-            if bound_ms <= self._limit_ms and len(self._asked) < wanted:
-                self._asked[architecture] = genome, float(predicted_ms)
-
-    def _random(self, rng, count):
-        return rng.integers(self._choices, size=(count, len(self._choices)))
-
-    def _mutated(self, rng, parents, count):
-        """Copies of random parents, each gene drawn anew with `mutation_probability`."""
-        chosen = np.array(parents)[rng.integers(len(parents), size=count)]
-        changed = rng.random(chosen.shape) < self._settings.mutation_probability
-        return np.where(changed, self._random(rng, count), chosen)
-
-    def _crossed(self, rng, parents, count):
-        """Children of two random parents, each gene from either with equal chance."""
-        mothers, fathers = np.array(parents)[rng.integers(len(parents), size=(2, count))]
-        return np.where(rng.random(mothers.shape) < 0.5, mothers, fathers)
-
-    def state(self):
-        """All that `restore` needs, JSON-like; between tell and the next ask."""
-        scored = [
-            [list(individual.genome), individual.candidate.predicted_ms, individual.candidate.valid_nats]
-            for individual in self._scored.values()
-        ]
-        return {"generation": self._generation, "scored": scored, "history": self.history}
-
-    def restore(self, state):
-        """Go on from what `state` gave."""
-        self._generation, self.history = state["generation"], list(state["history"])
-        for genome, predicted_ms, loss in state["scored"]:
-            architecture = self._space.decode(genome)
-            self._scored[architecture] = Individual(tuple(genome), Candidate(architecture, predicted_ms, loss))
+    def _summary(self, losses):
+        return {"best_nats": self._parents()[0].candidate.valid_nats, "median_nats": statistics.median(losses)}

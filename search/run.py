@@ -9,19 +9,18 @@ from hat.complexity import ModelSpec
 from hat.config import to_mapping
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
-from hat.progress import Progress
 from hat.run_directory import is_current, mark_done, stamp
 from latency_predictor.devices import load_device
 from latency_predictor.lengths import check_quantiles
 from latency_predictor.measure import Measurer, measuring_spec
 from latency_predictor.sample import predictor_directory, quantile_suffix
-from search.candidate import LOSS_UNIT, Candidate
+from search.candidate import LOSS_UNIT
 from search.choice import describe_choice, finalists_table, write_choice
 from search.evaluations import Evaluations
 from search.evolution import Evolution
+from search.evolving import evolve
 from search.finalists import Finals
 from search.reference import find_reference
-from search.state import load_state, save_state
 
 # A search whose full-size Transformer became faster or slower by this factor meanwhile aimed beside the mark.
 DRIFT = 1.25
@@ -163,7 +162,7 @@ class BudgetSearch:
         evolution = self._evolve(limit_ms)
         print(f"search {self._name}: timing the best of {len(evolution.candidates)} candidates on {self._device_name}")
         finals = Finals(budget, config.search_space.full_transformer(), instruments.measure)
-        scored = self._everything_scored()
+        scored = self._evaluations.candidates(instruments.predict)
         bounds_ms = instruments.bound([candidate.architecture for candidate in scored])
         feasible = [candidate for candidate, ms in zip(scored, bounds_ms, strict=True) if ms <= limit_ms]
         winner = finals.choose(feasible, limit_ms, config.search.measured_finalists)
@@ -183,36 +182,9 @@ class BudgetSearch:
             config.seed,
             starters=[self._reference.fastest],
         )
-        fingerprint = files.fingerprint([self._inputs, limit_ms])
-        kept = load_state(path, fingerprint)
-        if kept is not None:
-            evolution.restore(kept)
-        with Progress(
-            f"search {self._name}", _most_candidates(config.search), "candidates", initial=len(evolution.candidates)
-        ) as progress:
-            while not evolution.finished:
-                asked = evolution.ask()
-                losses = [self._loss(architecture, progress) for architecture in asked]
-                if asked:
-                    evolution.tell(losses)
-                    save_state(path, fingerprint, evolution.state())
-                    progress.advance(0, f"best {evolution.history[-1]['best_nats']:.4f} nats/token")
+        fingerprint, score = files.fingerprint([self._inputs, limit_ms]), self._instruments.score
+        evolve(evolution, f"search {self._name}", path, fingerprint, self._evaluations, score)
         return evolution
-
-    def _loss(self, architecture, progress):
-        """The loss, scored at most once in the life of a run directory."""
-        if architecture not in self._evaluations:
-            self._evaluations.add(architecture, self._instruments.score(architecture))
-        progress.advance()
-        return self._evaluations[architecture]
-
-    def _everything_scored(self):
-        pairs = list(self._evaluations.items())
-        predicted = self._instruments.predict([architecture for architecture, _ in pairs])
-        return [
-            Candidate(architecture, float(milliseconds), loss)
-            for (architecture, loss), milliseconds in zip(pairs, predicted, strict=True)
-        ]
 
     def _report(self, finalists, winner):
         print(f"\nSearch {self._name}: finalists, best loss first, * chosen")
@@ -233,10 +205,6 @@ class BudgetSearch:
                 f"at its end: the machine is busy; when it is quiet, remove {self._directory} and "
                 f"{_reference_path(self._run, self._device_name, self._budget.quantile)} and search again"
             )
-
-
-def _most_candidates(settings):
-    return settings.population + (settings.iterations - 1) * (settings.mutations + settings.crossovers)
 
 
 def _instruments_maker(run, device_name, measurer, quantile):
