@@ -13,6 +13,9 @@ from hat.search_space import SearchSpace
 # The deployed graphs have positions for sentences of 2000 tokens; the first four ids are special symbols.
 LATENCY_RANGES = {"source_length": (1, 2000), "target_steps": (1, 2000), "vocabulary_size": (5, math.inf)}
 
+# Keys that the config.yaml of an older run directory holds though they meant nothing in their sections.
+RETIRED_KEYS = {"super_training": ("average_checkpoints", "init"), "sub_training": ("validation_subnets",)}
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -45,7 +48,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One training run on fairseq's trainer; `lr` is the peak rate, `max_tokens` counts per process."""
+    """What both trainings on fairseq's trainer have; `lr` is the peak rate, `max_tokens` counts per process."""
 
     max_update: int
     warmup_updates: int
@@ -61,7 +64,19 @@ class TrainingConfig:
     clip_norm: float = 0.0
     validate_every: int = 1000
     save_every: int = 500
+
+
+@dataclass(frozen=True)
+class SuperTrainingConfig(TrainingConfig):
+    """Training of the SuperTransformer, whose mean loss over `validation_subnets` SubTransformers is validated."""
+
     validation_subnets: int = 4
+
+
+@dataclass(frozen=True)
+class SubTrainingConfig(TrainingConfig):
+    """Training of one SubTransformer; its last `average_checkpoints` saved weights are averaged."""
+
     average_checkpoints: int = 5
     init: Literal["scratch", "inherit"] = "scratch"
 
@@ -126,8 +141,8 @@ class ExperimentConfig:
     data: DataConfig
     model: ModelConfig
     search_space: SearchSpace
-    super_training: TrainingConfig
-    sub_training: TrainingConfig
+    super_training: SuperTrainingConfig
+    sub_training: SubTrainingConfig
     seed: int = 1
     latency: LatencyConfig = field(default_factory=LatencyConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -155,8 +170,18 @@ class ExperimentConfig:
 def load_experiment(path):
     """Read an experiment config; raises UsageError naming the wrong key, ArtifactError if there is no file."""
     mapping = read_yaml_mapping(path)
+    if Path(path).name == "config.yaml":  # a run directory's
+        mapping = _without_retired_keys(mapping)
     mapping.setdefault("name", Path(path).stem if not str(path).endswith("config.yaml") else "experiment")
     return from_mapping(ExperimentConfig, mapping, str(path))
+
+
+def _without_retired_keys(mapping):
+    kept = dict(mapping)
+    for section, retired in RETIRED_KEYS.items():
+        if isinstance(kept.get(section), dict):
+            kept[section] = {key: value for key, value in kept[section].items() if key not in retired}
+    return kept
 
 
 def with_max_update(training, max_update):

@@ -151,6 +151,29 @@ def test_later_sections_may_change_and_lasting_ones_may_not(tmp_path, monkeypatc
     assert RunDirectory.open().config.model.dropout == 0.1
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("super_training", "average_checkpoints", 5),
+        ("super_training", "init", "scratch"),
+        ("sub_training", "validation_subnets", 4),
+    ],
+)
+def test_a_key_of_the_other_training_is_unknown_but_in_the_config_of_an_older_run(
+    tmp_path, monkeypatch, section, key, value
+):
+    monkeypatch.chdir(tmp_path)
+    config = write_experiment(tmp_path / "tiny.yaml")
+    run = RunDirectory.create(config)
+    with_key = EXPERIMENT | {section: EXPERIMENT[section] | {key: value}}
+    files.write_yaml(run.path / "config.yaml", with_key)
+    assert RunDirectory.open(run.path).config == run.config
+    assert RunDirectory.create(config).config == run.config
+    files.write_yaml(config, with_key)
+    with pytest.raises(UsageError, match=rf"tiny.yaml: {section}: unknown key '{key}'"):
+        RunDirectory.create(config)
+
+
 def test_foreign_directories_are_refused_untouched(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = write_experiment(tmp_path / "tiny.yaml")
