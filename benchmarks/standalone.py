@@ -1,0 +1,246 @@
+"""Architectures trained alone, all alike and each once, in a folder that benchmarks share: what they are judged by.
+
+The folder is a run directory whose `data` (and `super`, to inherit from) is a link into the run that benchmarks work
+on. Beside what that holds:
+
+    standalone.json    what all trainings have in common: data, model and recipe; others are refused
+    logs/ID.txt        what a training printed
+    sub/ID/            the trained model, result.json and translations.txt (of the validation split); no checkpoints
+"""
+
+import contextlib
+import fcntl
+import math
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from dataclasses import replace
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from hat import files
+from hat.architecture import Architecture
+from hat.config import to_mapping
+from hat.data.prepared import PreparedData
+from hat.errors import ArtifactError, HatError, UsageError
+from hat.progress import Progress
+from hat.run_directory import RunDirectory
+
+SPLIT = "valid"
+REMEDY = "remove it and run again"
+SAME_MATHEMATICS = (  # the keys of a training section that say how an update is made
+    "lr_scheduler",
+    "warmup_init_lr",
+    "min_lr",
+    "max_tokens",
+    "update_freq",
+    "weight_decay",
+    "adam_betas",
+    "label_smoothing",
+    "clip_norm",
+)
+
+
+def read_recipe(folder):
+    """The recipe that the trainings of a folder have; None if there are none yet."""
+    path = Path(folder) / "standalone.json"
+    return files.read_json(path, REMEDY)["recipe"] if path.exists() else None
+
+
+class StandaloneTrainings:
+    """The trainings of one folder.
+
+    `recipe` holds `seed`, `precision` (fp32, bf16) and keys of the config's section sub_training. Raises UsageError
+    if the folder's trainings have another recipe, data or model than `run` (a RunDirectory) and `recipe` say.
+    """
+
+    def __init__(self, folder, run, recipe):
+        self.folder, self._run, self._recipe = Path(folder), run, recipe
+        path = self.folder / "standalone.json"
+        common = {"recipe": recipe, "model": self._model(), "data": self._data()}
+        if path.exists():
+            _check_same(files.read_json(path, REMEDY), common, path)
+        else:
+            files.write_json(path, common)
+
+    def _model(self):
+        prepared = PreparedData(self._run.data)
+        return to_mapping(self._run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary))
+
+    def _data(self):
+        paths = sorted(path for split in ("train", SPLIT) for path in self._run.data.glob(f"{split}.*.bin"))
+        return {path.name: files.sha256_of_file(path) for path in paths}
+
+    def train(self, architectures, workers):
+        """Train those of {id: Architecture} that aren't yet, `workers` at a time; returns {id: result}.
+
+        A result is a dictionary: architecture, validation_loss (nats a token), bleu, chrf, updates, seconds. Killed
+        and called again, it goes on. Raises UsageError if another process trains here, HatError if a training fails.
+        """
+        waiting = {name: one for name, one in architectures.items() if not self._result(name).exists()}
+        if waiting:
+            with self._alone():
+                self._prepare_folder()
+                self._train(waiting, workers, len(architectures))
+        return {name: self._read(name, architecture) for name, architecture in architectures.items()}
+
+    def _train(self, waiting, workers, total):
+        tasks = {name: (self.folder, name, one.to_dict(), self._recipe["precision"]) for name, one in waiting.items()}
+        logs = {name: self.folder / "logs" / f"{name}.txt" for name in tasks}
+        print(f"{self.folder}: {len(waiting)} of {total} architectures are to be trained, {workers} at a time")
+        with Progress("standalone", total, "architectures", initial=total - len(waiting)) as progress:
+            for name in in_processes(train_one, tasks, logs, workers):
+                found = self._read(name, waiting[name])
+                note = f"{name}: loss {found['validation_loss']:.4f}, BLEU {found['bleu']:.2f}"
+                progress.advance(1, note)
+                print(f"{note}, {found['seconds']:.0f} s", flush=True)
+
+    def translations(self, name):
+        """The translations of the validation split by a finished training, in the order of the split."""
+        return (self.folder / "sub" / name / "translations.txt").read_text(encoding="utf-8").split("\n")[:-1]
+
+    def _result(self, name):
+        return self.folder / "sub" / name / "result.json"
+
+    def _read(self, name, architecture):
+        path = self._result(name)
+        result = files.read_json(path, REMEDY)
+        if result["architecture"] != architecture.to_dict():
+            raise ArtifactError(f"{path} is of another architecture than {name} is now; name another folder")
+        return result
+
+    @contextlib.contextmanager
+    def _alone(self):
+        """Holds a lock that ends with this process, however it ends."""
+        with open(self.folder / "lock", "w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"another process trains in {self.folder}; wait for it or end it") from None
+            yield
+
+    def _prepare_folder(self):
+        """Make the folder a run directory with this recipe and the run's data."""
+        keys = {name: value for name, value in self._recipe.items() if name not in ("seed", "precision")}
+        keys["adam_betas"] = tuple(keys["adam_betas"])
+        training = replace(self._run.config.sub_training, **keys, validate_every=keys["max_update"])
+        config = replace(self._run.config, seed=self._recipe["seed"], sub_training=training)
+        files.write_yaml(self.folder / "config.yaml", config.to_dict())
+        for stage in (self._run.data, self._run.super_):
+            link = self.folder / stage.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(stage.resolve())
+
+
+def _check_same(recorded, wanted, path):
+    for section, values in wanted.items():
+        for key in sorted(values.keys() | recorded[section].keys()):
+            before, now = recorded[section].get(key), values.get(key)
+            if before != now:
+                raise UsageError(
+                    f"{path.parent} holds trainings of another {section} ({key}: {before} instead of {now}); "
+                    "name another folder with --standalone"
+                )
+
+
+def train_one(folder, name, architecture, precision):
+    """Train and judge one architecture of a folder; its result is written last of all."""
+    from hat.training.options import TrainingOptions
+    from hat.training.sub import train_sub
+
+    run, architecture = RunDirectory(folder), Architecture.from_dict(architecture)
+    train_sub(run, name, architecture, TrainingOptions(precision=precision, threads=1))
+    for leftover in ("checkpoints", "tensorboard"):
+        shutil.rmtree(run.sub(name) / leftover, ignore_errors=True)
+    last = files.read_json_lines(run.sub(name) / "metrics.jsonl")[-1]
+    scores, translations = _judge(run, name)
+    files.write_text(run.sub(name) / "translations.txt", "".join(line + "\n" for line in translations))
+    result = {"architecture": architecture.to_dict(), **scores, "updates": last["update"], "seconds": last["seconds"]}
+    files.write_json(run.sub(name) / "result.json", result)
+
+
+def _judge(run, name):
+    """({validation_loss, bleu, chrf...}, translations) of a trained model on the validation split."""
+    from hat.checkpoint import load_model
+    from hat.evaluation import score_translations
+    from hat.evaluation_targets import find_target
+
+    prepared = PreparedData(run.data)
+    translations = find_target(run, name).translate(prepared, SPLIT, threads=1)
+    scores = score_translations(translations, prepared.raw(SPLIT)[1], prepared.target_lang)
+    return {"validation_loss": loss_per_token(load_model(run.sub(name)), load_split(run)), **scores}, translations
+
+
+def load_split(run):
+    """The whole validation split of a RunDirectory as a list of Batch."""
+    from hat.fairseq_plugin.datasets import load_batches
+
+    return load_batches(PreparedData(run.data), SPLIT, run.config.search.max_tokens)
+
+
+def loss_per_token(model, batches):
+    """Negative log-likelihood in nats per target token, without label smoothing, of a Transformer as it is."""
+    import torch
+    from torch.nn import functional as F
+
+    padding, nats, tokens = model.spec.padding, 0.0, 0
+    with torch.inference_mode():
+        for batch in batches:
+            logits = model(batch.src_tokens, batch.prev_output_tokens).flatten(0, 1)
+            nats += F.cross_entropy(logits, batch.target.flatten(), ignore_index=padding, reduction="sum").item()
+            tokens += int((batch.target != padding).sum())
+    if not math.isfinite(nats):
+        raise ArtifactError("a validation loss is not a number: the training diverged; lower its rate")
+    return nats / tokens
+
+
+def in_processes(function, tasks, logs, workers):
+    """Call function(*arguments) for every {name: arguments}, each in a process of its own; yields names as they end.
+
+    A process prints into its log. It ends when this one does, however that is. Raises HatError if one fails.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when a process imports torch
+    context, waiting, running = multiprocessing.get_context("spawn"), list(tasks), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                name = waiting.pop(0)
+                process = context.Process(target=_in_process, args=(function, tasks[name], logs[name]), daemon=True)
+                process.start()
+                running[process.sentinel] = name, process
+            for sentinel in wait(list(running)):
+                name, process = running.pop(sentinel)
+                process.join()
+                if process.exitcode:
+                    raise HatError(f"{name} failed: the end of {logs[name]} says why; run again to go on")
+                yield name
+    finally:
+        for _, process in running.values():
+            process.terminate()
+            process.join()
+
+
+def _in_process(function, arguments, log):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "a") as handle:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(handle.fileno(), stream.fileno())
+    try:
+        function(*arguments)
+    except HatError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def _end_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
