@@ -24,9 +24,10 @@ from pathlib import Path
 
 from hat import files
 from hat.architecture import Architecture
-from hat.config import to_mapping
+from hat.config import from_mapping, to_mapping
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, HatError, UsageError
+from hat.experiment import SubTrainingConfig
 from hat.progress import Progress
 from hat.run_directory import RunDirectory
 
@@ -126,8 +127,8 @@ class StandaloneTrainings:
     def _prepare_folder(self):
         """Make the folder a run directory with this recipe and the run's data."""
         keys = {name: value for name, value in self._recipe.items() if name not in ("seed", "precision")}
-        keys["adam_betas"] = tuple(keys["adam_betas"])
-        training = replace(self._run.config.sub_training, **keys, validate_every=keys["max_update"])
+        keys.setdefault("validate_every", keys["max_update"])
+        training = from_mapping(SubTrainingConfig, keys, f"{self.folder / 'standalone.json'}: recipe")
         config = replace(self._run.config, seed=self._recipe["seed"], sub_training=training)
         files.write_yaml(self.folder / "config.yaml", config.to_dict())
         for stage in (self._run.data, self._run.super_):
@@ -137,9 +138,11 @@ class StandaloneTrainings:
 
 
 def _check_same(recorded, wanted, path):
-    for section, values in wanted.items():
-        for key in sorted(values.keys() | recorded[section].keys()):
-            before, now = recorded[section].get(key), values.get(key)
+    for section, values in recorded.items():
+        # Keys of the model that HAT has learnt since don't count: without them all is as it was.
+        later = wanted["recipe"].keys() if section == "recipe" else ()
+        for key in [*values, *(key for key in later if key not in values)]:
+            before, now = values.get(key), wanted[section].get(key)
             if before != now:
                 raise UsageError(
                     f"{path.parent} holds trainings of another {section} ({key}: {before} instead of {now}); "

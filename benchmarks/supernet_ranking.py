@@ -23,7 +23,7 @@ import statistics
 from pathlib import Path
 
 import numpy as np
-from standalone import SAME_MATHEMATICS, StandaloneTrainings, load_split, loss_per_token, read_recipe
+from standalone import SAME_MATHEMATICS, StandaloneTrainings, load_split, read_recipe
 
 from hat import files
 from hat.architecture import Architecture
@@ -137,13 +137,13 @@ def describe(run, row, result):
 
 def inherited_losses(run, architectures):
     """Validation losses (nats a token) of architectures with the weights of the run's SuperTransformer."""
-    from hat.checkpoint import load_model
+    import torch
 
-    supertransformer, batches, losses = load_model(run.super_), load_split(run), []
-    for architecture in architectures:
-        supertransformer.activate(architecture)
-        losses.append(loss_per_token(supertransformer, batches))
-    return losses
+    from hat.checkpoint import load_model
+    from search.scoring import InheritedLoss
+
+    loss = InheritedLoss(load_model(run.super_), load_split(run), "cuda" if torch.cuda.is_available() else "cpu")
+    return [loss(architecture) for architecture in architectures]
 
 
 def judge(rows):
