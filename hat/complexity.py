@@ -100,7 +100,7 @@ def count_parameters(architecture, spec):
 
 
 def count_flops(architecture, source_length, target_length):
-    """FLOPs of one forward pass as HAT's counter (torchprofile) counts them; embeddings' look-up, output layer left out.
+    """FLOPs of one forward pass as HAT's counter (torchprofile) counts them, without look-ups and the output layer.
 
     Each multiply-add of a matrix product counts 2, and so does each multiplication of two elements: the scaling of
     the embeddings and of every attention's queries, and a layer norm's scale (its shift with it). Additions,
