@@ -112,6 +112,7 @@ class _Content:
     prepared: PreparedData
     description: dict
     reference: Reference
+    seed: int  # draws the sentences that judge quality
 
 
 def _gather(run, name, weights, prepared, inputs):
@@ -133,7 +134,8 @@ def _gather(run, name, weights, prepared, inputs):
         coverage(shortlist, sample_pairs(prepared, "valid", COVERAGE_PAIRS, run.config.seed)),
         prepared,
         _description(run, name, weights, prepared, inputs),
-        Reference(model, prepared, run.config.evaluation),
+        Reference(model, prepared, run.config.evaluation, run.config.seed),
+        run.config.seed,
     )
 
 
@@ -149,7 +151,7 @@ def _build(content, precisions, building, standalone):
             add_runtime(building / precision)
     judge, name = content.reference, content.name
     checks = {precision: judge.judge(building / precision, exact=precision == "fp32") for precision in built}
-    quality = {precision: measure_quality(building / precision, content.prepared) for precision in built}
+    quality = {precision: measure_quality(building / precision, content.prepared, content.seed) for precision in built}
     results = {}
     for precision in precisions:
         judged = with_drops(quality[precision], quality["fp32"])

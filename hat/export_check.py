@@ -5,6 +5,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from hat.data.pairs import sample_text
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError
 from hat.evaluation import score_translations
@@ -16,17 +17,19 @@ TIE = 1e-4  # scores closer than this may be told apart by rounding alone
 
 
 class Reference:
-    """What PyTorch makes of a sample of the validation set, by fairseq's SequenceGenerator with `settings`."""
+    """What PyTorch makes of a sample of the validation set, by fairseq's SequenceGenerator with `settings`.
 
-    def __init__(self, model, prepared, settings):
+    `seed` draws the sample.
+    """
+
+    def __init__(self, model, prepared, settings, seed):
         import sentencepiece
 
         self._prepared = prepared
-        sources, references = prepared.raw("valid")
-        self._references = references[:SENTENCES]
+        sources, self._references = sample_text(prepared, "valid", SENTENCES, seed)
         tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(prepared.sentencepiece(prepared.source_lang)))
         end = model.spec.end_of_sentence
-        self._sources = [[*ids, end] for ids in tokenizer.encode(sources[:SENTENCES])]
+        self._sources = [[*ids, end] for ids in tokenizer.encode(sources)]
         with one_torch_thread():
             self._hypotheses = _translate_by_length(model, prepared, self._sources, settings)
             self._forced = [

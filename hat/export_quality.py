@@ -1,5 +1,6 @@
 """What a bundle's precision and its shortlist cost in BLEU on the validation set, and whether that is too much."""
 
+from hat.data.pairs import sample_text
 from hat.deploy.batching import usable_cores
 from hat.deploy.translator import Translator
 from hat.evaluation import score_translations
@@ -8,9 +9,9 @@ SENTENCES = 2000  # of the validation set, at most
 ALLOWED_DROP = 0.3  # BLEU
 
 
-def measure_quality(bundle, prepared):
-    """{"sentences", "bleu", "bleu_shortlist"} of the bundle in folder `bundle` on the validation set."""
-    sources, references = (lines[:SENTENCES] for lines in prepared.raw("valid"))
+def measure_quality(bundle, prepared, seed):
+    """{"sentences", "bleu", "bleu_shortlist"} of the bundle in folder `bundle` on a sample of the validation set."""
+    sources, references = sample_text(prepared, "valid", SENTENCES, seed)
     quality = {"sentences": len(references)}
     for key, shortlist in (("bleu", False), ("bleu_shortlist", True)):
         translations = Translator(bundle, workers=usable_cores(), shortlist=shortlist).translate(sources)

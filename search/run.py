@@ -106,7 +106,8 @@ def search_with(run, device_name, named, inputs, make_instruments):
     if pending:
         instruments = make_instruments()
         reference = _find_reference(run, device_name, inputs, pending.values(), instruments)
-        key = files.fingerprint([inputs["super"], run.config.search.validation_sentences, LOSS_UNIT])
+        sentences = [run.config.search.validation_sentences, run.config.seed]  # what draws them
+        key = files.fingerprint([inputs["super"], sentences, LOSS_UNIT])
         evaluations = Evaluations(run.path / "search" / "evaluations.jsonl", key)
         for name, budget in pending.items():
             searched = _search_inputs(inputs, budget)
@@ -235,9 +236,11 @@ def _load_score(run):
     import torch
 
     from hat.checkpoint import load_model
+    from hat.data.pairs import draw_lines
     from hat.fairseq_plugin.datasets import load_batches
     from search.scoring import InheritedLoss
 
-    settings = run.config.search
-    batches = load_batches(PreparedData(run.data), "valid", settings.max_tokens, limit=settings.validation_sentences)
+    settings, prepared = run.config.search, PreparedData(run.data)
+    lines = draw_lines(prepared, "valid", settings.validation_sentences, run.config.seed)
+    batches = load_batches(prepared, "valid", settings.max_tokens, lines)
     return InheritedLoss(load_model(run.super_), batches, "cuda" if torch.cuda.is_available() else "cpu")

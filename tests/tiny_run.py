@@ -59,7 +59,7 @@ CONFIG = {
 
 def make_run(folder, **sections):
     """A RunDirectory in `folder` with prepared data; `sections` update those of CONFIG."""
-    config = {**CONFIG, **{name: {**CONFIG[name], **changes} for name, changes in sections.items()}}
+    config = {**CONFIG, **{name: {**CONFIG.get(name, {}), **changes} for name, changes in sections.items()}}
     rng = random.Random(1)
     for split, count in (("train", 150), ("valid", 20)):
         lines = [" ".join(rng.choices(WORDS, k=rng.randint(2, 9))) for _ in range(count)]

@@ -1,6 +1,14 @@
-"""Sentence pairs of a prepared split, as lists of token ids."""
+"""Sentence pairs drawn from a prepared split, whatever the order of its text: as lists of token ids, or as text."""
 
 import numpy as np
+
+
+def draw_lines(prepared, split, count, seed):
+    """Numbers (from 0) of at most `count` lines of a split, chosen by `seed`, in the order of drawing.
+
+    A smaller `count` gives the first of them.
+    """
+    return np.random.default_rng(seed).permutation(prepared.sentences[split])[:count]
 
 
 def sample_pairs(prepared, split, count, seed):
@@ -11,5 +19,12 @@ def sample_pairs(prepared, split, count, seed):
     from hat.fairseq_plugin.datasets import load_split
 
     dataset = load_split(prepared, split)
-    chosen = np.random.default_rng(seed).permutation(len(dataset))[:count]
+    chosen = draw_lines(prepared, split, count, seed)
     return [(dataset.src[index].tolist(), dataset.tgt[index].tolist()) for index in chosen]
+
+
+def sample_text(prepared, split, count, seed):
+    """(sources, references) of the same pairs as plain sentences; raises ArtifactError if the split is missing."""
+    sources, references = prepared.raw(split)
+    chosen = draw_lines(prepared, split, count, seed)
+    return [sources[index] for index in chosen], [references[index] for index in chosen]

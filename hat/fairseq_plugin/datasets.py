@@ -56,8 +56,8 @@ def load_split(prepared, split):
         raise ArtifactError(f"{error}; run hat-prepare") from None
 
 
-def load_batches(prepared, split, max_tokens, limit=None):
-    """The split (or its first `limit` sentences) as a list of Batch, shortest first, at most `max_tokens` a side."""
+def load_batches(prepared, split, max_tokens, lines=None):
+    """The split (or its `lines`, by number) as a list of Batch, shortest first, at most `max_tokens` a side."""
     dataset = load_split(prepared, split)
     return [
         Batch(
@@ -66,7 +66,7 @@ def load_batches(prepared, split, max_tokens, limit=None):
             batch["net_input"]["prev_output_tokens"],
             batch["target"],
         )
-        for batch in _collated(dataset, max_tokens, limit)
+        for batch in _collated(dataset, max_tokens, lines)
     ]
 
 
@@ -78,10 +78,10 @@ def source_batches(sources, dictionary, max_tokens):
     return _collated(dataset, max_tokens, None)
 
 
-def _collated(dataset, max_tokens, limit):
+def _collated(dataset, max_tokens, lines):
     indices = dataset.ordered_indices()
-    if limit is not None:
-        indices = indices[indices < limit]
+    if lines is not None:
+        indices = indices[np.isin(indices, lines)]
     longest = max((dataset.num_tokens(index) for index in indices), default=1)
     for batch in dataset.batch_by_size(indices, max_tokens=max(max_tokens, longest)):
         yield dataset.collater([dataset[index] for index in batch])

@@ -164,7 +164,7 @@ def test_wrong_graphs_are_refused_and_nothing_is_lost(run, monkeypatch, capsys):
 def test_other_translations_are_refused_even_where_log_probabilities_agree(run, monkeypatch):
     export(run, NAME, ["fp32"])
     settings = run.config.evaluation
-    reference = Reference(save_random_model(run, seed=4), PreparedData(run.data), settings)
+    reference = Reference(save_random_model(run, seed=4), PreparedData(run.data), settings, run.config.seed)
     search = Translator.translate_ids
     monkeypatch.setattr(Translator, "translate_ids", lambda self, sources: search(self, sources)[::-1])
     with pytest.raises(ArtifactError, match="validation sentences differently from PyTorch"):
@@ -226,7 +226,9 @@ def test_unknown_names_and_precisions(run):
 
 def test_the_sample_is_bounded(monkeypatch, run):
     monkeypatch.setattr(export_check, "SENTENCES", 2)
-    reference = Reference(save_random_model(run, seed=4), PreparedData(run.data), run.config.evaluation)
+    reference = Reference(
+        save_random_model(run, seed=4), PreparedData(run.data), run.config.evaluation, run.config.seed
+    )
     export(run, NAME, ["fp32"])
     assert reference.compare(run.export(NAME) / "fp32")["sentences"] == 2
 

@@ -15,6 +15,7 @@ from hat.complexity import count_flops
 from hat.errors import ArtifactError, BudgetError, UsageError
 from hat.run_directory import RunDirectory, is_current
 from latency_predictor.budget import parse_budget
+from search.candidate import LOSS_UNIT
 from search.run import Instruments, name_budgets, search_with
 
 INPUTS = {"super": "weights 1", "predictor": "first"}
@@ -150,6 +151,16 @@ def test_new_weights_are_scored_anew_and_a_new_predictor_is_not(run):
 def test_losses_that_an_older_version_kept_in_bits_are_scored_anew(run):
     key = files.fingerprint([INPUTS["super"], run.config.search.validation_sentences])
     old = [{"key": key, "architecture": a.to_dict(), "valid_nll": loss(a) / math.log(2)} for a in everything()]
+    (run.path / "search").mkdir()
+    (run.path / "search" / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in old))
+    find(run, "9ms")
+    choice = chosen(run, "cpu-9ms")
+    assert choice["valid_nats"] == loss(load_architecture(run.search("cpu-9ms") / "architecture.yaml"))
+
+
+def test_losses_that_an_older_version_took_of_the_first_sentences_are_scored_anew(run):
+    key = files.fingerprint([INPUTS["super"], run.config.search.validation_sentences, LOSS_UNIT])
+    old = [{"key": key, "architecture": a.to_dict(), "valid_nats": 2 * loss(a)} for a in everything()]
     (run.path / "search").mkdir()
     (run.path / "search" / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in old))
     find(run, "9ms")
