@@ -80,13 +80,18 @@ class Encoder(nn.Module):
         if self.spec.normalize_before:
             self.layer_norm.activate(active.embed_dim)
 
-    def forward(self, src_tokens):
-        """src_tokens (batch, source) -> EncoderOutput; padding may stand on either side."""
+    def forward(self, src_tokens, padded=None):
+        """src_tokens (batch, source) -> EncoderOutput; padding may stand on either side.
+
+        `padded` tells whether there is any; without it the tokens are looked at, for which a GPU's work is waited for.
+        """
         dim = self.active.embed_dim
         x = self.embed_tokens(src_tokens, dim) * math.sqrt(dim) + self.positions.of_tokens(src_tokens, dim)
         x = dropout(x, self.dropout, self.training)
         present = src_tokens.ne(self.spec.padding)
-        mask = None if bool(present.all()) else present[:, None, None, :]
+        if padded is None:
+            padded = not bool(present.all())
+        mask = present[:, None, None, :] if padded else None
         states = []
         for layer in self.layers[: self.active.layers]:
             x = layer(x, mask)
@@ -140,6 +145,10 @@ class Decoder(nn.Module):
         """The table whose rows, multiplied with the features, are the logits."""
         separate = not (self.spec.share_all_embeddings or self.spec.share_decoder_input_output_embed)
         return self.output_projection if separate else self.embedding
+
+    def output_weight(self):
+        """The active columns of the output embedding: (vocabulary, embed_dim)."""
+        return self.output_embedding.weight[:, : self.active.embed_dim]
 
     def new_cache(self):
         """An empty DecoderCache for incremental decoding."""

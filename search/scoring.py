@@ -1,11 +1,12 @@
 """The loss that the search minimises: validation NLL with weights inherited from the SuperTransformer."""
 
 import math
+from dataclasses import dataclass
 
 import torch
-from torch.nn import functional as F
 
 from hat.errors import ArtifactError
+from hat.fairseq_plugin.criterion import SmoothedLoss
 
 
 class InheritedLoss:
@@ -17,25 +18,48 @@ class InheritedLoss:
 
     def __init__(self, supertransformer, batches, device="cpu"):
         self._model = supertransformer.to(device).eval()
-        self._batches = [
-            tuple(tokens.to(device) for tokens in (batch.src_tokens, batch.prev_output_tokens, batch.target))
-            for batch in batches
-        ]
-        self._padding = supertransformer.spec.padding
+        self._batches = [_scored_batch(batch, supertransformer.spec.padding, device) for batch in batches]
+        self._tokens = sum(len(batch.target) for batch in self._batches)
 
     def __call__(self, architecture):
         self._model.activate(architecture)
-        nats, tokens = 0.0, 0
         with torch.inference_mode():
-            for src_tokens, prev_output_tokens, target in self._batches:
-                logits = self._model(src_tokens, prev_output_tokens)  # (batch, time, vocabulary)
-                nats += F.cross_entropy(
-                    logits.flatten(0, 1), target.flatten(), ignore_index=self._padding, reduction="sum"
-                ).item()
-                tokens += int((target != self._padding).sum())
+            nats = torch.stack([self._nats(batch) for batch in self._batches]).double().sum().item()
         if not math.isfinite(nats):
             raise ArtifactError(
                 "the SuperTransformer's validation loss is not a number: its training diverged; "
                 "train it again in a new run directory with a lower super_training.lr"
             )
-        return nats / tokens
+        return nats / self._tokens
+
+    def _nats(self, batch):
+        """Summed over the batch's target tokens, left on the device."""
+        encoder, decoder = self._model.encoder, self._model.decoder
+        encoded = encoder(batch.src_tokens, padded=batch.source_padded)
+        features = decoder.features(batch.prev_output_tokens, encoded).flatten(0, 1).index_select(0, batch.kept)
+        return SmoothedLoss.apply(features, decoder.output_weight(), batch.target, 0.0, False)[1]
+
+
+@dataclass(frozen=True)
+class _ScoredBatch:
+    """What can be known of a batch once for all candidates, so that scoring waits for the device only at its end.
+
+    `kept` (tokens,) are the places of `target` (tokens,) among the flattened, padded targets.
+    """
+
+    src_tokens: torch.Tensor
+    prev_output_tokens: torch.Tensor
+    source_padded: bool
+    kept: torch.Tensor
+    target: torch.Tensor
+
+
+def _scored_batch(batch, padding, device):
+    kept = batch.target.flatten().ne(padding).nonzero().squeeze(1)
+    return _ScoredBatch(
+        batch.src_tokens.to(device),
+        batch.prev_output_tokens.to(device),
+        bool(batch.src_tokens.eq(padding).any()),
+        kept.to(device),
+        batch.target.flatten()[kept].to(device),
+    )

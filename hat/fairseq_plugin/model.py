@@ -86,8 +86,7 @@ class HatModel(FairseqEncoderDecoderModel):
 
     def output_weight(self):
         """The active columns of the output embedding: (vocabulary, embed_dim)."""
-        decoder = self.transformer.decoder
-        return decoder.output_embedding.weight[:, : decoder.active.embed_dim]
+        return self.transformer.decoder.output_weight()
 
 
 @register_model("hat_supertransformer", dataclass=HatModelConfig)

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 from search_toys import SPACE
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from hat.complexity import ModelSpec
 from hat.errors import ArtifactError
+from hat.fairseq_plugin import criterion
 from hat.model import SuperTransformer
 from search.scoring import InheritedLoss
 
@@ -56,6 +59,35 @@ def test_is_the_mean_over_tokens_of_the_extracted_model(seed):
     assert loss(architecture) == pytest.approx(expected, rel=1e-5)
     loss(SPACE.largest())
     assert loss(architecture) == pytest.approx(expected, rel=1e-5)  # whatever was active before
+
+
+# Operations whose result the process waits for.
+WAITING = {"item", "is_nonzero", "_local_scalar_dense", "nonzero", "masked_select", "equal"}
+
+
+class Watched(TorchDispatchMode):
+    """What is computed: names of the operations, and the most logits (or their like) at a time."""
+
+    def __init__(self):
+        super().__init__()
+        self.names, self.most_logits = [], 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.names.append(function.overloadpacket.__name__)
+        for tensor in tree_leaves(result) if self.names[-1] != "t" else ():  # a view of the table
+            if isinstance(tensor, torch.Tensor) and tensor.dim() and tensor.size(-1) == VOCABULARY:
+                self.most_logits = max(self.most_logits, tensor.numel())
+        return result
+
+
+def test_waits_for_the_device_once_a_candidate_and_never_has_all_logits(monkeypatch):
+    monkeypatch.setitem(criterion.LOGITS_AT_A_TIME, "cpu", 3 * VOCABULARY)
+    loss = InheritedLoss(SuperTransformer(SPACE, SPEC), [batch(SENTENCES), batch(SENTENCES[1:])])
+    with Watched() as watched:
+        loss(SPACE.smallest())
+    assert sum(name in WAITING for name in watched.names) == 1, watched.names
+    assert watched.most_logits == 3 * VOCABULARY
 
 
 def test_a_diverged_supertransformer_is_an_error():
