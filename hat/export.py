@@ -122,7 +122,7 @@ def _gather(run, name, weights, prepared, inputs):
     from hat.data.lexicon import coverage, learn_shortlist
 
     model = load_model(run.sub(name))
-    pairs = sample_pairs(prepared, "train", SHORTLIST_PAIRS, run.config.seed)
+    pairs = training_pairs(run, prepared)
     with one_torch_thread():
         ranges = calibrate(model, pairs[:CALIBRATION_PAIRS])
     shortlist = learn_shortlist(prepared, pairs)
@@ -133,10 +133,15 @@ def _gather(run, name, weights, prepared, inputs):
         shortlist,
         coverage(shortlist, sample_pairs(prepared, "valid", COVERAGE_PAIRS, run.config.seed)),
         prepared,
-        _description(run, name, weights, prepared, inputs),
+        describe_bundle(run, name, *weights[:2], prepared, inputs),
         Reference(model, prepared, run.config.evaluation, run.config.seed),
         run.config.seed,
     )
+
+
+def training_pairs(run, prepared):
+    """The pairs of ids that the shortlist is learnt from; the first of them calibrate int8."""
+    return sample_pairs(prepared, "train", SHORTLIST_PAIRS, run.config.seed)
 
 
 def _build(content, precisions, building, standalone):
@@ -169,9 +174,8 @@ def _refusals(results, allowed_drop):
     return {precision: reason for precision, reason in reasons.items() if reason}
 
 
-def _description(run, name, model, prepared, inputs):
-    """What bundle.json says of all bundles."""
-    architecture, spec, _ = model
+def describe_bundle(run, name, architecture, spec, prepared, inputs):
+    """What bundle.json says of all bundles of the sub-training `name`."""
     return {
         "architecture": architecture.to_dict(),
         "spec": to_mapping(spec),
@@ -191,11 +195,16 @@ def _description(run, name, model, prepared, inputs):
 
 
 def _write(content, precision, bundle):
-    prepared = content.prepared
+    graphs, description = build_graphs(*content.weights, precision, content.ranges), content.description
+    write_bundle(
+        bundle, graphs, tokenizers(content.prepared), {"precision": precision, **description}, content.shortlist
+    )
+
+
+def tokenizers(prepared):
+    """{"source", "target": path of the SentencePiece model} of prepared data."""
     languages = {"source": prepared.source_lang, "target": prepared.target_lang}
-    tokenizers = {side: prepared.sentencepiece(lang) for side, lang in languages.items()}
-    graphs = build_graphs(*content.weights, precision, content.ranges)
-    write_bundle(bundle, graphs, tokenizers, {"precision": precision, **content.description}, content.shortlist)
+    return {side: prepared.sentencepiece(lang) for side, lang in languages.items()}
 
 
 def _install(directory, building, results):

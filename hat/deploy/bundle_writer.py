@@ -32,28 +32,30 @@ def write_bundle(directory, graphs, tokenizers, description, shortlist=None):
     graph_names = {name: f"{name}.onnx" for name in graphs}
     for name, graph in graphs.items():
         onnx.save(graph, directory / graph_names[name])
-    names = {"graphs": graph_names, "tokenizers": _copy_tokenizers(directory, tokenizers)}
+    names = {"graphs": graph_names, "tokenizers": tokenizer_names(tokenizers)}
+    for side, name in names["tokenizers"].items():
+        shutil.copyfile(tokenizers[side], directory / name)
     if shortlist is not None:
         shortlist.save(directory / SHORTLIST)
         names["shortlist"] = SHORTLIST
     listed = {file.name: file_entry(file) for file in sorted(directory.iterdir())}
-    content = {"format": FORMAT, "version": VERSION, **description, **names, "files": listed}
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    (directory / DESCRIPTION).write_text(text, encoding="utf-8")
+    (directory / DESCRIPTION).write_text(description_text(description, names, listed), encoding="utf-8")
     for file in directory.iterdir():
         with open(file, "rb") as handle:
             os.fsync(handle.fileno())
 
 
-def _copy_tokenizers(directory, tokenizers):
-    """{"source", "target": file name in `directory`}; two equal models are stored once."""
+def description_text(description, names, listed):
+    """The content of bundle.json: `names` of graphs, tokenizers and shortlist, `listed` the file_entry of each file."""
+    content = {"format": FORMAT, "version": VERSION, **description, **names, "files": listed}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def tokenizer_names(tokenizers):
+    """{"source", "target": file name in a bundle}; two equal models are stored once."""
     if file_entry(tokenizers["source"]) == file_entry(tokenizers["target"]):
-        names = {side: "sentencepiece.model" for side in tokenizers}
-    else:
-        names = {side: f"sentencepiece.{side}.model" for side in tokenizers}
-    for side, name in names.items():
-        shutil.copyfile(tokenizers[side], directory / name)
-    return names
+        return {side: "sentencepiece.model" for side in tokenizers}
+    return {side: f"sentencepiece.{side}.model" for side in tokenizers}
 
 
 class _WeightStore:
