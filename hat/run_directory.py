@@ -86,6 +86,10 @@ class RunDirectory:
     def sub(self, name):
         return self.path / "sub" / name
 
+    def finalist(self, architecture):
+        """Where a search trains this Architecture briefly; all searches of a run share it."""
+        return self.path / "finalists" / files.fingerprint(architecture.to_dict())[:12]
+
     def export(self, name):
         return self.path / "export" / name
 

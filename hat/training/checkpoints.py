@@ -35,6 +35,18 @@ class Checkpoints:
         for leftover in self.directory.glob(".*.tmp"):
             leftover.unlink()
 
+    def go_on_from(self, other):
+        """Copy the Checkpoints `other` if they are of the same inputs and none to resume from is here."""
+        if self.last.exists() or not other.last.exists() or self._inputs() != other._inputs():
+            return
+        for path in (*other.snapshots(), other.best, other.last):  # the one to resume from comes last
+            if path.exists():
+                with files.replacing(self.directory / path.name) as temporary:
+                    shutil.copyfile(path, temporary)
+
+    def _inputs(self):
+        return files.read_json(self.directory / "inputs.json", "remove its folder to train from the start")["inputs"]
+
     def save(self, trainer, state):
         """Replace the checkpoint to resume from; `state` is a dictionary of plain values to restore with it."""
         trainer.consolidate_optimizer()

@@ -5,6 +5,7 @@ import math
 import time
 from dataclasses import asdict, dataclass
 
+from hat import files
 from hat.errors import HatError
 from hat.fairseq_plugin.trainer import grouped, validate
 from hat.progress import Progress
@@ -30,17 +31,26 @@ class TrainingLoop:
 
     All that is random follows from the seed and the update number (fairseq seeds torch so before each update), and
     batches follow from the seed, the epoch and the position in it, which the checkpoint holds.
-    `keep_snapshots` is how many of the last saved weights are kept for averaging.
+    `keep_snapshots` is how many of the last saved weights are kept for averaging. `begun` is the folder of another
+    training with the same inputs, if there is one, from whose checkpoint this one goes on where it has none itself.
     """
 
-    def __init__(self, trainer, training, directory, inputs, title, keep_snapshots=0):
+    def __init__(self, trainer, training, directory, inputs, title, keep_snapshots=0, begun=None):
         self.trainer, self.training, self.directory, self.title = trainer, training, directory, title
         self.keep_snapshots = keep_snapshots
         self.checkpoints = Checkpoints(directory / "checkpoints")
         if processes.is_first():
             self.checkpoints.claim(inputs)
+            if begun is not None:
+                self._go_on_from(begun)
         processes.barrier()
         self._restore()
+
+    def _go_on_from(self, begun):
+        metrics = begun / "metrics.jsonl"
+        if metrics.exists() and not self.checkpoints.last.exists():
+            files.write_text(self.directory / metrics.name, metrics.read_text(encoding="utf-8"))
+        self.checkpoints.go_on_from(Checkpoints(begun / "checkpoints"))
 
     def _restore(self):
         saved = self.checkpoints.restore(self.trainer) or {}
@@ -48,6 +58,7 @@ class TrainingLoop:
         self.state = LoopState(**saved.get("loop", {}))
         self.iterator = self.trainer.get_train_iterator(epoch=position["epoch"], load_dataset=True)
         self.iterator.load_state_dict(position)
+        self._remaining = self._groups()
         if processes.is_first():
             self.checkpoints.drop_after(self.update)
 
@@ -55,17 +66,21 @@ class TrainingLoop:
     def update(self):
         return self.trainer.get_num_updates()
 
-    def run(self):
-        """Do all updates that are left. Raises HatError if the loss stops being a number."""
+    def run(self, until=None):
+        """Do the updates that are left, or those up to `until`: the checkpoint then kept leads to the same end.
+
+        Raises HatError if the loss stops being a number.
+        """
+        self._end = min(until or self.training.max_update, self.training.max_update)
         self._began, self._earlier_seconds = time.monotonic(), self.state.seconds
         self._speed = _Speed()
-        if self.update >= self.training.max_update:
+        if self.update >= self._end:
             return
         with self._reporting():
             try:
-                for samples in self._groups():
+                for samples in self._remaining:
                     self._train(samples)
-                    if self.update >= self.training.max_update:
+                    if self.update >= self._end:
                         return
             except FloatingPointError as error:
                 raise HatError(
@@ -80,7 +95,7 @@ class TrainingLoop:
             yield
             return
         self._log = TrainingLog(self.directory, self.update)
-        with Progress(self.title, self.training.max_update, "updates", initial=self.update) as self._progress:
+        with Progress(self.title, self._end, "updates", initial=self.update) as self._progress:
             yield
         self._log.close()
 
@@ -108,6 +123,9 @@ class TrainingLoop:
             if validating:
                 self._validate()
             if validating or self.update % self.training.save_every == 0:
+                self._save_snapshot()
+                self._save()
+            elif self.update == self._end:  # no snapshot: the average at the end is as without this stop
                 self._save()
         if self._progress:
             note = f"loss {loss:.3f}, {self._speed.tokens_per_second:,.0f} tokens/s"
@@ -134,11 +152,13 @@ class TrainingLoop:
             }
         )
 
+    def _save_snapshot(self):
+        if self.keep_snapshots and processes.is_first():
+            self.checkpoints.save_snapshot(self.trainer.get_model().transformer, self.update, self.keep_snapshots)
+
     def _save(self):
         if not processes.is_first():
             return
-        if self.keep_snapshots:
-            self.checkpoints.save_snapshot(self.trainer.get_model().transformer, self.update, self.keep_snapshots)
         self.state.seconds = self._earlier_seconds + time.monotonic() - self._began
         state = {"train_iterator": self.iterator.state_dict(), "loop": asdict(self.state)}
         self.checkpoints.save(self.trainer, state)

@@ -1,10 +1,15 @@
 """Stage `hat-train-sub`: train one SubTransformer, from scratch or from the SuperTransformer's weights."""
 
+import shutil
+from dataclasses import dataclass
+
 from hat import files
+from hat.architecture import Architecture
 from hat.architecture_file import load_architecture
 from hat.checkpoint import load_model, save_model
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
+from hat.experiment import SubTrainingConfig
 from hat.fairseq_plugin.trainer import validate
 from hat.run_directory import FULL, is_current, mark_done, stamp
 from hat.training import processes
@@ -13,14 +18,72 @@ from hat.training.loop import TrainingLoop
 from hat.training.options import TrainingOptions
 from hat.training.setup import effective, make_trainer
 
+BRIEF = "brief.json"  # in a finalist's folder: validation losses by update
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """How a SubTransformer is trained, in whatever folder; `inputs` is all that the result depends on."""
+
+    name: str
+    architecture: Architecture
+    prepared: PreparedData
+    training: SubTrainingConfig
+    init: str
+    inputs: dict
+    options: TrainingOptions
+
 
 def train_sub(run, name, architecture, options=None):
     """Train `architecture` into `run.sub(name)`; nothing is done if it is there and its inputs are the same.
 
-    The weights kept are the average of the last `average_checkpoints` saved ones. Raises ArtifactError without
-    prepared data, without a SuperTransformer to inherit from, or with a damaged checkpoint; DeviceError.
+    It goes on from where `train_briefly` left it. The weights kept are the average of the last `average_checkpoints`
+    saved ones. Raises ArtifactError without prepared data, without a SuperTransformer to inherit from, or with a
+    damaged checkpoint; DeviceError.
     """
-    options = options or TrainingOptions()
+    recipe = _recipe(run, name, architecture, options or TrainingOptions())
+    directory = run.sub(name)
+    if is_current(directory, recipe.inputs):
+        print(f"SubTransformer {name} is up to date: {directory}")
+        return
+    with processes.joined(recipe.options.resolved_device()):
+        _train(run, recipe, directory)
+
+
+def train_briefly(run, name, architecture, until, options=None):
+    """Do the first `until` updates of the training of `architecture`, into its folder among the run's finalists.
+
+    Returns the validation loss there, in nats a token. What was done before isn't repeated, unless it went on beyond
+    `until` without a validation there. `name` is that of the result that it may become; raises what `train_sub` does.
+    """
+    recipe = _recipe(run, name, architecture, options or TrainingOptions())
+    directory = run.finalist(architecture)
+    losses = _brief_losses(directory, recipe.inputs)
+    if until in losses:
+        return losses[until]
+    if directory.exists() and any(update > until for update in losses):
+        shutil.rmtree(directory)
+        losses = {}
+    with processes.joined(recipe.options.resolved_device()):
+        trainer, loop = _begin(run, recipe, directory)
+        loop.run(until)
+        losses[until] = validate(trainer)["mean"]
+    if processes.is_first():
+        files.write_json(directory / BRIEF, {"inputs": files.fingerprint(recipe.inputs), "losses": losses})
+    return losses[until]
+
+
+def _brief_losses(directory, inputs):
+    """Update -> validation loss that `train_briefly` recorded for these inputs."""
+    if not (directory / BRIEF).exists():
+        return {}
+    kept = files.read_json(directory / BRIEF, f"remove {directory} to train from the start")
+    if kept["inputs"] != files.fingerprint(inputs):
+        return {}
+    return {int(update): loss for update, loss in kept["losses"].items()}
+
+
+def _recipe(run, name, architecture, options):
     prepared = PreparedData(run.data)
     training = effective(run.config.sub_training, options)
     init = options.init or training.init
@@ -32,41 +95,40 @@ def train_sub(run, name, architecture, options=None):
         "prepared": stamp(run.data),
         "super": stamp(run.super_) if init == "inherit" else None,
     }
-    directory = run.sub(name)
-    if is_current(directory, inputs):
-        print(f"SubTransformer {name} is up to date: {directory}")
-        return
-    with processes.joined(options.resolved_device()):
-        _train(run, name, architecture, prepared, training, init, inputs, options)
+    return _Recipe(name, architecture, prepared, training, init, inputs, options)
 
 
-def _train(run, name, architecture, prepared, training, init, inputs, options):
-    directory = run.sub(name)
-    inherited = _inherited(run, architecture) if init == "inherit" else None
+def _begin(run, recipe, directory, begun=None):
+    """(fairseq Trainer, TrainingLoop) of a training in `directory`, at the update it has come to."""
+    inherited = _inherited(run, recipe.architecture) if recipe.init == "inherit" else None
     if processes.is_first():
-        files.write_yaml(directory / "architecture.yaml", architecture.to_dict())
+        files.write_yaml(directory / "architecture.yaml", recipe.architecture.to_dict())
     processes.barrier()
     model_arguments = ["--arch", "hat_transformer", "--hat-architecture", str(directory / "architecture.yaml")]
-    trainer = make_trainer(run, prepared, training, model_arguments, options, directory / "checkpoints")
-    transformer = trainer.get_model().transformer
+    checkpoints = directory / "checkpoints"
+    trainer = make_trainer(run, recipe.prepared, recipe.training, model_arguments, recipe.options, checkpoints)
     if inherited is not None:
-        transformer.load_state_dict(inherited.state_dict())
-    loop = TrainingLoop(
-        trainer, training, directory, inputs, f"SubTransformer {name}", keep_snapshots=training.average_checkpoints
-    )
+        trainer.get_model().transformer.load_state_dict(inherited.state_dict())
+    title, snapshots = f"SubTransformer {recipe.name}", recipe.training.average_checkpoints
+    return trainer, TrainingLoop(trainer, recipe.training, directory, recipe.inputs, title, snapshots, begun)
+
+
+def _train(run, recipe, directory):
+    trainer, loop = _begin(run, recipe, directory, begun=run.finalist(recipe.architecture))
     loop.run()
     processes.barrier()
     snapshots = loop.checkpoints.snapshots()
     if not snapshots:
         folder = loop.checkpoints.directory
         raise ArtifactError(f"{folder} has lost its saved weights; remove it to train again")
+    transformer = trainer.get_model().transformer
     transformer.load_state_dict(average_weights(snapshots))
     loss = validate(trainer)["mean"]
     if processes.is_first():
         save_model(directory, transformer)
-        mark_done(directory, inputs)
-        print(f"SubTransformer {name}: {directory} (validation loss {loss:.3f} nats a token)")
-        print(f"next: hat-evaluate {name}, hat-export {name}")
+        mark_done(directory, recipe.inputs)
+        print(f"SubTransformer {recipe.name}: {directory} (validation loss {loss:.3f} nats a token)")
+        print(f"next: hat-evaluate {recipe.name}, hat-export {recipe.name}")
 
 
 def _inherited(run, architecture):

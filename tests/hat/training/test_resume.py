@@ -10,7 +10,8 @@ from tiny_run import make_run
 
 from hat import files
 from hat.checkpoint import load_weights as load_model_weights
-from hat.training.sub import train_sub
+from hat.training.options import TrainingOptions
+from hat.training.sub import train_briefly, train_sub
 from hat.training.super import train_super
 
 FORK = multiprocessing.get_context("fork")
@@ -72,6 +73,48 @@ def test_sub_training_survives_kills_and_averages_the_last_checkpoints(tmp_path)
     _, _, weights = load_model_weights(straight.sub("small"))
     for name, weight in weights.items():
         assert weight == pytest.approx(sum(each[name] for each in saved) / 3, abs=1e-6)
+
+
+def test_training_that_stops_now_and_then_ends_as_if_it_never_had(tmp_path):
+    """Updates 4 and 7 are on no grid: neither a snapshot nor a line of the metrics may come of stopping there."""
+    straight, stopped = (make_run(_folder(tmp_path, name)) for name in ("straight", "stopped"))
+    architecture = straight.config.search_space.smallest()
+
+    def briefly(until):
+        return lambda: train_briefly(stopped, "small", architecture, until)
+
+    assert run_and_die(lambda: train_sub(straight, "small", architecture)) == 0
+    assert run_and_die(briefly(4)) == 0
+    assert run_and_die(briefly(7), backward_passes=2) == -signal.SIGKILL
+    assert run_and_die(briefly(7)) == 0
+    finalist = stopped.finalist(architecture)
+    assert torch.load(finalist / "checkpoints" / "checkpoint_last.pt")["optimizer_history"][-1]["num_updates"] == 7
+    losses = files.read_json(finalist / "brief.json", "")["losses"]
+    assert set(losses) == {"4", "7"}
+    assert run_and_die(briefly(7), backward_passes=1) == 0  # nothing is left to do
+    assert run_and_die(lambda: train_sub(stopped, "small", architecture), replacements=3) == -signal.SIGKILL
+    assert run_and_die(lambda: train_sub(stopped, "small", architecture), backward_passes=6) == 0  # 5 updates are left
+    assert_same_result(straight.sub("small"), stopped.sub("small"))
+
+
+def test_brief_training_ends_with_the_loss_of_its_weights_there(tmp_path):
+    run = make_run(_folder(tmp_path, "run"))
+    architecture = run.config.search_space.smallest()
+    loss = train_briefly(run, "small", architecture, 6)
+    row = files.read_json_lines(run.finalist(architecture) / "metrics.jsonl")[-1]
+    assert (row["update"], row["valid"]["mean"]) == (6, pytest.approx(loss, abs=1e-6))
+    assert train_briefly(run, "small", architecture, 6) == loss
+    assert train_briefly(run, "small", architecture, 3) != loss  # earlier than it has come: from the start
+
+
+def test_a_training_with_other_inputs_does_not_go_on_from_a_brief_one(tmp_path):
+    run, other = (make_run(_folder(tmp_path, name)) for name in ("run", "other"))
+    architecture = run.config.search_space.smallest()
+    train_briefly(run, "small", architecture, 6)
+    longer = TrainingOptions(max_update=14)
+    for each in (run, other):
+        train_sub(each, "small", architecture, longer)
+    assert_same_result(run.sub("small"), other.sub("small"))
 
 
 def assert_same_result(first, second):
