@@ -71,6 +71,7 @@ class SuperTrainingConfig(TrainingConfig):
     """Training of the SuperTransformer, whose mean loss over `validation_subnets` SubTransformers is validated."""
 
     validation_subnets: int = 4
+    strategy: Literal["uniform", "sandwich"] = "uniform"
 
 
 @dataclass(frozen=True)

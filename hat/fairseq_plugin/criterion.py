@@ -76,13 +76,11 @@ class HatLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
     """`label_smoothed_cross_entropy` of a HatModel, fused as above; values and logging are fairseq's.
 
     With teachers, a sample holds `teachers`, pairs of features (batch, time, dim) and output table (V, dim), and
-    `teacher_weight`, their share of the target. `predicted` is such a pair, of the last sample and without gradient:
-    what the model just computed can teach the next one.
+    `teacher_weight`, their share of the target.
     """
 
     def __init__(self, task, sentence_avg, label_smoothing):
         super().__init__(task, sentence_avg, label_smoothing)
-        self.predicted = None
 
     def forward(self, model, sample, reduce=True):
         inputs = {**sample["net_input"], "features_only": True}
@@ -94,7 +92,6 @@ class HatLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
         pairs = [(net_output[0], model.output_weight()), *sample.get("teachers", ())]
         if model.autocast_bf16:
             pairs = [(features.bfloat16(), table.bfloat16()) for features, table in pairs]
-        self.predicted = tuple(tensor.detach() for tensor in pairs[0])
         (features, table), *teachers = [
             (features.flatten(0, 1).index_select(0, kept), table) for features, table in pairs
         ]

@@ -1,4 +1,4 @@
-"""fairseq task `hat_translation`: translation that trains one sampled SubTransformer an update."""
+"""fairseq task `hat_translation`: translation that trains a SuperTransformer by the lessons of a strategy."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from hat.errors import UsageError
 from hat.experiment import load_experiment
-from hat.training.sampling import uniform
+from hat.training.strategies import STRATEGIES
 from hat.training.validation import named_subnets
 
 SUBNET_PREFIX = "nll_loss_"
@@ -27,7 +27,7 @@ class HatTranslationConfig(TranslationConfig):
 
 @register_task("hat_translation", dataclass=HatTranslationConfig)
 class HatTranslationTask(TranslationTask):
-    """Samples by (seed, update number), so every rank and accumulation step trains the same SubTransformer.
+    """Lessons follow from (seed, update number), so every rank and accumulation step gives the same ones.
 
     Validation scores each subnet of `named_subnets`; fairseq's `loss`, hence its best checkpoint, is their mean.
     """
@@ -50,9 +50,22 @@ class HatTranslationTask(TranslationTask):
         return False
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
-        if hasattr(model, "activate"):
-            model.activate(uniform(self.experiment.search_space, self.experiment.seed, update_num))
-        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+        """One batch, forward and backward; a SuperTransformer's gradients are summed over the strategy's lessons."""
+        step = super().train_step
+        if not hasattr(model, "activate"):
+            return step(sample, model, criterion, optimizer, update_num, ignore_grad)
+        results = []
+        for lesson in self.lessons(update_num):
+            model.activate(lesson.architecture)
+            part = lesson.sentences(sample, self.target_dictionary.pad())
+            results.append(step(part, model, criterion, optimizer, update_num, ignore_grad))
+        losses, sizes, outputs = zip(*results, strict=True)
+        return sum(losses), sum(sizes), {key: sum(output[key] for output in outputs) for key in outputs[0]}
+
+    def lessons(self, update):
+        """What is taught in this update: a list of Lesson."""
+        experiment = self.experiment
+        return STRATEGIES[experiment.super_training.strategy](experiment.search_space, experiment.seed, update)
 
     def valid_step(self, sample, model, criterion):
         if not hasattr(model, "activate"):
