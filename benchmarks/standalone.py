@@ -173,8 +173,9 @@ def _judge(run, name):
     from hat.evaluation_targets import find_target
 
     prepared = PreparedData(run.data)
-    translations = find_target(run, name).translate(prepared, SPLIT, threads=1)
-    scores = score_translations(translations, prepared.raw(SPLIT)[1], prepared.target_lang)
+    sources, references = prepared.raw(SPLIT)
+    translations = find_target(run, name).translate(prepared, sources, threads=1)
+    scores = score_translations(translations, references, prepared.target_lang)
     return {"validation_loss": loss_per_token(load_model(run.sub(name)), load_split(run)), **scores}, translations
 
 

@@ -1,51 +1,101 @@
-"""The evaluation stage: BLEU and chrF on a split, parameters, size on disk, measured latency."""
+"""The evaluation stage: BLEU and chrF on some text, parameters, size on disk, measured latency."""
 
 from dataclasses import replace
 
 from hat import files
 from hat.complexity import count_parameters
 from hat.config import to_mapping
-from hat.data.prepared import SPLITS, PreparedData
+from hat.data.prepared import PreparedData
 from hat.errors import UsageError
 from hat.evaluation_targets import find_target
+from hat.evaluation_text import split_text
 from hat.run_directory import stamp
+from hat.significance import paired_bootstrap
+
+KEPT_SPLIT = "test"  # its evaluations are kept beside what they judge
 
 
-def evaluate(run, target, split="test", device=None, output=None, latency=True, again=False):
+def evaluate(run, target, split=KEPT_SPLIT, device=None, latency=True, again=False):
     """Judge `target` (a sub-training's name, a model's or bundle's folder, an architecture file) on a split.
 
-    Returns the evaluation as a dictionary and keeps it in `output`, else, for the test split with its latency,
-    beside the model or bundle; what is kept there and still true is returned as it is, unless `again`. BLEU and
-    chrF are sacreBLEU's, detokenised and cased; the latency (ms) is that of the median sentence on the device
-    named, and of the one that nine of ten take no longer than, as the run's config says; None without `latency`.
+    Returns the evaluation of `evaluate_all`; what is kept and still true is returned as it is, unless `again`.
     """
-    from latency_predictor.devices import load_device
-
-    if split not in SPLITS:
-        raise UsageError(f"split {split!r} is not one of {', '.join(SPLITS)}")
-    prepared = PreparedData(run.data)
-    device = load_device(device or run.last_measured_device())
+    text, device = split_text(PreparedData(run.data), split), _load_device(run, device)
     found = find_target(run, target)
-    inputs = _inputs(run, found, split, device, latency)
-    kept = found.result if output is None and split == "test" and latency else output
+    kept = _kept_at(found, text, latency)
     if kept is not None and not again:
-        current = _read_current(kept, inputs)
+        current = _read_current(kept, _inputs(run, found, device))
         if current is not None:
             return current
-    evaluation = _judge(run, found, prepared, split, device, latency)
-    if kept is not None:
-        files.write_json(kept, evaluation | {"inputs": inputs})
+    evaluation, _translations = next(_evaluations(run, found, [text], device, latency))
     return evaluation
 
 
-def _inputs(run, found, split, device, latency):
+def evaluate_all(run, targets, texts, device=None, latency=True, against=None):
+    """Yield the evaluation, a dictionary, of each target on each EvaluationText.
+
+    BLEU and chrF are sacreBLEU's, detokenised and cased; the latency (ms) is that of the median sentence of the run's
+    validation text on the device named, and of the one that nine of ten take no longer than, as the run's config says;
+    None without `latency`. On the test split and with its latency, it is kept beside the model or bundle. With
+    `against`, another target, its evaluations come first, and those of the others have as `against` what
+    `paired_bootstrap` says of the two. Raises UsageError if one of the targets is that other one itself.
+    """
+    device, target_lang = _load_device(run, device), run.config.data.target_lang
+    found = [find_target(run, target) for target in targets]
+    baselines = [None for _ in texts]
+    if against is not None:
+        baseline = find_target(run, against)
+        _check_different(baseline, found)
+        for number, (evaluation, translations) in enumerate(_evaluations(run, baseline, texts, device, latency)):
+            baselines[number] = translations
+            yield evaluation
+    for target in found:
+        evaluations = _evaluations(run, target, texts, device, latency)
+        for text, other, (evaluation, translations) in zip(texts, baselines, evaluations, strict=True):
+            if other is not None:
+                compared = paired_bootstrap(translations, other, text.references, target_lang)
+                evaluation["against"] = {"target": baseline.name, **compared}
+            yield evaluation
+
+
+def _evaluations(run, found, texts, device, latency):
+    """Yield (evaluation, translations) of a Target on each EvaluationText; keeps what is to be kept."""
+    prepared = PreparedData(run.data)
+    costs = _costs(run, found, device, latency)
+    for text in texts:
+        translations = found.translate(prepared, text.sources, device.threads)
+        evaluation = _quality(found, text, translations, prepared.target_lang) | costs
+        kept = _kept_at(found, text, latency)
+        if kept is not None:
+            files.write_json(kept, evaluation | {"inputs": _inputs(run, found, device)})
+        yield evaluation, translations
+
+
+def _load_device(run, name):
+    from latency_predictor.devices import load_device
+
+    return load_device(name or run.last_measured_device())
+
+
+def _check_different(baseline, others):
+    for other in others:
+        if other.content == baseline.content:
+            raise UsageError(f"--against {baseline.name}: that is {other.name} itself; name another model or bundle")
+
+
+def _kept_at(found, text, latency):
+    """Where an evaluation is kept; None for nowhere."""
+    return found.result if text.origin["split"] == KEPT_SPLIT and latency else None
+
+
+def _inputs(run, found, device):
     return files.fingerprint(
         [
             found.content,
-            split,
+            KEPT_SPLIT,
             stamp(run.data),
             run.sections("evaluation"),
-            [to_mapping(device), run.sections("latency")] if latency else None,
+            [to_mapping(device), run.sections("latency")],
         ]
     )
 
@@ -58,24 +108,15 @@ def _read_current(path, inputs):
     return evaluation if evaluation.pop("inputs", None) == inputs else None
 
 
-def _judge(run, found, prepared, split, device, latency):
-    translations = found.translate(prepared, split, device.threads)
-    parameters, without_embeddings = count_parameters(found.architecture, found.spec)
-    evaluation = {
+def _quality(found, text, translations, target_lang):
+    return {
         "target": found.name,
         "kind": found.kind,
-        "split": split,
-        **score_translations(translations, prepared.raw(split)[1], prepared.target_lang),
+        **text.origin,
+        **score_translations(translations, text.references, target_lang),
         "beam": found.beam,
         "precision": found.precision,
-        "parameters": parameters,
-        "parameters_without_embeddings": without_embeddings,
-        "size_bytes": found.size_bytes,
-        "latency_ms": None,
-        "latency_p90_ms": None,
-        "device": None,
     }
-    return evaluation | _measure(run, found, device) if latency else evaluation
 
 
 def score_translations(translations, references, target_lang):
@@ -87,6 +128,19 @@ def score_translations(translations, references, target_lang):
         scores[name] = metric.corpus_score(translations, [references]).score
         scores[f"{name}_signature"] = str(metric.get_signature())
     return scores | {"sentences": len(references)}
+
+
+def _costs(run, found, device, latency):
+    parameters, without_embeddings = count_parameters(found.architecture, found.spec)
+    costs = {
+        "parameters": parameters,
+        "parameters_without_embeddings": without_embeddings,
+        "size_bytes": found.size_bytes,
+        "latency_ms": None,
+        "latency_p90_ms": None,
+        "device": None,
+    }
+    return costs | _measure(run, found, device) if latency else costs
 
 
 def _measure(run, found, device):
@@ -103,13 +157,32 @@ def _measure(run, found, device):
 
 
 def evaluations_table(evaluations):
-    """Lines of text, one per evaluation."""
-    width = max(len(row["target"]) for row in evaluations)
-    lines = [f"{'target':{width}} {'BLEU':>6} {'chrF':>6} {'latency':>10} {'p90':>10} {'parameters':>11} {'size':>9}"]
-    for row in evaluations:
+    """Lines of text: one per evaluation, one per comparison, and the signatures."""
+    texts = [row["split"] or row["test_set"]["source"] for row in evaluations]
+    width, text_width = (max(map(len, column)) for column in ([row["target"] for row in evaluations], [*texts, "text"]))
+    lines = [
+        f"{'target':{width}} {'text':{text_width}} {'BLEU':>6} {'chrF':>6} {'latency':>10} {'p90':>10} "
+        f"{'parameters':>11} {'size':>9}"
+    ]
+    for row, text in zip(evaluations, texts, strict=True):
         latency, p90 = ("-" if row[key] is None else f"{row[key]:.2f} ms" for key in ("latency_ms", "latency_p90_ms"))
         lines.append(
-            f"{row['target']:{width}} {row['bleu']:6.2f} {row['chrf']:6.2f} {latency:>10} {p90:>10} "
-            f"{row['parameters'] / 1e6:9.2f} M {row['size_bytes'] / 1e6:6.1f} MB"
+            f"{row['target']:{width}} {text:{text_width}} {row['bleu']:6.2f} {row['chrf']:6.2f} "
+            f"{latency:>10} {p90:>10} {row['parameters'] / 1e6:9.2f} M {row['size_bytes'] / 1e6:6.1f} MB"
         )
-    return lines + sorted({f"{row['bleu_signature']}; {row['chrf_signature']}" for row in evaluations})
+    compared = [_comparison_line(row, text) for row, text in zip(evaluations, texts, strict=True) if "against" in row]
+    return lines + compared + sorted({_signatures(row) for row in evaluations})
+
+
+def _comparison_line(row, text):
+    compared = row["against"]
+    found, baseline = (
+        f"BLEU {compared[f'{side}bleu']:.2f} ({compared[f'{side}bleu_mean']:.2f} ± {compared[f'{side}bleu_ci95']:.2f})"
+        for side in ("", "baseline_")
+    )
+    return f"{row['target']} against {compared['target']} on {text}: {found}, {baseline}, p = {compared['p_value']:.4f}"
+
+
+def _signatures(row):
+    names = f"{row['bleu_signature']}; {row['chrf_signature']}"
+    return f"{names}; paired bootstrap {row['against']['signature']}" if "against" in row else names

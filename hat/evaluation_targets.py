@@ -9,6 +9,7 @@ from hat.architecture import Architecture
 from hat.architecture_file import load_architecture
 from hat.complexity import ModelSpec
 from hat.config import from_mapping
+from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError
 from hat.run_directory import stamp
 
@@ -19,7 +20,8 @@ FLOAT_BYTES = 4
 class Target:
     """Something that translates, found but not loaded yet.
 
-    `translate` maps (PreparedData, split, threads) to detokenised sentences in the order of the split.
+    `translate` maps (PreparedData, plain sentences, threads) to detokenised translations in the same order; blank
+    sentences stay empty.
     `precision` is that of its weights; `content` changes whenever the translations may; `result` is where the
     evaluation is kept, None for nowhere.
     """
@@ -91,17 +93,19 @@ def _inherited_target(run, path):
 
 def _torch_target(run, name, model, **found):
     settings = run.config.evaluation
+    _check_vocabularies(run, name, model.spec)
 
-    def translate(prepared, split, threads):
+    def translate(prepared, sentences, threads):
         import torch
 
         from hat.fairseq_plugin.generation import translate_ids
 
         torch.set_num_threads(threads)
-        hypotheses = translate_ids(
-            model, prepared, split, settings.beam, settings.lenpen, settings.max_len_a, settings.max_len_b
-        )
-        return _decoded(prepared, [ids for ids, _score in hypotheses])
+        encoded = _sentencepiece(prepared, prepared.source_lang).encode(sentences)
+        limits = (settings.beam, settings.lenpen, settings.max_len_a, settings.max_len_b)
+        hypotheses = iter(translate_ids(model, prepared, [ids for ids in encoded if ids], *limits))
+        found = [next(hypotheses)[0] if ids else [] for ids in encoded]
+        return _sentencepiece(prepared, prepared.target_lang).decode(found)
 
     return Target(
         name,
@@ -114,10 +118,20 @@ def _torch_target(run, name, model, **found):
     )
 
 
-def _decoded(prepared, ids):
+def _check_vocabularies(run, name, spec):
+    prepared = PreparedData(run.data)
+    found, wanted = (f"{owner.source_vocabulary} and {owner.target_vocabulary} pieces" for owner in (spec, prepared))
+    if found != wanted:
+        raise ArtifactError(
+            f"{name} has vocabularies of {found}, but {run.data} has {wanted}; name the run directory of that "
+            "experiment with --run"
+        )
+
+
+def _sentencepiece(prepared, lang):
     from sentencepiece import SentencePieceProcessor
 
-    return SentencePieceProcessor(model_file=str(prepared.sentencepiece(prepared.target_lang))).decode(ids)
+    return SentencePieceProcessor(model_file=str(prepared.sentencepiece(lang)))
 
 
 def _bundle_target(run, path):
@@ -133,10 +147,10 @@ def _bundle_target(run, path):
             f"{data.target_lang}; name the run directory of that experiment with --run"
         )
 
-    def translate(prepared, split, threads):
+    def translate(prepared, sentences, threads):
         from hat.deploy.translator import Translator
 
-        return Translator(path, threads).translate(prepared.raw(split)[0])
+        return Translator(path, threads).translate(sentences)
 
     return Target(
         str(path),

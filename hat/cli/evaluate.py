@@ -12,7 +12,22 @@ def main(arguments=None):
         help="name of a sub-training, folder of a model or bundle, or an architecture file (then with the "
         "SuperTransformer's weights)",
     )
-    parser.add_argument("--split", choices=("train", "valid", "test"), default="test", help="sentences to translate")
+    text = parser.add_mutually_exclusive_group()
+    text.add_argument("--split", choices=("train", "valid", "test"), default="test", help="sentences to translate")
+    text.add_argument(
+        "--test-set",
+        nargs=2,
+        action="append",
+        metavar=("SRC", "REF"),
+        help="translate the lines of SRC (plain or gzip) instead, and compare with those of REF; may be given several "
+        "times",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="TARGET",
+        help="judge this one too, and say whether the BLEU of the others differs from its by more than chance "
+        "(sacreBLEU's paired bootstrap)",
+    )
     parser.add_argument("--device", metavar="NAME", help="device (default: the one last measured in this run, or cpu)")
     parser.add_argument("--no-latency", action="store_true", help="do not measure the latency")
     parser.add_argument("--json", action="store_true", help="print JSON, one line a target, in place of the table")
@@ -23,13 +38,18 @@ def main(arguments=None):
 def _evaluate(options):
     import json
 
-    from hat.evaluation import evaluate, evaluations_table
+    from hat.data.prepared import PreparedData
+    from hat.evaluation import evaluate_all, evaluations_table
+    from hat.evaluation_text import file_text, split_text
     from hat.run_directory import RunDirectory
 
     run = RunDirectory.open(options.run)
+    if options.test_set:
+        texts = [file_text(*paths) for paths in options.test_set]
+    else:
+        texts = [split_text(PreparedData(run.data), options.split)]
     evaluations = []
-    for target in options.target:
-        evaluation = evaluate(run, target, options.split, options.device, latency=not options.no_latency, again=True)
+    for evaluation in evaluate_all(run, options.target, texts, options.device, not options.no_latency, options.against):
         evaluations.append(evaluation)
         if options.json:
             print(json.dumps(evaluation, ensure_ascii=False), flush=True)
