@@ -68,6 +68,11 @@ def load_weights(directory):
     return architecture, spec, _read_weights(directory, parameter_shapes(architecture, spec))
 
 
+def load_spec(directory):
+    """The ModelSpec of the model saved in `directory`; raises ArtifactError as `load_model` does."""
+    return _architecture_and_spec(_read_description(directory), directory)[1]
+
+
 def _read_description(directory):
     path = Path(directory) / "model.json"
     description = files.read_json(path, "train a model first (hat-train-super, hat-train-sub)")

@@ -10,6 +10,8 @@ from hat.config import from_mapping, read_yaml_mapping, to_mapping
 from hat.errors import UsageError
 from hat.search_space import SearchSpace
 
+SUPER = "super"  # as a teacher: the SuperTransformer's largest SubTransformer
+
 # The deployed graphs have positions for sentences of 2000 tokens; the first four ids are special symbols.
 LATENCY_RANGES = {"source_length": (1, 2000), "target_steps": (1, 2000), "vocabulary_size": (5, math.inf)}
 
@@ -47,6 +49,35 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class DistillationConfig:
+    """What a SubTransformer learns from teachers, beside its references.
+
+    `teachers` are finished sub-trainings of the run, or SUPER; their mean word distribution replaces the share
+    `word_level` of the references' (Hinton et al. 2015). With `sequence_level`, `sequence_teacher` translates the
+    training text (Kim and Rush 2016) with beam `sequence_beam`.
+    """
+
+    word_level: float = 0.0
+    teachers: tuple[str, ...] = ("full",)
+    sequence_level: Literal["none", "beside", "instead"] = "none"
+    sequence_teacher: str = "full"
+    sequence_beam: int = 5
+
+    def __post_init__(self):
+        where = "sub_training.distillation"
+        if not 0 <= self.word_level <= 1:
+            raise UsageError(f"{where}.word_level: {self.word_level} is not between 0 and 1")
+        if self.word_level and not self.teachers:
+            raise UsageError(f"{where}.teachers: empty; name one, such as full, or set word_level to 0")
+        if len(set(self.teachers)) < len(self.teachers):
+            raise UsageError(f"{where}.teachers: {', '.join(self.teachers)} names one twice")
+        if self.sequence_teacher == SUPER:
+            raise UsageError(f"{where}.sequence_teacher: {SUPER} has no bundle to translate with; name a sub-training")
+        if self.sequence_beam < 1:
+            raise UsageError(f"{where}.sequence_beam: {self.sequence_beam} is below 1")
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """What both trainings on fairseq's trainer have; `lr` is the peak rate, `max_tokens` counts per process."""
 
@@ -80,6 +111,7 @@ class SubTrainingConfig(TrainingConfig):
 
     average_checkpoints: int = 5
     init: Literal["scratch", "inherit"] = "scratch"
+    distillation: DistillationConfig | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Files that survive a kill at any moment: atomic replacement, durable appends, strict reads."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -27,6 +28,16 @@ def replacing(path):
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Keep other processes out of the block with the same `path`; they wait. A process that dies lets go of it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def write_text(path, text):

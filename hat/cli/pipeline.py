@@ -73,11 +73,13 @@ class Pipeline:
 
     def run(self):
         """Do every stage; returns (path of the report, its ReportData)."""
+        from hat.training.distillation import teachers_first
+
         self._prepare()
         self._measure()
         self._train_super()
         names = self._search()
-        for name in [FULL, *names]:
+        for name in teachers_first(self._run, [FULL, *names]):
             self._train_sub(name)
             self._deploy(name)
         return self._report(names)

@@ -34,10 +34,15 @@ class PreparedData:
         """(sources, references) of a split: plain detokenised sentences."""
         return self._lines(split, self.source_lang), self._lines(split, self.target_lang)
 
-    def _lines(self, split, lang):
+    def raw_path(self, split, lang):
+        """Path of one side of a split as plain text, one sentence a line; raises ArtifactError if it is missing."""
         path = self.directory / "raw" / f"{split}.{lang}"
         if not path.exists():
             raise ArtifactError(f"{path} is missing; {REMEDY}")
+        return path
+
+    def _lines(self, split, lang):
+        path = self.raw_path(split, lang)
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
         if len(lines) != self.sentences[split]:
             raise ArtifactError(f"{path} has {len(lines)} lines instead of {self.sentences[split]}; {REMEDY}")

@@ -37,6 +37,7 @@ class HatTranslationTask(TranslationTask):
         if not cfg.hat_config:
             raise UsageError("--task hat_translation needs --hat-config, the experiment's YAML file")
         self.experiment = load_experiment(cfg.hat_config)
+        self.teachers = None  # a Teachers, from whom a SubTransformer learns beside its references
         self.subnets = named_subnets(
             self.experiment.search_space, self.experiment.seed, self.experiment.super_training.validation_subnets
         )
@@ -53,7 +54,8 @@ class HatTranslationTask(TranslationTask):
         """One batch, forward and backward; a SuperTransformer's gradients are summed over the strategy's lessons."""
         step = super().train_step
         if not hasattr(model, "activate"):
-            return step(sample, model, criterion, optimizer, update_num, ignore_grad)
+            taught = self.teachers.added_to(sample) if self.teachers else sample
+            return step(taught, model, criterion, optimizer, update_num, ignore_grad)
         results = []
         for lesson in self.lessons(update_num):
             model.activate(lesson.architecture)

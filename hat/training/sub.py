@@ -1,19 +1,29 @@
 """Stage `hat-train-sub`: train one SubTransformer, from scratch or from the SuperTransformer's weights."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hat import files
 from hat.architecture import Architecture
 from hat.architecture_file import load_architecture
 from hat.checkpoint import load_model, save_model
+from hat.config import to_mapping
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
-from hat.experiment import SubTrainingConfig
+from hat.experiment import DistillationConfig, SubTrainingConfig
+from hat.fairseq_plugin.teachers import Teachers
 from hat.fairseq_plugin.trainer import validate
 from hat.run_directory import FULL, is_current, mark_done, stamp
 from hat.training import processes
 from hat.training.averaging import average_weights
+from hat.training.distillation import (
+    distillation_inputs,
+    distillation_of,
+    is_trained,
+    load_teachers,
+    training_dependencies,
+)
+from hat.training.distilled_text import SPLIT, distilled_data
 from hat.training.loop import TrainingLoop
 from hat.training.options import TrainingOptions
 from hat.training.setup import effective, make_trainer
@@ -30,6 +40,7 @@ class _Recipe:
     prepared: PreparedData
     training: SubTrainingConfig
     init: str
+    distillation: DistillationConfig | None
     inputs: dict
     options: TrainingOptions
 
@@ -38,8 +49,9 @@ def train_sub(run, name, architecture, options=None):
     """Train `architecture` into `run.sub(name)`; nothing is done if it is there and its inputs are the same.
 
     It goes on from where `train_briefly` left it. The weights kept are the average of the last `average_checkpoints`
-    saved ones. Raises ArtifactError without prepared data, without a SuperTransformer to inherit from, or with a
-    damaged checkpoint; DeviceError.
+    saved ones. The full-size Transformer is trained first if it is to teach and isn't there. Raises ArtifactError
+    without prepared data, without a SuperTransformer to inherit from, without another teacher, or with a damaged
+    checkpoint; DeviceError.
     """
     recipe = _recipe(run, name, architecture, options or TrainingOptions())
     directory = run.sub(name)
@@ -84,18 +96,26 @@ def _brief_losses(directory, inputs):
 
 
 def _recipe(run, name, architecture, options):
+    """The _Recipe of the sub-training `name`; trains the full-size Transformer if that is the teacher still missing."""
     prepared = PreparedData(run.data)
+    if [teacher for teacher in training_dependencies(run, name) if not is_trained(run, teacher)] == [FULL]:
+        plain = replace(options, max_update=None, init=None)
+        train_sub(run, FULL, run.config.search_space.full_transformer(), plain)
+        processes.barrier()
     training = effective(run.config.sub_training, options)
     init = options.init or training.init
+    spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
     inputs = {
-        **run.sections("seed", "data", "model", "search_space", "sub_training"),
+        **run.sections("seed", "data", "model", "search_space"),
+        "sub_training": to_mapping(replace(run.config.sub_training, distillation=None)),
+        "distillation": distillation_inputs(run, name, spec),
         "max_update": training.max_update,
         "architecture": architecture.to_dict(),
         "init": init,
         "prepared": stamp(run.data),
         "super": stamp(run.super_) if init == "inherit" else None,
     }
-    return _Recipe(name, architecture, prepared, training, init, inputs, options)
+    return _Recipe(name, architecture, prepared, training, init, distillation_of(run, name), inputs, options)
 
 
 def _begin(run, recipe, directory, begun=None):
@@ -105,12 +125,27 @@ def _begin(run, recipe, directory, begun=None):
         files.write_yaml(directory / "architecture.yaml", recipe.architecture.to_dict())
     processes.barrier()
     model_arguments = ["--arch", "hat_transformer", "--hat-architecture", str(directory / "architecture.yaml")]
-    checkpoints = directory / "checkpoints"
-    trainer = make_trainer(run, recipe.prepared, recipe.training, model_arguments, recipe.options, checkpoints)
+    prepared, data_arguments = _training_text(run, recipe)
+    arguments, checkpoints = model_arguments + data_arguments, directory / "checkpoints"
+    trainer = make_trainer(run, prepared, recipe.training, arguments, recipe.options, checkpoints)
+    if recipe.distillation and recipe.distillation.word_level:
+        transformers = load_teachers(run, recipe.distillation)
+        trainer.task.teachers = Teachers(trainer, transformers, recipe.distillation.word_level)
     if inherited is not None:
         trainer.get_model().transformer.load_state_dict(inherited.state_dict())
     title, snapshots = f"SubTransformer {recipe.name}", recipe.training.average_checkpoints
     return trainer, TrainingLoop(trainer, recipe.training, directory, recipe.inputs, title, snapshots, begun)
+
+
+def _training_text(run, recipe):
+    """(PreparedData, fairseq-train arguments that name its training splits); a teacher's translations are made here."""
+    settings = recipe.distillation
+    if settings is None or settings.sequence_level == "none":
+        return recipe.prepared, []
+    teacher, beam = settings.sequence_teacher, settings.sequence_beam
+    prepared = processes.first_rank_first(lambda: distilled_data(run, teacher, beam))
+    instead = settings.sequence_level == "instead"
+    return prepared, ["--train-subset", SPLIT] if instead else ["--upsample-primary", "1"]
 
 
 def _train(run, recipe, directory):

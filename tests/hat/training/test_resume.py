@@ -1,11 +1,10 @@
 """Training killed with SIGKILL at its worst moments and run again ends bit for bit as if never interrupted."""
 
-import multiprocessing
-import os
 import signal
 
 import pytest
 import torch
+from deaths import assert_same_result, run_and_die
 from tiny_run import make_run
 
 from hat import files
@@ -13,36 +12,6 @@ from hat.checkpoint import load_weights as load_model_weights
 from hat.training.options import TrainingOptions
 from hat.training.sub import train_briefly, train_sub
 from hat.training.super import train_super
-
-FORK = multiprocessing.get_context("fork")
-
-
-def run_and_die(function, replacements=None, backward_passes=None):
-    """Call `function` in a child that kills itself at the n-th file replacement, or in the n-th backward pass."""
-
-    def child():
-        torch.set_num_threads(1)
-        if replacements:
-            os.replace = dying_at(replacements, os.replace)
-        if backward_passes:
-            torch.Tensor.backward = dying_at(backward_passes, torch.Tensor.backward)
-        function()
-
-    process = FORK.Process(target=child)
-    process.start()
-    process.join()
-    return process.exitcode
-
-
-def dying_at(count, function):
-    calls = iter(range(1, count + 1))
-
-    def wrapper(*arguments, **options):
-        if next(calls) == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **options)
-
-    return wrapper
 
 
 def test_super_training_survives_kills(tmp_path):
@@ -115,15 +84,6 @@ def test_a_training_with_other_inputs_does_not_go_on_from_a_brief_one(tmp_path):
     for each in (run, other):
         train_sub(each, "small", architecture, longer)
     assert_same_result(run.sub("small"), other.sub("small"))
-
-
-def assert_same_result(first, second):
-    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
-    rows = [files.read_json_lines(folder / "metrics.jsonl") for folder in (first, second)]
-    for row in rows[0] + rows[1]:
-        del row["seconds"]
-    assert rows[0] == rows[1]
-    assert len(rows[0]) >= 2
 
 
 def _folder(parent, name):

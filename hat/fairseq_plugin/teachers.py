@@ -1,0 +1,28 @@
+"""Teachers: frozen Transformers whose word distributions a training learns from, beside its references."""
+
+import torch
+
+from hat.fairseq_plugin.model import HatModel
+
+
+class Teachers:
+    """Gives each batch what `transformers` predict for it; their mean replaces the share `weight` of the references.
+
+    They compute on the device and in the precision of the model that `trainer` trains, without dropout, and are no
+    part of it: no checkpoint holds them.
+    """
+
+    def __init__(self, trainer, transformers, weight):
+        task, student = trainer.task, trainer.get_model()
+        parameter = next(student.parameters())
+        dictionaries = task.source_dictionary, task.target_dictionary
+        models = [HatModel(each, *dictionaries, student.autocast_bf16) for each in transformers]
+        self._models = [model.to(parameter).eval().requires_grad_(False) for model in models]
+        self._weight = weight
+
+    @torch.no_grad()
+    def added_to(self, sample):
+        """The fairseq sample with `teachers` and `teacher_weight`, which our criterion reads."""
+        inputs = {**sample["net_input"], "features_only": True}
+        lessons = [(model(**inputs)[0], model.output_weight()) for model in self._models]
+        return {**sample, "teachers": lessons, "teacher_weight": self._weight}

@@ -1,0 +1,90 @@
+"""Knowledge distillation of a sub-training: who teaches it, and what it thereby depends on."""
+
+from hat import files
+from hat.checkpoint import load_model, load_spec
+from hat.errors import ArtifactError
+from hat.experiment import SUPER
+from hat.run_directory import FULL
+from hat.training.distilled_text import text_inputs
+
+KEY = "sub_training.distillation"
+
+
+def distillation_of(run, name):
+    """The DistillationConfig by which the sub-training `name` learns; None without one, and for a teacher itself."""
+    settings = run.config.sub_training.distillation
+    if settings is None or name in _teachers(settings):
+        return None
+    return settings if _teachers(settings) else None
+
+
+def training_dependencies(run, name):
+    """Names of the sub-trainings that must be finished before `name` is trained: its teachers among them."""
+    settings = distillation_of(run, name)
+    return [teacher for teacher in _teachers(settings) if teacher != SUPER] if settings else []
+
+
+def teachers_first(run, names):
+    """`names` in their order, save that those with teachers come after those without."""
+    return sorted(names, key=lambda name: bool(training_dependencies(run, name)))
+
+
+def is_trained(run, teacher):
+    """Whether this teacher's weights are there, and finished."""
+    directory = _directory(run, teacher)
+    return all((directory / file).exists() for file in ("done.json", "model.json", "model.safetensors"))
+
+
+def distillation_inputs(run, name, spec):
+    """What the training of `name`, with this ModelSpec, depends on by its teachers; None without them.
+
+    Raises ArtifactError, saying what there is to do, for a teacher that isn't trained or has another vocabulary.
+    """
+    settings = distillation_of(run, name)
+    if settings is None:
+        return None
+    for teacher in _teachers(settings):
+        _check(run, teacher, spec)
+    inputs = {}
+    if settings.word_level:
+        weights = [_directory(run, teacher) / "model.safetensors" for teacher in settings.teachers]
+        digests = [files.sha256_of_file(path) for path in weights]
+        inputs |= {"word_level": settings.word_level, "teachers": digests}
+    if settings.sequence_level != "none":
+        text = text_inputs(run, settings.sequence_teacher, settings.sequence_beam)
+        inputs |= {"sequence_level": settings.sequence_level, "text": text}
+    return inputs
+
+
+def load_teachers(run, settings):
+    """The Transformers that teach word by word, in the order of `settings` (a DistillationConfig)."""
+    return [load_model(_directory(run, teacher)) for teacher in settings.teachers]
+
+
+def _teachers(settings):
+    """Names of all teachers that have a part in it, each once."""
+    by_word = settings.teachers if settings.word_level else ()
+    by_sequence = (settings.sequence_teacher,) if settings.sequence_level != "none" else ()
+    return tuple(dict.fromkeys((*by_word, *by_sequence)))
+
+
+def _directory(run, teacher):
+    return run.super_ if teacher == SUPER else run.sub(teacher)
+
+
+def _check(run, teacher, spec):
+    if not is_trained(run, teacher):
+        commands = {SUPER: "hat-train-super", FULL: "hat-train-sub --architecture full"}
+        remedy = commands.get(teacher, f"hat-train-sub {teacher}")
+        finished = sorted(path.parent.name for path in (run.path / "sub").glob("*/done.json"))
+        raise ArtifactError(
+            f"{KEY}: the teacher {teacher!r} is not trained in {run.path}; run `{remedy}`, or name one that is: "
+            f"{', '.join(finished) or 'none yet'}"
+        )
+    found = load_spec(_directory(run, teacher))
+    sizes = [(each.source_vocabulary, each.target_vocabulary) for each in (found, spec)]
+    if sizes[0] != sizes[1]:
+        raise ArtifactError(
+            f"{KEY}: the teacher {teacher!r} knows {sizes[0][0]} source and {sizes[0][1]} target words, the prepared "
+            f"data has {sizes[1][0]} and {sizes[1][1]}; train it again on these data"
+        )
