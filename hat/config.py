@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 
@@ -26,15 +27,36 @@ def read_yaml_mapping(path):
     return mapping
 
 
-def from_mapping(cls, mapping, where):
-    """Build dataclass `cls` from `mapping`; `where` names the file or section in errors.
+@dataclasses.dataclass(frozen=True)
+class Between:
+    """The range of a number, ends included save those in `excluded`; a field's type is Annotated[int, Between(1)]."""
 
-    Fields may be int, float, str, bool, Literal, Optional, tuple[T, ...] or nested dataclasses.
-    Raises UsageError for an unknown, missing or ill-typed key.
+    low: float
+    high: float = math.inf
+    excluded: tuple[float, ...] = ()
+
+    def check(self, value, where):
+        """Raise UsageError if `value` is outside, infinite or no number."""
+        if not (math.isfinite(value) and self.low <= value <= self.high) or value in self.excluded:
+            ends = f" ({', '.join(map(str, self.excluded))} excluded)" if self.excluded else ""
+            raise UsageError(f"{where}: {value} is not between {self.low} and {self.high}{ends}")
+
+
+def from_mapping(cls, mapping, where):
+    """Build dataclass `cls` from `mapping`; `where` names the file in errors.
+
+    Fields may be int, float, str, bool, Literal, Optional, tuple[T, ...], nested dataclasses, and numbers Annotated
+    with their range. Raises UsageError for an unknown, missing or ill-typed key, or a number out of range.
     """
+    return _build(cls, mapping, where, ())
+
+
+def _build(cls, mapping, file, keys):
+    """`keys` lead from the top of `file` to `mapping`."""
+    where = _place(file, keys)
     if not isinstance(mapping, dict):
         raise UsageError(f"{where}: expected keys and values, got {mapping!r}")
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     for key in mapping:
         if key not in fields:
@@ -42,10 +64,17 @@ def from_mapping(cls, mapping, where):
     values = {}
     for name, field in fields.items():
         if name in mapping:
-            values[name] = _convert(hints[name], mapping[name], f"{where}: {name}")
+            values[name] = _convert(hints[name], mapping[name], file, (*keys, name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise UsageError(f"{where}: key {name!r} is missing")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except UsageError as error:  # of keys that don't go together
+        raise UsageError(f"{file}: {error}") from None
+
+
+def _place(file, keys):
+    return f"{file}: {'.'.join(keys)}" if keys else file
 
 
 def to_mapping(value):
@@ -64,22 +93,25 @@ def _nearest(key, valid):
     return f"; did you mean {close[0]!r}?" if close else f"; valid keys: {', '.join(valid)}"
 
 
-def _convert(hint, value, where):
+def _convert(hint, value, file, keys):
     if dataclasses.is_dataclass(hint):
-        return from_mapping(hint, value, where)
-    origin = typing.get_origin(hint)
+        return _build(hint, value, file, keys)
+    origin, options, where = typing.get_origin(hint), typing.get_args(hint), _place(file, keys)
+    if origin is typing.Annotated:
+        converted = _convert(options[0], value, file, keys)
+        options[1].check(converted, where)
+        return converted
     if origin is typing.Literal:
-        return _convert_literal(typing.get_args(hint), value, where)
+        return _convert_literal(options, value, where)
     if origin in (typing.Union, types.UnionType):
         if value is None:
             return None
-        inner = [option for option in typing.get_args(hint) if option is not type(None)]
-        return _convert(inner[0], value, where)
+        inner = [option for option in options if option is not type(None)]
+        return _convert(inner[0], value, file, keys)
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise UsageError(f"{where}: expected a list, got {value!r}")
-        item_hint = typing.get_args(hint)[0]
-        return tuple(_convert(item_hint, item, where) for item in value)
+        return tuple(_convert(options[0], item, file, keys) for item in value)
     return _convert_scalar(hint, value, where)
 
 

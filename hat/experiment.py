@@ -1,19 +1,26 @@
 """The experiment config: one YAML file, read into frozen dataclasses. Every key is explained in configs/."""
 
-import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from hat.complexity import ModelSpec
-from hat.config import from_mapping, read_yaml_mapping, to_mapping
+from hat.config import Between, from_mapping, read_yaml_mapping, to_mapping
+from hat.data.corpora import FILES, SYNTHETIC
 from hat.errors import UsageError
 from hat.search_space import SearchSpace
 
 SUPER = "super"  # as a teacher: the SuperTransformer's largest SubTransformer
 
-# The deployed graphs have positions for sentences of 2000 tokens; the first four ids are special symbols.
-LATENCY_RANGES = {"source_length": (1, 2000), "target_steps": (1, 2000), "vocabulary_size": (5, math.inf)}
+Count = Annotated[int, Between(1)]
+CountOrNone = Annotated[int, Between(0)]
+Share = Annotated[float, Between(0, 1)]
+ShareBelowOne = Annotated[float, Between(0, 1, excluded=(1,))]
+NotNegative = Annotated[float, Between(0)]
+Positive = Annotated[float, Between(0, excluded=(0,))]
+Seed = Annotated[int, Between(0, 2**31 - 1)]
+Length = Annotated[int, Between(1, 2000)]  # the deployed graphs have positions for 2000 tokens
+VocabularySize = Annotated[int, Between(5)]  # the first four ids are special symbols
 
 # Keys that the config.yaml of an older run directory holds though they meant nothing in their sections.
 RETIRED_KEYS = {"super_training": ("average_checkpoints", "init"), "sub_training": ("validation_subnets",)}
@@ -29,10 +36,22 @@ class DataConfig:
     train: tuple[str, ...] = ()
     valid: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
-    vocabulary_size: int = 8000
+    vocabulary_size: VocabularySize = 8000
     shared_vocabulary: bool = True
-    max_length: int = 250
-    synthetic_sentences: int = 20000
+    max_length: Count = 250
+    synthetic_sentences: Count = 20000
+
+    def __post_init__(self):
+        for split in ("train", "valid", "test"):
+            if getattr(self, split) and self.corpus != FILES:
+                raise UsageError(
+                    f"data.{split}: corpus {self.corpus} has its own text; leave data.{split} out, or set corpus: files"
+                )
+        if self.corpus != SYNTHETIC and self.synthetic_sentences != DataConfig.synthetic_sentences:
+            raise UsageError(
+                f"data.synthetic_sentences: {self.synthetic_sentences} has no effect on corpus {self.corpus}; "
+                f"leave it out, or set corpus: {SYNTHETIC}"
+            )
 
 
 @dataclass(frozen=True)
@@ -43,9 +62,16 @@ class ModelConfig:
     share_decoder_input_output_embed: bool = True
     activation: Literal["relu", "gelu"] = "relu"
     normalize_before: bool = False
-    dropout: float = 0.1
-    attention_dropout: float = 0.0
-    activation_dropout: float = 0.0
+    dropout: ShareBelowOne = 0.1
+    attention_dropout: ShareBelowOne = 0.0
+    activation_dropout: ShareBelowOne = 0.0
+
+    def __post_init__(self):
+        if self.share_all_embeddings and not self.share_decoder_input_output_embed:
+            raise UsageError(
+                "model.share_decoder_input_output_embed: false has no effect under share_all_embeddings: true, which "
+                "shares the output layer too; set it to true, or share_all_embeddings to false"
+            )
 
 
 @dataclass(frozen=True)
@@ -57,51 +83,63 @@ class DistillationConfig:
     training text (Kim and Rush 2016) with beam `sequence_beam`.
     """
 
-    word_level: float = 0.0
+    word_level: Share = 0.0
     teachers: tuple[str, ...] = ("full",)
     sequence_level: Literal["none", "beside", "instead"] = "none"
     sequence_teacher: str = "full"
-    sequence_beam: int = 5
+    sequence_beam: Count = 5
 
     def __post_init__(self):
         where = "sub_training.distillation"
-        if not 0 <= self.word_level <= 1:
-            raise UsageError(f"{where}.word_level: {self.word_level} is not between 0 and 1")
         if self.word_level and not self.teachers:
             raise UsageError(f"{where}.teachers: empty; name one, such as full, or set word_level to 0")
         if len(set(self.teachers)) < len(self.teachers):
             raise UsageError(f"{where}.teachers: {', '.join(self.teachers)} names one twice")
         if self.sequence_teacher == SUPER:
             raise UsageError(f"{where}.sequence_teacher: {SUPER} has no bundle to translate with; name a sub-training")
-        if self.sequence_beam < 1:
-            raise UsageError(f"{where}.sequence_beam: {self.sequence_beam} is below 1")
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """What both trainings on fairseq's trainer have; `lr` is the peak rate, `max_tokens` counts per process."""
 
-    max_update: int
-    warmup_updates: int
-    lr: float
+    max_update: Count
+    warmup_updates: CountOrNone
+    lr: Positive
     lr_scheduler: Literal["inverse_sqrt", "cosine"] = "inverse_sqrt"
-    warmup_init_lr: float = 1e-7
-    min_lr: float = 1e-7
-    max_tokens: int = 4096
-    update_freq: int = 1
-    weight_decay: float = 0.0
-    adam_betas: tuple[float, ...] = (0.9, 0.98)
-    label_smoothing: float = 0.1
-    clip_norm: float = 0.0
-    validate_every: int = 1000
-    save_every: int = 500
+    warmup_init_lr: NotNegative = 1e-7
+    min_lr: NotNegative = 1e-7
+    max_tokens: Count = 4096
+    update_freq: Count = 1
+    weight_decay: NotNegative = 0.0
+    adam_betas: tuple[ShareBelowOne, ...] = (0.9, 0.98)
+    label_smoothing: ShareBelowOne = 0.1
+    clip_norm: NotNegative = 0.0
+    validate_every: Count = 1000
+    save_every: Count = 500
+
+    def __post_init__(self):
+        if self.warmup_updates > self.max_update:
+            raise self._error(f"warmup_updates: {self.warmup_updates} is above max_update: {self.max_update}")
+        if self.warmup_init_lr > self.lr:
+            raise self._error(f"warmup_init_lr: {self.warmup_init_lr} is above lr: {self.lr}")
+        if self.lr_scheduler == "cosine" and self.min_lr > self.lr:
+            raise self._error(f"min_lr: {self.min_lr} is above lr: {self.lr}")
+        if self.lr_scheduler != "cosine" and self.min_lr != TrainingConfig.min_lr:
+            raise self._error(f"min_lr: {self.min_lr} has no effect on {self.lr_scheduler}; leave it out")
+        if len(self.adam_betas) != 2:
+            raise self._error(f"adam_betas: give two numbers, got {list(self.adam_betas)}")
+
+    def _error(self, message):
+        return UsageError(f"{self.section}.{message}")
 
 
 @dataclass(frozen=True)
 class SuperTrainingConfig(TrainingConfig):
     """Training of the SuperTransformer, whose mean loss over `validation_subnets` SubTransformers is validated."""
 
-    validation_subnets: int = 4
+    section: ClassVar = "super_training"
+    validation_subnets: Annotated[int, Between(2)] = 4  # the smallest and the largest at least
     strategy: Literal["uniform", "sandwich"] = "uniform"
 
 
@@ -109,7 +147,8 @@ class SuperTrainingConfig(TrainingConfig):
 class SubTrainingConfig(TrainingConfig):
     """Training of one SubTransformer; its last `average_checkpoints` saved weights are averaged."""
 
-    average_checkpoints: int = 5
+    section: ClassVar = "sub_training"
+    average_checkpoints: Count = 5
     init: Literal["scratch", "inherit"] = "scratch"
     distillation: DistillationConfig | None = None
 
@@ -123,19 +162,15 @@ class LatencyConfig:
     after `most_samples` architectures. Each is timed at least `repeats` times.
     """
 
-    samples: int | None = None
-    most_samples: int = 400
-    source_length: int | None = None
-    target_steps: int | None = None
-    beam: int = 4
-    repeats: int = 20
-    vocabulary_size: int | None = None
+    samples: Count | None = None
+    most_samples: Count = 400
+    source_length: Length | None = None
+    target_steps: Length | None = None
+    beam: Count = 4
+    repeats: Count = 20
+    vocabulary_size: VocabularySize | None = None
 
     def __post_init__(self):
-        for name, value in vars(self).items():
-            low, high = LATENCY_RANGES.get(name, (1, math.inf))
-            if value is not None and not low <= value <= high:
-                raise UsageError(f"latency.{name}: {value} is not between {low} and {high}")
         if (self.source_length is None) != (self.target_steps is None):
             raise UsageError("latency.source_length and latency.target_steps: give both, or null for both")
 
@@ -145,25 +180,31 @@ class SearchConfig:
     """The evolutionary search (HAT, section 3.3) and the choice of the winner."""
 
     latency: tuple[str, ...] = ()
-    population: int = 125
-    parents: int = 25
-    mutations: int = 50
-    crossovers: int = 50
-    mutation_probability: float = 0.3
-    iterations: int = 30
-    measured_finalists: int = 5
-    validation_sentences: int = 1000
-    max_tokens: int = 8192
+    population: Count = 125
+    parents: Count = 25
+    mutations: CountOrNone = 50
+    crossovers: CountOrNone = 50
+    mutation_probability: Share = 0.3
+    iterations: Count = 30
+    measured_finalists: Count = 5
+    validation_sentences: Count = 1000
+    max_tokens: Count = 8192
+
+    def __post_init__(self):
+        if self.iterations > 1 and self.mutations + self.crossovers == 0:
+            raise UsageError(
+                f"search.iterations: {self.iterations} generations need children; set mutations or crossovers"
+            )
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
     """Beam search at test time; at most max_len_a * source length + max_len_b tokens come out."""
 
-    beam: int = 5
-    lenpen: float = 1.0
-    max_len_a: float = 1.2
-    max_len_b: int = 10
+    beam: Count = 5
+    lenpen: NotNegative = 1.0
+    max_len_a: NotNegative = 1.2
+    max_len_b: CountOrNone = 10
 
 
 @dataclass(frozen=True)
@@ -176,7 +217,7 @@ class ExperimentConfig:
     search_space: SearchSpace
     super_training: SuperTrainingConfig
     sub_training: SubTrainingConfig
-    seed: int = 1
+    seed: Seed = 1
     latency: LatencyConfig = field(default_factory=LatencyConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -60,6 +60,7 @@ def train_arguments(prepared, config_path, training):
     }
     if training.lr_scheduler == "cosine":
         values["min-lr"] = training.min_lr
+        values["lr-period-updates"] = max(1, training.max_update - values["warmup-updates"])  # fairseq divides by it
     pairs = [part for name, value in values.items() for part in (f"--{name}", str(value))]
     return [str(prepared.directory), *pairs, "--skip-invalid-size-inputs-valid-test"]
 

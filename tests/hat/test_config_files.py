@@ -66,8 +66,8 @@ def test_mapping_round_trip(outer):
         ({"count": "1"}, "count: expected int, got '1'"),
         ({"count": True}, "count: expected int, got True"),
         ({"count": 1, "kind": "c"}, "'c' is not one of a, b"),
-        ({"count": 1, "inner": {"sizes": 3}}, "inner: sizes: expected a list"),
-        ({"count": 1, "inner": {"rate": "fast"}}, "inner: rate: expected a number"),
+        ({"count": 1, "inner": {"sizes": 3}}, "inner.sizes: expected a list"),
+        ({"count": 1, "inner": {"rate": "fast"}}, "inner.rate: expected a number"),
         ({"count": 1, "inner": [1]}, "inner: expected keys and values"),
     ],
 )
