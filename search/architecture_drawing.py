@@ -8,6 +8,12 @@ WIDTH, BOX, ROW = 450, 22, 32
 HEAD, FOOT = 30, 52
 LABEL_GAP = 8
 
+DRAWING_NOTE = (
+    "A box is a layer, first layer at the bottom; its width is the feed-forward dimension, h its attention heads "
+    "(decoder: self + encoder-decoder). Lines show which encoder layers a decoder layer attends to. Bars at the foot "
+    "are the embedding widths. All drawings have one scale."
+)
+
 
 def draw_architecture(architecture, space):
     """An <svg> element. Widths are relative to the largest choices of `space`, so drawings can be compared.

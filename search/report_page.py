@@ -3,7 +3,7 @@
 from html import escape
 
 from hat.config import to_mapping
-from search.architecture_drawing import draw_architecture
+from search.architecture_drawing import DRAWING_NOTE, draw_architecture
 from search.report_charts import (
     colour,
     pareto_figure,
@@ -12,57 +12,45 @@ from search.report_charts import (
     sub_training_figure,
     super_training_figure,
 )
-from search.report_style import STYLE
+from search.report_html import document, figure, grid, section, translation
 
-LANGUAGES = {"en": "English", "de": "German", "fr": "French", "cs": "Czech"}
 MEGABYTE = 1e6
 
 
 def render_page(data, commands, examples):
     """The whole page. `commands` are shell lines, `examples` are lists of (label, sentence)."""
-    title = f"{_language(data.config.data.source_lang)} to {_language(data.config.data.target_lang)} on {data.device}"
+    title = f"{translation(data.config.data)} on {data.device}"
     sections = [
         _head(data, title),
         _cards(data),
-        _section("Result", _RESULT_NOTE, _result_table(data) + _bundle_note(data)),
-        _section("The chosen Transformers, layer by layer", _DRAWING_NOTE, _drawings(data)),
-        _section(
+        section("Result", _RESULT_NOTE, _result_table(data) + _bundle_note(data)),
+        section("The chosen Transformers, layer by layer", DRAWING_NOTE, _drawings(data)),
+        section(
             "The search",
             _SEARCH_NOTE,
-            _grid(
-                _figure("Latency and loss", _PARETO_NOTE, pareto_figure(data)),
-                _figure("Progress", _PROGRESS_NOTE, progress_figure(data)),
+            grid(
+                figure("Latency and loss", _PARETO_NOTE, pareto_figure(data)),
+                figure("Progress", _PROGRESS_NOTE, progress_figure(data)),
             ),
         ),
-        _section("The latency predictor", _quality_note(data), _predictor(data)),
-        _section("Training", _TRAINING_NOTE, _training(data)),
-        _section(
+        section("The latency predictor", _quality_note(data), _predictor(data)),
+        section("Training", _TRAINING_NOTE, _training(data)),
+        section(
             "Translations",
             "The first sentences of the test set, as the fp32 bundles translate them.",
             _examples(examples),
         )
         if examples
         else "",
-        _section("How this was made", "", _origin(data, commands)),
+        section("How this was made", "", _origin(data, commands)),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
-        + "\n".join(section for section in sections if section)
-        + "\n</main></body></html>\n"
-    )
+    return document(title, sections)
 
 
 _RESULT_NOTE = (
     "BLEU and chrF are those of the fp32 bundle on the test set. Predicted latency is the predictor's; measured is "
     "that of the median sentence, or of the quantile that a budget names, on the device (in brackets its 95 % "
     "confidence interval), by the runtime and with the graphs that are deployed."
-)
-_DRAWING_NOTE = (
-    "A box is a layer, first layer at the bottom; its width is the feed-forward dimension, h its attention heads "
-    "(decoder: self + encoder-decoder). Lines show which encoder layers a decoder layer attends to. Bars at the foot "
-    "are the embedding widths. All drawings have one scale."
 )
 _SEARCH_NOTE = (
     "Evolution over SubTransformers, each scored by its validation loss with weights inherited from the "
@@ -74,24 +62,6 @@ _TRAINING_NOTE = (
     "Left: SubTransformers inside the SuperTransformer, which trains one of them at each update. Right: the full-size "
     "Transformer and the chosen ones, each trained on its own afterwards."
 )
-
-
-def _language(code):
-    return LANGUAGES.get(code, code)
-
-
-def _section(title, note, body):
-    note = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f"<section><h2>{escape(title)}</h2>{note}{body}</section>"
-
-
-def _grid(*figures):
-    return f'<div class="grid">{"".join(figures)}</div>'
-
-
-def _figure(title, note, body, css=""):
-    small = f"<small>{escape(note)}</small>" if note else ""
-    return f'<figure class="{css}"><figcaption>{escape(title)}{small}</figcaption>{body}</figure>'
 
 
 def _head(data, title):
@@ -187,7 +157,7 @@ def _drawings(data):
     for index, system in enumerate(data.systems):
         drawing = draw_architecture(system.architecture, data.config.search_space)
         note = f"{system.parameters / 1e6:.2f} M parameters, {system.flops / 1e9:.3f} GFLOPs"
-        figures.append(_figure(system.label, note, f'<div class="{colour(index)}">{drawing}</div>'))
+        figures.append(figure(system.label, note, f'<div class="{colour(index)}">{drawing}</div>'))
     return f'<div class="drawings">{"".join(figures)}</div>'
 
 
@@ -211,15 +181,15 @@ def _predictor(data):
     )
     table = f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>{body}</table>"
     note = "On held-out architectures, beside a fit to depth alone and a linear one."
-    return _grid(_figure("Predicted against measured", "", predictor_figure(data)), _figure("Accuracy", note, table))
+    return grid(figure("Predicted against measured", "", predictor_figure(data)), figure("Accuracy", note, table))
 
 
 def _training(data):
     super_curve = data.curves[0]
     minutes = ", ".join(f"{curve.name} {curve.seconds / 60:.1f} min" for curve in data.curves)
-    figures = _grid(
-        _figure("SuperTransformer", "", super_training_figure(super_curve)),
-        _figure(
+    figures = grid(
+        figure("SuperTransformer", "", super_training_figure(super_curve)),
+        figure(
             "Full-size and chosen Transformers", f"init: {data.config.sub_training.init}", sub_training_figure(data)
         ),
     )

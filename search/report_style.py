@@ -5,12 +5,14 @@ STYLE = """
   color-scheme: light dark;
   --page: #fbfbfa; --card: #ffffff; --ink: #1d2129; --soft: #5d6673; --rule: #e2e4e8; --grid: #eceef1;
   --faint: #b3bac4; --good: #1a7f4b; --bad: #b3261e;
+  --s0: #f0b429; --s1: #e07b39; --s2: #cf4a63; --s3: #9a3f86; --s4: #5f3f94; --s5: #2b2f73;
   --c0: #4a5361; --c1: #1f6fb2; --c2: #d4680a; --c3: #2a8f5b; --c4: #8a4fb5; --c5: #b8326b;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171c; --card: #1b1f26; --ink: #e6e8ec; --soft: #a0a8b4; --rule: #2e343d; --grid: #262b33;
     --faint: #5c6674; --good: #57c78c; --bad: #ff8a80;
+    --s0: #4b5fc4; --s1: #7d6fd6; --s2: #b177cf; --s3: #e07f9f; --s4: #f2a56b; --s5: #f8de7e;
     --c0: #b4bcc8; --c1: #63aef0; --c2: #f5a04e; --c3: #5cc992; --c4: #c08ae8; --c5: #f07aa8;
   }
 }
@@ -78,7 +80,21 @@ svg .attends { fill: none; stroke: var(--soft); stroke-width: 1.2; opacity: 0.65
   font-size: 13px; color: var(--soft); }
 .swatch { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 7px;
   background: currentColor; }
+.swatch.ring { background: none; border: 1.5px solid var(--ink); }
 .swatch.candidate { color: var(--faint); } .swatch.front { color: var(--ink); }
 .swatch.band { background: var(--c1); opacity: 0.25; border-radius: 2px; }
+svg .specks { fill: none; stroke: var(--faint); stroke-width: 3.2; stroke-linecap: round; opacity: 0.55; }
+svg .shade { stroke: var(--card); stroke-width: 1; }
+.s0 { color: var(--s0); } .s1 { color: var(--s1); } .s2 { color: var(--s2); } .s3 { color: var(--s3); }
+.s4 { color: var(--s4); } .s5 { color: var(--s5); }
+svg .ring { fill: none; stroke: var(--ink); stroke-width: 1.4; }
+svg text.number { font-weight: 600; font-size: 13px; paint-order: stroke; stroke: var(--card); stroke-width: 3px; }
+.explorer { position: relative; }
+.explorer input { position: absolute; opacity: 0; pointer-events: none; }
+.choices { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 8px; margin: 4px 0 8px; font-size: 13.5px; }
+.choices b { font-weight: 600; color: var(--soft); min-width: 52px; }
+.choices label { border: 1px solid var(--rule); border-radius: 999px; padding: 3px 13px; cursor: pointer; }
+.choices label:hover { border-color: var(--c1); }
+.explorer .plot { display: none; max-width: 860px; margin: 0 auto; }
 @media print { main { padding: 0; } figure, .card { break-inside: avoid; } }
 """

@@ -52,20 +52,25 @@ def search(run, device_name, budgets, name=None):
     device = load_device(device_name)
     named = name_budgets(device.name, budgets, name)
     check_quantiles(run.config.latency, budgets)
-    if stamp(run.super_) is None:
-        raise ArtifactError(f"{run.super_} holds no finished SuperTransformer; run hat-train-super first")
+    check_supertransformer(run)
     with Measurer(run, device) as measurer:
         searches = []
         for quantile, alike in _by_quantile(named).items():
-            make, timing_inputs = _instruments_maker(run, device_name, measurer, quantile)
+            make, timing_inputs = instruments_maker(run, device_name, measurer, quantile)
             inputs = {"super": stamp(run.super_), **timing_inputs}
-            pending = _pending(run, alike, inputs | _settings(run))
+            pending = _pending(run, alike, inputs | search_settings(run))
             if pending:  # the budgets of every quantile are checked before anything is scored
-                _find_reference(run, device.name, inputs | _settings(run), pending.values(), make())
+                _find_reference(run, device.name, inputs | search_settings(run), pending.values(), make())
             searches.append((alike, inputs, make))
         for alike, inputs, make in searches:
             search_with(run, device.name, alike, inputs, make)
     return list(named)
+
+
+def check_supertransformer(run):
+    """Raise ArtifactError unless the run has one."""
+    if stamp(run.super_) is None:
+        raise ArtifactError(f"{run.super_} holds no finished SuperTransformer; run hat-train-super first")
 
 
 def check_budgets(run, device_name, budgets):
@@ -73,8 +78,8 @@ def check_budgets(run, device_name, budgets):
     device = load_device(device_name)
     with Measurer(run, device) as measurer:
         for quantile, alike in _by_quantile(name_budgets(device.name, budgets)).items():
-            make, timing_inputs = _instruments_maker(run, device_name, measurer, quantile)
-            _find_reference(run, device.name, timing_inputs | _settings(run), alike.values(), make())
+            make, timing_inputs = instruments_maker(run, device_name, measurer, quantile)
+            _find_reference(run, device.name, timing_inputs | search_settings(run), alike.values(), make())
 
 
 def _by_quantile(named):
@@ -93,12 +98,19 @@ def name_budgets(device_name, budgets, name=None):
         raise UsageError(f"--name {name!r} names one search, but {len(budgets)} budgets were given; give one --latency")
     if not name or name.startswith(".") or "/" in name:
         raise UsageError(f"--name {name!r} can't be a folder's name; write for example --name phone")
+    if name == front_name(device_name):
+        raise UsageError(f"--name {name!r} is the result of --front; write for example --name phone")
     return {name: budgets[0]}
+
+
+def front_name(device_name):
+    """Name of the whole front's search on a device."""
+    return f"{device_name}-front"
 
 
 def search_with(run, device_name, named, inputs, make_instruments):
     """`search` of budgets of one quantile, its instruments given: a function, called only if there is work to do."""
-    inputs = inputs | _settings(run)
+    inputs = inputs | search_settings(run)
     pending = _pending(run, named, inputs)
     for name in named:
         if name not in pending:
@@ -106,13 +118,18 @@ def search_with(run, device_name, named, inputs, make_instruments):
     if pending:
         instruments = make_instruments()
         reference = _find_reference(run, device_name, inputs, pending.values(), instruments)
-        sentences = [run.config.search.validation_sentences, run.config.seed]  # what draws them
-        key = files.fingerprint([inputs["super"], sentences, LOSS_UNIT])
-        evaluations = Evaluations(run.path / "search" / "evaluations.jsonl", key)
+        evaluations = open_evaluations(run, inputs["super"])
         for name, budget in pending.items():
             searched = _search_inputs(inputs, budget)
             BudgetSearch(run, name, device_name, budget, searched, reference, instruments, evaluations).run()
     return list(named)
+
+
+def open_evaluations(run, super_stamp):
+    """The Evaluations of a run: what was scored with this SuperTransformer."""
+    sentences = [run.config.search.validation_sentences, run.config.seed]  # what draws them
+    key = files.fingerprint([super_stamp, sentences, LOSS_UNIT])
+    return Evaluations(run.path / "search" / "evaluations.jsonl", key)
 
 
 def _pending(run, named, inputs):
@@ -140,7 +157,7 @@ def _reference_path(run, device_name, quantile):
     return run.path / "search" / f"reference.{device_name}{quantile_suffix(quantile)}.json"
 
 
-def _settings(run):
+def search_settings(run):
     """The config that a search depends on beside the earlier stages."""
     sections = run.sections("seed", "search_space", "latency", "search")
     sections["search"].pop("latency")  # the budgets themselves
@@ -208,7 +225,7 @@ class BudgetSearch:
             )
 
 
-def _instruments_maker(run, device_name, measurer, quantile):
+def instruments_maker(run, device_name, measurer, quantile):
     """(function that makes the Instruments, what latencies depend on, for fingerprints)."""
     from latency_predictor.fit import load_or_fit
 

@@ -88,6 +88,16 @@ class Chart:
                 f'<circle class="dot {css}" cx="{self._x(x):.1f}" cy="{self._y(y):.1f}" r="{radius}">{title}</circle>'
             )
 
+    def specks(self, points, css):
+        """Small dots, many of them in little space: without titles, their size is the style sheet's."""
+        path = "".join(f"M{self._x(x):.0f} {self._y(y):.0f}h0" for x, y in points)
+        self._parts.append(f'<path class="specks {css}" d="{path}"/>')
+
+    def label(self, point, text, css="label"):
+        """Text right above a point."""
+        x, y = point
+        self._text(self._x(x), self._y(y) - 12, text, css, "middle")
+
     def vertical(self, x, text, css):
         """A dashed vertical line, labelled above the plot on the first free row; add lines from left to right."""
         position, half = self._x(x), len(text) * CHARACTER / 2

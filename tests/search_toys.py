@@ -1,10 +1,12 @@
-"""A search space small enough for brute force, with a made-up latency and loss."""
+"""A search space small enough for brute force, with a made-up latency and loss, and a device that can be killed."""
 
+import dataclasses
 import itertools
 
 from hat.experiment import SearchConfig
 from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
 from latency_predictor.timing import Timing
+from search.run import Instruments
 
 SPACE = SearchSpace(
     qkv_dim=32,
@@ -35,6 +37,8 @@ CONFIG = {  # of an experiment with this space
         "measured_finalists": 3,
     },
 }
+LENGTHS = (12, 11)
+HALF_WIDTH = 0.03  # of every confidence interval that a Device measures
 
 
 def everything():
@@ -77,7 +81,42 @@ def loss(architecture):
     return 9.0 - size**0.5 / 4 - sum(decoder.ffn_dim) / 300 - taste
 
 
+def evolved(evolution):
+    """A search (Generations), after it was told every `loss` it asked for."""
+    while not evolution.finished:
+        asked = evolution.ask()
+        if asked:
+            evolution.tell([loss(architecture) for architecture in asked])
+    return evolution
+
+
 def timing(milliseconds, half_width=0.0):
     """A Timing of runs that took the same, give or take `half_width`, a share of it, wherever a spread is given."""
     low, high = milliseconds * (1 - half_width), milliseconds * (1 + half_width)
     return Timing(p25=milliseconds, median=milliseconds, p10=low, p90=high, ci_low=low, ci_high=high, count=1)
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
+
+class Device:
+    """Instruments that count their calls, and can be killed at the n-th loss or measurement; `others` replace some."""
+
+    def __init__(self, run, killed_at=None, **others):
+        self.scored, self.measured, self._killed_at = [], [], killed_at
+        spec = run.config.model_spec(100, 100)
+        usual = Instruments(predict, predict, self._measure, self._score, spec, LENGTHS)
+        self.instruments = dataclasses.replace(usual, **others)
+
+    def _score(self, architecture):
+        if len(self.scored) + len(self.measured) == self._killed_at:
+            raise Killed
+        self.scored.append(architecture)
+        return loss(architecture)
+
+    def _measure(self, architecture):
+        if len(self.scored) + len(self.measured) == self._killed_at:
+            raise Killed
+        self.measured.append(architecture)
+        return timing(latency(architecture), HALF_WIDTH)

@@ -8,6 +8,9 @@ def main(arguments=None):
         "Find the SubTransformer of lowest validation loss that meets a latency budget on a device."
     )
     add_latency_option(parser)
+    parser.add_argument(
+        "--front", action="store_true", help="find the whole front of latency and loss, before any budget is named"
+    )
     parser.add_argument("--device", metavar="NAME", help="device (default: the one last measured in this run, or cpu)")
     parser.add_argument("--name", help="name of the result, for one budget (default: DEVICE-BUDGET)")
     add_run_option(parser)
@@ -20,12 +23,26 @@ def _search(options):
     from latency_predictor.budget import parse_budget
     from search.run import search
 
+    if options.front:
+        return _search_front(options)
     budgets = [parse_budget(text) for text in options.latency or ()]
     run = RunDirectory.open(options.run)
     budgets = budgets or [parse_budget(text) for text in run.config.search.latency]
     if not budgets:
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
     search(run, options.device or run.last_measured_device(), budgets, options.name)
+
+
+def _search_front(options):
+    from hat.errors import UsageError
+    from hat.run_directory import RunDirectory
+    from search.front import search_front
+
+    for name in ("latency", "name"):
+        if getattr(options, name) is not None:
+            raise UsageError(f"--front is for all budgets at once: leave out --{name}, or search without --front")
+    run = RunDirectory.open(options.run)
+    search_front(run, options.device or run.last_measured_device())
 
 
 if __name__ == "__main__":

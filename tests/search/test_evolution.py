@@ -5,18 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from search_toys import SETTINGS, SPACE, bound, everything, latency, loss, predict
+from search_toys import SETTINGS, SPACE, bound, everything, evolved, latency, loss, predict
 
 from search.evolution import Evolution
 from search.fastest import find_fastest
-
-
-def evolved(evolution):
-    while not evolution.finished:
-        asked = evolution.ask()
-        if asked:
-            evolution.tell([loss(architecture) for architecture in asked])
-    return evolution
 
 
 def summary(evolution):

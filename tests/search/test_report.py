@@ -3,12 +3,12 @@
 import dataclasses
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from html_pages import Page
 from search_toys import timing
 
 from hat import files
@@ -161,29 +161,6 @@ def write_evaluation(run, name, precision, bleu, size):
     }
     evaluation |= {"sentences": 500, "size_bytes": size, "latency_ms": 5.0, "latency_p90_ms": 5.5, "device": "cpu"}
     files.write_json(run.export(name) / f"evaluation.{precision}.json", evaluation)
-
-
-class Page(HTMLParser):
-    """Collects what a page refers to, its text, and whether its tags are balanced."""
-
-    VOID = {"meta", "br", "line", "circle", "rect", "polyline", "polygon", "path"}
-
-    def __init__(self, html):
-        super().__init__()
-        self.references, self.text, self.open = [], "", []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        self.references += [value for key, value in attributes if key in ("src", "href")]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, text):
-        self.text += text
 
 
 def test_report_is_one_self_contained_well_formed_file(run):

@@ -64,13 +64,24 @@ def test_no_run(tmp_path, monkeypatch, capsys):
     assert "--run" in message
 
 
-def test_a_device_that_does_not_exist(run, capsys):
-    status, message = failure(capsys, "--latency=9ms", "--device=toaster")
+@pytest.mark.parametrize("mode", ["--latency=9ms", "--front"])
+def test_a_device_that_does_not_exist(run, capsys, mode):
+    status, message = failure(capsys, mode, "--device=toaster")
     assert status == 5
     assert "toaster" in message
 
 
-def test_no_supertransformer(run, capsys):
-    status, message = failure(capsys, "--latency=9ms", "--device=cpu")
+@pytest.mark.parametrize("mode", ["--latency=9ms", "--front"])
+def test_no_supertransformer(run, capsys, mode):
+    status, message = failure(capsys, mode, "--device=cpu")
     assert status == 4
     assert "hat-train-super" in message
+
+
+@pytest.mark.parametrize(("option", "value"), [("--latency", "9ms"), ("--name", "phone")])
+def test_a_front_is_for_all_budgets(run, capsys, option, value):
+    before = sorted(run.path.rglob("*"))
+    status, message = failure(capsys, "--front", option, value)
+    assert status == 2
+    assert f"leave out {option}" in message
+    assert sorted(run.path.rglob("*")) == before

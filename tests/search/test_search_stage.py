@@ -1,13 +1,12 @@
 """The whole stage with a made-up predictor, device and loss: results, resuming, sharing, errors."""
 
-import dataclasses
 import json
 import math
 import os
 
 import pytest
 import yaml
-from search_toys import CONFIG, SPACE, bound, everything, latency, loss, predict, timing
+from search_toys import CONFIG, LENGTHS, SPACE, Device, Killed, bound, everything, latency, loss, predict, timing
 
 from hat import files
 from hat.architecture_file import load_architecture
@@ -16,38 +15,10 @@ from hat.errors import ArtifactError, BudgetError, UsageError
 from hat.run_directory import RunDirectory, is_current
 from latency_predictor.budget import parse_budget
 from search.candidate import LOSS_UNIT
-from search.run import Instruments, name_budgets, search_with
+from search.run import name_budgets, search_with
 
 INPUTS = {"super": "weights 1", "predictor": "first"}
 FULL_MS = latency(SPACE.full_transformer())
-LENGTHS = (12, 11)
-HALF_WIDTH = 0.03  # of every confidence interval
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing catches it."""
-
-
-class Device:
-    """Instruments that count their calls, and can be killed at the n-th loss or measurement; `others` replace some."""
-
-    def __init__(self, run, killed_at=None, **others):
-        self.scored, self.measured, self._killed_at = [], [], killed_at
-        spec = run.config.model_spec(100, 100)
-        usual = Instruments(predict, predict, self._measure, self._score, spec, LENGTHS)
-        self.instruments = dataclasses.replace(usual, **others)
-
-    def _score(self, architecture):
-        if len(self.scored) + len(self.measured) == self._killed_at:
-            raise Killed
-        self.scored.append(architecture)
-        return loss(architecture)
-
-    def _measure(self, architecture):
-        if len(self.scored) + len(self.measured) == self._killed_at:
-            raise Killed
-        self.measured.append(architecture)
-        return timing(latency(architecture), HALF_WIDTH)
 
 
 @pytest.fixture

@@ -1,0 +1,180 @@
+"""The search for the whole front: `hat-search --front`, from a SuperTransformer to points measured along the front."""
+
+import math
+
+from hat import files
+from hat.architecture import Architecture
+from hat.complexity import count_parameters
+from hat.progress import Progress
+from hat.run_directory import is_current, mark_done, stamp
+from latency_predictor.budget import parse_budget
+from latency_predictor.devices import load_device
+from latency_predictor.measure import Measurer
+from search.candidate import LOSS_UNIT, Candidate
+from search.evolving import evolve
+from search.fastest import find_fastest
+from search.figure import draw_whole_front
+from search.finalists import ROUNDS, Finals
+from search.front_page import render_front_page
+from search.front_rows import measured, sizes
+from search.kept_timings import KeptTimings
+from search.nsga2 import FrontEvolution
+from search.pareto import pareto_front
+from search.run import check_supertransformer, front_name, instruments_maker, open_evaluations, search_settings
+from search.spread import spread_evenly
+
+POINTS = 8  # of the front that are measured, its two ends among them
+MEDIAN = 0.5  # a front is about the median sentence
+
+
+def search_front(run, device_name):
+    """Search the whole front on a device and return the result's name; one that is up to date stays.
+
+    Raises ArtifactError naming the stage that has to run first, DeviceError for an unknown device.
+    """
+    device = load_device(device_name)
+    check_supertransformer(run)
+    with Measurer(run, device) as measurer:
+        make, timing_inputs = instruments_maker(run, device_name, measurer, MEDIAN)
+        return search_front_with(run, device.name, {"super": stamp(run.super_), **timing_inputs}, make)
+
+
+def search_front_with(run, device_name, inputs, make_instruments):
+    """`search_front`, its instruments given: a function, called only if there is work to do."""
+    name = front_name(device_name)
+    inputs = inputs | search_settings(run) | {"points": POINTS, "loss_unit": LOSS_UNIT}
+    if is_current(run.search(name), inputs):
+        print(f"search {name}: up to date")
+    else:
+        FrontSearch(run, device_name, inputs, make_instruments()).run()
+    return name
+
+
+class FrontSearch:
+    """One search for the whole front: evolve, measure points along the front, write."""
+
+    def __init__(self, run, device_name, inputs, instruments):
+        self._run, self._device_name, self._inputs, self._instruments = run, device_name, inputs, instruments
+        self._name = front_name(device_name)
+        self._directory = run.search(self._name)
+        self._full = run.config.search_space.full_transformer()
+        self._evaluations = open_evaluations(run, inputs["super"])
+
+    def run(self):
+        """Do the whole search, from where an interrupted one stopped, and report on standard output."""
+        evolution = self._evolve()
+        stored = self._evaluations.candidates(self._instruments.predict)  # other searches' too
+        scored = {candidate.architecture: candidate for candidate in [*evolution.candidates, *stored]}
+        front = pareto_front(scored.values(), key=lambda candidate: (candidate.predicted_ms, candidate.valid_nats))
+        finalists = self._measure(front)
+        timings = {finalist.candidate.architecture: finalist.timing for finalist in finalists}
+        rows = [self._row(candidate, timings.get(candidate.architecture)) for candidate in front]
+        full = self._row(self._full_candidate(), finalists[0].full)
+        self._write(evolution, rows, full)
+        draw_whole_front(
+            self._directory / "front.png", self._name, self._device_name, evolution.candidates, front, finalists
+        )
+        mark_done(self._directory, self._inputs)
+        self._report(rows, full)
+
+    def _evolve(self):
+        config, instruments = self._run.config, self._instruments
+        space = config.search_space
+        fastest, _ = find_fastest(space, instruments.predict, config.seed)
+        starters = [fastest, space.smallest(), space.largest(), self._full]
+        evolution = FrontEvolution(space, config.search, instruments.predict, config.seed, starters)
+        path, inputs = self._directory / "state.json", files.fingerprint(self._inputs)
+        evolve(evolution, f"search {self._name}", path, inputs, self._evaluations, instruments.score)
+        return evolution
+
+    def _full_candidate(self):
+        loss = self._evaluations.known_or_scored(self._full, self._instruments.score)
+        return Candidate(self._full, float(self._instruments.predict([self._full])[0]), loss)
+
+    def _measure(self, front):
+        """Finalists of points along the front, timed in turns with the full-size Transformer."""
+        points = spread_evenly(front, lambda candidate: candidate.predicted_ms, POINTS)
+        inputs = files.fingerprint([self._inputs, [candidate.to_dict() for candidate in points]])
+        kept_or_measured = KeptTimings(self._directory / "timings.jsonl", inputs, self._instruments.measure)
+        title = f"search {self._name}: timing {len(points)} points of {len(front)} on {self._device_name}"
+        with Progress(title, ROUNDS * (len(points) + 1), "timings") as progress:
+
+            def measure(architecture):
+                timing = kept_or_measured(architecture)
+                progress.advance()
+                return timing
+
+            return Finals(parse_budget("100%"), self._full, measure).time(points)
+
+    def _row(self, candidate, timing):
+        """One architecture of front.json; `timing` is None for those that were not measured."""
+        parameters, without_embeddings = count_parameters(candidate.architecture, self._instruments.spec)
+        return candidate.to_dict() | {
+            "parameters": parameters,
+            "parameters_without_embeddings": without_embeddings,
+            "measured_ms": None if timing is None else timing.typical,
+            "measured_ci_ms": None if timing is None else [timing.ci_low, timing.ci_high],
+        }
+
+    def _write(self, evolution, rows, full):
+        candidates, directory = [self._row(candidate, None) for candidate in evolution.candidates], self._directory
+        files.write_json(directory / "front.json", rows)
+        files.write_json(directory / "full.json", full)
+        files.write_json(directory / "candidates.json", candidates)
+        files.write_json(directory / "history.json", evolution.history)
+        points = {directory / "points" / f"{number}.yaml": row for number, row in enumerate(measured(rows), start=1)}
+        for path, row in points.items():
+            files.write_yaml(path, row["architecture"])
+        for path in set((directory / "points").iterdir()) - set(points):
+            path.unlink()  # of an earlier front
+        page = render_front_page(
+            self._run.config, self._device_name, candidates, rows, full, self._commands(rows, full)
+        )
+        files.write_text(directory / "report.html", page)
+
+    def _report(self, rows, full):
+        print(f"\nSearch {self._name}: points measured along the front, fastest first")
+        print("\n".join(points_table(rows, full)))
+        print(f"results: {self._directory} (report.html, front.json, front.png, points/)")
+        print("next, with a budget in mind, or with one of the points:")
+        print("\n".join(f"  {command}" for command in self._commands(rows, full)))
+
+    def _commands(self, rows, full):
+        """What to run next: a search within a budget, here half the full-size's time, or a training of one point."""
+        points = measured(rows)
+        budget_ms = min((row["measured_ms"] for row in points), key=lambda ms: abs(ms - full["measured_ms"] / 2))
+        number = 1 + [row["measured_ms"] for row in points].index(budget_ms)
+        path = self._directory / "points" / f"{number}.yaml"
+        return [
+            f"hat-search --device {self._device_name} --latency {_rounded_up(budget_ms):g}ms",
+            f"hat-train-sub --architecture {path} --name {self._name}-{number}",
+        ]
+
+
+def _rounded_up(milliseconds):
+    """To two significant digits."""
+    unit = 10.0 ** (math.floor(math.log10(milliseconds)) - 1)
+    return round(math.ceil(milliseconds / unit) * unit, 9)
+
+
+def points_table(rows, full):
+    """Lines of text: the measured points of a front, and the full-size Transformer."""
+    heads = ["", "nats/token", "predicted", "measured", "+-", "speed-up", *(size.label for size in sizes(full)), ""]
+    lines = [heads]
+    for number, row in [*enumerate(measured(rows), start=1), ("full", full)]:
+        low_ms, high_ms = row["measured_ci_ms"]
+        architecture = Architecture.from_dict(row["architecture"])
+        lines.append(
+            [
+                str(number),
+                f"{row['valid_nats']:.4f}",
+                f"{row['predicted_ms']:.2f} ms",
+                f"{row['measured_ms']:.2f} ms",
+                f"{(high_ms - low_ms) / 2 / row['measured_ms']:.1%}",
+                f"{full['measured_ms'] / row['measured_ms']:.2f}x",
+                *(size.format(row) for size in sizes(full)),
+                architecture.summary(),
+            ]
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads) - 1)]
+    return ["  ".join([*map(str.rjust, line, widths), line[-1]]).rstrip() for line in lines]

@@ -1,0 +1,34 @@
+"""The rows of front.json, dictionaries of one architecture each: which were measured, and what size means."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size of a row: its key, a label, and the unit, which is worth `worth` of what the row counts."""
+
+    key: str
+    label: str
+    unit: str
+    worth: float
+
+    def value(self, row):
+        """The size of a row in the unit."""
+        return row[self.key] / self.worth
+
+    def format(self, row):
+        """The size of a row with its unit."""
+        return f"{self.value(row):.2f} {self.unit}"
+
+
+SIZES = (Size("parameters", "parameters", "M", 1e6),)
+
+
+def measured(rows):
+    """The rows that were measured, in their order."""
+    return [row for row in rows if row["measured_ms"] is not None]
+
+
+def sizes(row):
+    """The Sizes that a row has."""
+    return [size for size in SIZES if size.key in row]
