@@ -11,6 +11,7 @@ from hat.search_space import SearchSpace
 
 FORMAT = "hat-model"
 VERSION = 1
+MODEL_FILES = ("model.safetensors", "model.json")
 
 
 def save_model(directory, model):

@@ -116,9 +116,17 @@ def is_current(stage_directory, inputs):
     return done.exists() and files.read_json(done, "remove it and run again").get("inputs") == files.fingerprint(inputs)
 
 
-def mark_done(stage_directory, inputs):
-    """Record, as the stage's last act, that it finished with these inputs."""
-    files.write_json(Path(stage_directory) / "done.json", {"inputs": files.fingerprint(inputs)})
+def mark_done(stage_directory, inputs, outputs=()):
+    """Record, as the stage's last act, that it finished with these inputs.
+
+    `outputs` names the files in its folder that the same inputs don't give again to the last bit; their content is
+    recorded too, so that the stages after it see another result by its `stamp`.
+    """
+    directory = Path(stage_directory)
+    done = {"inputs": files.fingerprint(inputs)}
+    if outputs:
+        done["outputs"] = {name: files.sha256_of_file(directory / name) for name in outputs}
+    files.write_json(directory / "done.json", done)
 
 
 def stamp(stage_directory):

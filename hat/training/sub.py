@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from hat import files
 from hat.architecture import Architecture
 from hat.architecture_file import load_architecture
-from hat.checkpoint import load_model, save_model
+from hat.checkpoint import MODEL_FILES, load_model, save_model
 from hat.config import to_mapping
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
@@ -161,7 +161,7 @@ def _train(run, recipe, directory):
     loss = validate(trainer)["mean"]
     if processes.is_first():
         save_model(directory, transformer)
-        mark_done(directory, recipe.inputs)
+        mark_done(directory, recipe.inputs, MODEL_FILES)
         print(f"SubTransformer {recipe.name}: {directory} (validation loss {loss:.3f} nats a token)")
         print(f"next: hat-evaluate {recipe.name}, hat-export {recipe.name}")
 

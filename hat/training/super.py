@@ -1,6 +1,6 @@
 """Stage `hat-train-super`: every update trains one sampled SubTransformer (HAT, section 3.2)."""
 
-from hat.checkpoint import save_model
+from hat.checkpoint import MODEL_FILES, save_model
 from hat.data.prepared import PreparedData
 from hat.run_directory import is_current, mark_done, stamp
 from hat.training import processes
@@ -42,6 +42,6 @@ def _train(run, prepared, training, inputs, options):
     transformer = trainer.get_model().transformer
     transformer.load_state_dict(read_weights(loop.checkpoints.best))
     save_model(run.super_, transformer)
-    mark_done(run.super_, inputs)
+    mark_done(run.super_, inputs, MODEL_FILES)
     print(f"SuperTransformer: {run.super_} (mean validation loss {loop.state.best:.3f} nats a token)")
     print("next: hat-measure-latency, then hat-search --latency BUDGET")

@@ -11,7 +11,7 @@ from tiny_run import make_run
 
 from hat.cli import train_sub as train_sub_command
 from hat.cli import train_super as train_super_command
-from hat.run_directory import mark_done
+from hat.run_directory import mark_done, stamp
 from hat.training.options import TrainingOptions
 from hat.training.super import train_super
 
@@ -163,3 +163,14 @@ def test_a_config_that_changed_starts_the_training_over(run):
     train_super(run, TrainingOptions(max_update=4))
     assert torch.load(claimed)["optimizer_history"][-1]["num_updates"] == 4
     assert torch.load(before)["optimizer_history"][-1]["num_updates"] == 3
+
+
+def test_a_supertransformer_trained_again_is_another_one_to_the_stages_after_it(run):
+    def trained(precision):
+        shutil.rmtree(run.super_)
+        train_super(run, TrainingOptions(max_update=3, precision=precision))
+        return stamp(run.super_)
+
+    first = trained("fp32")
+    assert trained("bf16") != first  # its inputs are the same
+    assert trained("fp32") == first
