@@ -1,5 +1,6 @@
 """The search for the whole front: `hat-search --front`, from a SuperTransformer to points measured along the front."""
 
+import functools
 import math
 
 from hat import files
@@ -16,7 +17,7 @@ from search.fastest import find_fastest
 from search.figure import draw_whole_front
 from search.finalists import ROUNDS, Finals
 from search.front_page import render_front_page
-from search.front_rows import measured, sizes
+from search.front_rows import SIZES, measured
 from search.kept_timings import KeptTimings
 from search.nsga2 import FrontEvolution
 from search.pareto import pareto_front
@@ -24,6 +25,7 @@ from search.run import check_supertransformer, front_name, instruments_maker, op
 from search.spread import spread_evenly
 
 POINTS = 8  # of the front that are measured, its two ends among them
+PRECISIONS = ("fp32", "int8")  # of the bundles whose sizes are told
 MEDIAN = 0.5  # a front is about the median sentence
 
 
@@ -36,25 +38,36 @@ def search_front(run, device_name):
     check_supertransformer(run)
     with Measurer(run, device) as measurer:
         make, timing_inputs = instruments_maker(run, device_name, measurer, MEDIAN)
-        return search_front_with(run, device.name, {"super": stamp(run.super_), **timing_inputs}, make)
+        inputs = {"super": stamp(run.super_), **timing_inputs}
+        return search_front_with(run, device.name, inputs, make, functools.partial(_bundle_sizes, run))
 
 
-def search_front_with(run, device_name, inputs, make_instruments):
-    """`search_front`, its instruments given: a function, called only if there is work to do."""
+def _bundle_sizes(run):
+    from hat.bundle_size import BundleSize
+
+    return {precision: BundleSize(run, precision) for precision in PRECISIONS}
+
+
+def search_front_with(run, device_name, inputs, make_instruments, make_sizes):
+    """`search_front`, its tools given: functions, called only if there is work to do.
+
+    `make_sizes` gives {precision: function from an architecture to bytes of its bundle}.
+    """
     name = front_name(device_name)
     inputs = inputs | search_settings(run) | {"points": POINTS, "loss_unit": LOSS_UNIT}
     if is_current(run.search(name), inputs):
         print(f"search {name}: up to date")
     else:
-        FrontSearch(run, device_name, inputs, make_instruments()).run()
+        FrontSearch(run, device_name, inputs, make_instruments(), make_sizes()).run()
     return name
 
 
 class FrontSearch:
     """One search for the whole front: evolve, measure points along the front, write."""
 
-    def __init__(self, run, device_name, inputs, instruments):
-        self._run, self._device_name, self._inputs, self._instruments = run, device_name, inputs, instruments
+    def __init__(self, run, device_name, inputs, instruments, bundle_sizes):
+        self._run, self._device_name, self._inputs = run, device_name, inputs
+        self._instruments, self._bundle_sizes = instruments, bundle_sizes
         self._name = front_name(device_name)
         self._directory = run.search(self._name)
         self._full = run.config.search_space.full_transformer()
@@ -112,6 +125,7 @@ class FrontSearch:
         return candidate.to_dict() | {
             "parameters": parameters,
             "parameters_without_embeddings": without_embeddings,
+            **{f"size_{name}_bytes": size(candidate.architecture) for name, size in self._bundle_sizes.items()},
             "measured_ms": None if timing is None else timing.typical,
             "measured_ci_ms": None if timing is None else [timing.ci_low, timing.ci_high],
         }
@@ -159,7 +173,7 @@ def _rounded_up(milliseconds):
 
 def points_table(rows, full):
     """Lines of text: the measured points of a front, and the full-size Transformer."""
-    heads = ["", "nats/token", "predicted", "measured", "+-", "speed-up", *(size.label for size in sizes(full)), ""]
+    heads = ["", "nats/token", "predicted", "measured", "+-", "speed-up", *(size.label for size in SIZES), ""]
     lines = [heads]
     for number, row in [*enumerate(measured(rows), start=1), ("full", full)]:
         low_ms, high_ms = row["measured_ci_ms"]
@@ -172,7 +186,7 @@ def points_table(rows, full):
                 f"{row['measured_ms']:.2f} ms",
                 f"{(high_ms - low_ms) / 2 / row['measured_ms']:.1%}",
                 f"{full['measured_ms'] / row['measured_ms']:.2f}x",
-                *(size.format(row) for size in sizes(full)),
+                *(size.format(row) for size in SIZES),
                 architecture.summary(),
             ]
         )

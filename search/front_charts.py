@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from hat.architecture import Architecture
-from search.front_rows import measured, sizes
+from search.front_rows import SIZES, measured
 from search.report_charts import legend
 from search.svg import Chart, padded_range
 
@@ -40,7 +40,7 @@ def _quantity(size):
 
 def front_explorer(candidates, rows, full):
     """HTML: the front `rows` and the `full` size among the scored `candidates`, with the choice of the axes."""
-    measures = [_quantity(size) for size in sizes(full)]
+    measures = [_quantity(size) for size in SIZES]
     views = [lambda size: (LATENCY, LOSS, size), lambda size: (size, LOSS, LATENCY), lambda size: (LATENCY, size, LOSS)]
     names = ["latency and loss", "size and loss", "latency and size"]
     plots = [

@@ -5,7 +5,7 @@ from html import escape
 from hat.architecture import Architecture
 from search.architecture_drawing import DRAWING_NOTE, draw_architecture
 from search.front_charts import front_explorer
-from search.front_rows import measured, sizes
+from search.front_rows import SIZES, measured
 from search.report_charts import colour
 from search.report_html import document, figure, section, translation
 
@@ -42,7 +42,7 @@ def render_front_page(config, device_name, candidates, rows, full, commands):
 
 
 def _points(rows, full):
-    heads = ["", "loss (nats)", "predicted", "measured", "speed-up", *(size.label for size in sizes(full))]
+    heads = ["", "loss (nats)", "predicted", "measured", "speed-up", *(size.label for size in SIZES)]
     lines = [_cells(f"full-size<br><small>{_summary(full)}</small>", full, full)]
     lines += [
         _cells(f"{number}<br><small>{_summary(row)}</small>", row, full)
@@ -61,7 +61,7 @@ def _cells(first, row, full):
         f"{row['predicted_ms']:.2f} ms",
         f"{row['measured_ms']:.2f} ms <small>({low_ms:.2f} to {high_ms:.2f})</small>",
         f"{full['measured_ms'] / row['measured_ms']:.2f}×",
-        *(size.format(row) for size in sizes(full)),
+        *(size.format(row) for size in SIZES),
     ]
 
 
@@ -73,6 +73,6 @@ def _drawings(rows, space):
     figures = []
     for number, row in enumerate(measured(rows), start=1):
         drawing = draw_architecture(Architecture.from_dict(row["architecture"]), space)
-        note = ", ".join([f"{row['measured_ms']:.2f} ms measured", *(size.format(row) for size in sizes(row))])
+        note = ", ".join([f"{row['measured_ms']:.2f} ms measured", *(size.format(row) for size in SIZES)])
         figures.append(figure(f"Point {number}", note, f'<div class="{colour(1)}">{drawing}</div>'))
     return f'<div class="drawings">{"".join(figures)}</div>'

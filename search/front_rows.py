@@ -21,14 +21,13 @@ class Size:
         return f"{self.value(row):.2f} {self.unit}"
 
 
-SIZES = (Size("parameters", "parameters", "M", 1e6),)
+SIZES = (
+    Size("parameters", "parameters", "M", 1e6),
+    Size("size_fp32_bytes", "fp32 bundle", "MB", 1e6),
+    Size("size_int8_bytes", "int8 bundle", "MB", 1e6),
+)
 
 
 def measured(rows):
     """The rows that were measured, in their order."""
     return [row for row in rows if row["measured_ms"] is not None]
-
-
-def sizes(row):
-    """The Sizes that a row has."""
-    return [size for size in SIZES if size.key in row]

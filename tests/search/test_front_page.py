@@ -25,6 +25,8 @@ def row(architecture, measured_ms=None):
         "predicted_ms": latency(architecture),
         "valid_nats": loss(architecture),
         "parameters": count_parameters(architecture, SPEC)[0],
+        "size_fp32_bytes": 4_000_000 + 1000 * sum(architecture.decoder.ffn_dim),
+        "size_int8_bytes": 1_000_000 + 1000 * sum(architecture.encoder.ffn_dim),
         "measured_ms": measured_ms,
         "measured_ci_ms": None if measured_ms is None else [0.99 * measured_ms, 1.01 * measured_ms],
     }
@@ -91,11 +93,21 @@ def test_every_choice_of_axes_has_a_plot_and_is_shown_alone(page):
     assert ".explorer .plot { display: none;" in html
 
 
-def test_the_largest_has_the_darkest_and_the_widest_dot(page):
+@pytest.mark.parametrize(
+    ("plot", "third"),
+    [
+        ("view0 size0", "parameters"),
+        ("view0 size1", "size_fp32_bytes"),
+        ("view0 size2", "size_int8_bytes"),
+        ("view1 size0", "predicted_ms"),
+        ("view2 size2", "valid_nats"),
+    ],
+)
+def test_the_most_of_the_third_has_the_darkest_and_the_widest_dot(page, plot, third):
     html, rows, _ = page
-    svg = re.search(r'class="plot view0 size0">(<svg.*?</svg>)', html, flags=re.DOTALL)[1]
+    svg = re.search(rf'class="plot {plot}">(<svg.*?</svg>)', html, flags=re.DOTALL)[1]
     dots = [dot for dot in ElementTree.fromstring(svg).iter("circle") if "shade" in dot.get("class")]
-    order = sorted(range(len(rows)), key=lambda index: rows[index]["parameters"])
+    order = sorted(range(len(rows)), key=lambda index: rows[index][third])
     radii = [float(dots[index].get("r")) for index in order]
     assert radii == sorted(radii)
     assert radii[0] < radii[-1]

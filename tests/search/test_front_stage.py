@@ -18,6 +18,10 @@ from search.front import POINTS, search_front_with
 from search.run import name_budgets, search_with
 
 INPUTS = {"super": "weights 1", "predictor": "first"}
+SIZES = {  # made-up bytes of bundles
+    "fp32": lambda architecture: 4000 * sum(architecture.decoder.ffn_dim),
+    "int8": lambda architecture: 1000 * sum(architecture.decoder.ffn_dim) + 7,
+}
 FULL = SPACE.full_transformer()
 
 
@@ -30,7 +34,7 @@ def run(tmp_path, monkeypatch):
 
 def find(run, device=None, inputs=INPUTS):
     device = device or Device(run)
-    assert search_front_with(run, "cpu", inputs, lambda: device.instruments) == "cpu-front"
+    assert search_front_with(run, "cpu", inputs, lambda: device.instruments, lambda: SIZES) == "cpu-front"
     return device
 
 
@@ -58,6 +62,8 @@ def test_leaves_the_front_of_everything_scored_with_points_measured_along_it(run
         architecture = Architecture.from_dict(row["architecture"])
         counted = count_parameters(architecture, device.instruments.spec)
         assert (row["parameters"], row["parameters_without_embeddings"]) == counted
+        sizes = row["size_fp32_bytes"], row["size_int8_bytes"]
+        assert sizes == tuple(size(architecture) for size in SIZES.values())
         assert row["measured_ms"] == (latency(architecture) if architecture in device.measured else None)
     measured = [row for row in rows if row["measured_ms"] is not None]
     assert len(measured) == POINTS
@@ -123,7 +129,7 @@ def test_an_up_to_date_front_stays_and_new_weights_give_another(run, capsys):
     def unwanted():
         raise AssertionError("nothing to do")
 
-    search_front_with(run, "cpu", INPUTS, unwanted)
+    search_front_with(run, "cpu", INPUTS, unwanted, unwanted)
     assert results(run) == before
     assert "up to date" in capsys.readouterr().out
     assert find(run, inputs=INPUTS | {"super": "weights 2"}).scored
