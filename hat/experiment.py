@@ -99,6 +99,10 @@ class DistillationConfig:
             raise UsageError(f"{where}.sequence_teacher: {SUPER} has no bundle to translate with; name a sub-training")
 
 
+# When a training saves and looks at itself: its course is the same whatever these are.
+BOOKKEEPING = ("save_every", "validate_every", "average_checkpoints")
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """What both trainings on fairseq's trainer have; `lr` is the peak rate, `max_tokens` counts per process."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hat import files
 from hat.errors import ArtifactError, UsageError
-from hat.experiment import load_experiment
+from hat.experiment import BOOKKEEPING, load_experiment
 
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
@@ -101,6 +101,8 @@ class RunDirectory:
 
 def _check_same_experiment(old, new, path, config_path):
     before, after = old.to_dict(), new.to_dict()
+    for config in (before, after):
+        config["super_training"] = _course_of(config["super_training"])
     for section in LASTING_SECTIONS:
         if before[section] == after[section]:
             continue
@@ -108,6 +110,10 @@ def _check_same_experiment(old, new, path, config_path):
         if isinstance(before[section], dict):
             where += "." + next(key for key in before[section] if before[section][key] != after[section][key])
         raise UsageError(f"{path} belongs to another config ({where} differs from {config_path}); use --run NEWDIR")
+
+
+def _course_of(training):
+    return {name: value for name, value in training.items() if name not in BOOKKEEPING}
 
 
 def is_current(stage_directory, inputs):

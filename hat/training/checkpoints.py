@@ -1,5 +1,6 @@
 """What a training leaves while it runs: one checkpoint to resume from, and weights to average or to keep."""
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,7 @@ class Checkpoints:
     checkpoint_last.pt    fairseq's trainer state (weights, optimiser, schedule), the iterator's position, our state
     update_NNNNNNN.safetensors    weights alone at the last few saves
     best.safetensors      weights alone with the lowest mean validation loss
-    inputs.json           what the training depends on: a training with other inputs starts over
+    inputs.json           what the training depends on: one with other inputs starts over, and these move aside
     """
 
     def __init__(self, directory):
@@ -25,15 +26,29 @@ class Checkpoints:
         self.last = self.directory / "checkpoint_last.pt"
         self.best = self.directory / "best.safetensors"
 
-    def claim(self, inputs):
-        """Make the folder ready for a training with these inputs; drop what one with other inputs left."""
-        recorded = self.directory / "inputs.json"
-        fingerprint = files.fingerprint(inputs)
-        if self.directory.exists() and not _holds(recorded, fingerprint):
-            shutil.rmtree(self.directory)
-        files.write_json(recorded, {"inputs": fingerprint})
+    def claim(self, inputs, max_update):
+        """Make the folder ready for a training with these inputs up to `max_update`.
+
+        What one with other inputs left, or one that may have gone further, is moved aside, and a line says where to.
+        """
+        recorded, fingerprint = self.directory / "inputs.json", files.fingerprint(inputs)
+        if self.directory.exists() and not _leads_to(recorded, fingerprint, max_update):
+            self._move_aside()
+        files.write_json(recorded, {"inputs": fingerprint, "max_update": max_update})
         for leftover in self.directory.glob(".*.tmp"):
             leftover.unlink()
+
+    def _move_aside(self):
+        if not self.last.exists():  # nothing to resume from
+            shutil.rmtree(self.directory)
+            return
+        numbers = (number for number in itertools.count(1) if not self._aside(number).exists())
+        aside = self._aside(next(numbers))
+        self.directory.rename(aside)
+        print(f"warning: the checkpoints in {self.directory} are of another training; they are now in {aside}")
+
+    def _aside(self, number):
+        return self.directory.with_name(f"{self.directory.name}.old-{number}")
 
     def go_on_from(self, other):
         """Copy the Checkpoints `other` if they are of the same inputs and none to resume from is here."""
@@ -106,5 +121,9 @@ def _save_weights(path, transformer):
         temporary.write_bytes(save(weights))
 
 
-def _holds(path, fingerprint):
-    return path.exists() and files.read_json(path, "remove its folder to train from the start")["inputs"] == fingerprint
+def _leads_to(path, fingerprint, max_update):
+    """Whether a training with these inputs goes on from the checkpoints beside inputs.json, `path`."""
+    if not path.exists():
+        return False
+    kept = files.read_json(path, "remove its folder to train from the start")
+    return kept["inputs"] == fingerprint and kept["max_update"] <= max_update

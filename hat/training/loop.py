@@ -6,13 +6,16 @@ import time
 from dataclasses import asdict, dataclass
 
 from hat import files
+from hat.config import to_mapping
 from hat.errors import HatError
+from hat.experiment import BOOKKEEPING
 from hat.fairseq_plugin.trainer import grouped, validate
 from hat.progress import Progress
 from hat.training import processes
 from hat.training.checkpoints import Checkpoints
 from hat.training.log import TrainingLog
 
+SECTIONS = ("super_training", "sub_training")  # of the config, which `training` stands for
 LOG_EVERY = 10  # updates between TensorBoard's training points
 
 
@@ -40,7 +43,7 @@ class TrainingLoop:
         self.keep_snapshots = keep_snapshots
         self.checkpoints = Checkpoints(directory / "checkpoints")
         if processes.is_first():
-            self.checkpoints.claim(inputs)
+            self.checkpoints.claim(resumable_inputs(inputs, training), training.max_update)
             if begun is not None:
                 self._go_on_from(begun)
         processes.barrier()
@@ -162,6 +165,20 @@ class TrainingLoop:
         self.state.seconds = self._earlier_seconds + time.monotonic() - self._began
         state = {"train_iterator": self.iterator.state_dict(), "loop": asdict(self.state)}
         self.checkpoints.save(self.trainer, state)
+
+
+def resumable_inputs(inputs, training):
+    """What the course of a training depends on: of a stage's `inputs`, with `training` as it is in force.
+
+    How often it saves and validates and what it averages are left out, and under inverse_sqrt how long it goes on.
+    """
+    idle = {*BOOKKEEPING, *inputs}  # what the inputs name themselves is theirs
+    if training.lr_scheduler != "inverse_sqrt":
+        idle.discard("max_update")
+    ours = {name: value for name, value in to_mapping(training).items() if name not in idle}
+    others = {name: value for name, value in inputs.items() if name not in SECTIONS}
+    others.pop("max_update")  # the training's own
+    return others | {"training": ours}
 
 
 class _Speed:

@@ -152,7 +152,7 @@ def _train(run, recipe, directory):
     trainer, loop = _begin(run, recipe, directory, begun=run.finalist(recipe.architecture))
     loop.run()
     processes.barrier()
-    snapshots = loop.checkpoints.snapshots()
+    snapshots = loop.checkpoints.snapshots()[-recipe.training.average_checkpoints :]
     if not snapshots:
         folder = loop.checkpoints.directory
         raise ArtifactError(f"{folder} has lost its saved weights; remove it to train again")

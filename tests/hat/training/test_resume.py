@@ -1,5 +1,6 @@
 """Training killed with SIGKILL at its worst moments and run again ends bit for bit as if never interrupted."""
 
+import contextlib
 import signal
 
 import pytest
@@ -9,6 +10,7 @@ from tiny_run import make_run
 
 from hat import files
 from hat.checkpoint import load_weights as load_model_weights
+from hat.run_directory import RunDirectory
 from hat.training.options import TrainingOptions
 from hat.training.sub import train_briefly, train_sub
 from hat.training.super import train_super
@@ -84,6 +86,55 @@ def test_a_training_with_other_inputs_does_not_go_on_from_a_brief_one(tmp_path):
     for each in (run, other):
         train_sub(each, "small", architecture, longer)
     assert_same_result(run.sub("small"), other.sub("small"))
+
+
+def test_how_often_a_training_saves_may_change_on_the_way(tmp_path):
+    straight, changed = (make_run(_folder(tmp_path, name)) for name in ("straight", "changed"))
+    assert run_and_die(lambda: train_super(straight)) == 0
+    assert run_and_die(lambda: train_super(changed), backward_passes=17) == -signal.SIGKILL
+    changed = _configured(changed, save_every=7, validate_every=10)
+    left = 40 - 2 * 6  # batches after the checkpoint of update 6
+    assert run_and_die(lambda: train_super(changed), backward_passes=left + 1) == 0
+    ends = [torch.load(run.super_ / "checkpoints" / "checkpoint_last.pt") for run in (straight, changed)]
+    for name, tensor in ends[0]["model"].items():
+        assert torch.equal(tensor, ends[1]["model"][name]), name
+
+
+def test_a_longer_training_goes_on_where_the_rate_does_not_depend_on_its_length(tmp_path):
+    straight, longer = (make_run(_folder(tmp_path, name)) for name in ("straight", "longer"))
+    assert run_and_die(lambda: train_super(longer, TrainingOptions(max_update=12))) == 0
+    assert run_and_die(lambda: train_super(straight)) == 0
+    assert run_and_die(lambda: train_super(longer), backward_passes=2 * 8 + 1) == 0
+    ends = [torch.load(run.super_ / "checkpoints" / "checkpoint_last.pt") for run in (straight, longer)]
+    for name, tensor in ends[0]["model"].items():
+        assert torch.equal(tensor, ends[1]["model"][name]), name
+
+
+@pytest.mark.parametrize("change", [{"max_update": 14}, {"lr": 0.02}])  # of a cosine schedule
+def test_checkpoints_of_another_training_move_aside(tmp_path, capsys, change):
+    run = make_run(_folder(tmp_path, "run"))
+    architecture = run.config.search_space.smallest()
+    train_sub(run, "small", architecture)
+    folder = run.sub("small") / "checkpoints"
+    before = (folder / "checkpoint_last.pt").read_bytes()
+    train_sub(_configured(run, section="sub_training", **change), "small", architecture)
+    aside = folder.with_name("checkpoints.old-1")
+    assert f"warning: the checkpoints in {folder} are of another training; they are now in {aside}" in (
+        capsys.readouterr().out
+    )
+    assert (aside / "checkpoint_last.pt").read_bytes() == before
+    assert torch.load(folder / "checkpoint_last.pt")["optimizer_history"][-1]["num_updates"] == (
+        change.get("max_update", 12)
+    )
+
+
+def _configured(run, section="super_training", **changes):
+    """The run with these settings in its config."""
+    config = run.config.to_dict()
+    config[section] = {**config[section], **changes}
+    files.write_yaml(run.path / "changed.yaml", config)
+    with contextlib.chdir(run.path.parent):  # where it puts runs/latest
+        return RunDirectory.create(run.path / "changed.yaml", run.path)
 
 
 def _folder(parent, name):
