@@ -122,16 +122,19 @@ def is_current(stage_directory, inputs):
     return done.exists() and files.read_json(done, "remove it and run again").get("inputs") == files.fingerprint(inputs)
 
 
-def mark_done(stage_directory, inputs, outputs=()):
+def mark_done(stage_directory, inputs, outputs=(), data=None):
     """Record, as the stage's last act, that it finished with these inputs.
 
     `outputs` names the files in its folder that the same inputs don't give again to the last bit; their content is
-    recorded too, so that the stages after it see another result by its `stamp`.
+    recorded too, so that the stages after it see another result by its `stamp`. `data` is the stamp of the prepared
+    data by which a model's words are numbered.
     """
     directory = Path(stage_directory)
     done = {"inputs": files.fingerprint(inputs)}
     if outputs:
         done["outputs"] = {name: files.sha256_of_file(directory / name) for name in outputs}
+    if data:
+        done["data"] = data
     files.write_json(directory / "done.json", done)
 
 

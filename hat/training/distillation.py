@@ -4,7 +4,7 @@ from hat import files
 from hat.checkpoint import load_model, load_spec
 from hat.errors import ArtifactError
 from hat.experiment import SUPER
-from hat.run_directory import FULL
+from hat.run_directory import FULL, stamp
 from hat.training.distilled_text import text_inputs
 
 KEY = "sub_training.distillation"
@@ -29,7 +29,7 @@ def teachers_first(run, names):
     return sorted(names, key=lambda name: bool(training_dependencies(run, name)))
 
 
-def is_trained(run, teacher):
+def can_teach(run, teacher):
     """Whether this teacher's weights are there, and finished."""
     directory = _directory(run, teacher)
     return all((directory / file).exists() for file in ("done.json", "model.json", "model.safetensors"))
@@ -73,7 +73,7 @@ def _directory(run, teacher):
 
 
 def _check(run, teacher, spec):
-    if not is_trained(run, teacher):
+    if not can_teach(run, teacher):
         commands = {SUPER: "hat-train-super", FULL: "hat-train-sub --architecture full"}
         remedy = commands.get(teacher, f"hat-train-sub {teacher}")
         finished = sorted(path.parent.name for path in (run.path / "sub").glob("*/done.json"))
@@ -81,10 +81,14 @@ def _check(run, teacher, spec):
             f"{KEY}: the teacher {teacher!r} is not trained in {run.path}; run `{remedy}`, or name one that is: "
             f"{', '.join(finished) or 'none yet'}"
         )
-    found = load_spec(_directory(run, teacher))
+    directory = _directory(run, teacher)
+    found = load_spec(directory)
     sizes = [(each.source_vocabulary, each.target_vocabulary) for each in (found, spec)]
     if sizes[0] != sizes[1]:
         raise ArtifactError(
             f"{KEY}: the teacher {teacher!r} knows {sizes[0][0]} source and {sizes[0][1]} target words, the prepared "
             f"data has {sizes[1][0]} and {sizes[1][1]}; train it again on these data"
         )
+    data = stamp(run.data)
+    if files.read_json(directory / "done.json", "train it again").get("data", data) != data:
+        raise ArtifactError(f"{KEY}: the teacher {teacher!r} learnt from other prepared data; train it again on these")

@@ -17,9 +17,9 @@ from hat.run_directory import FULL, is_current, mark_done, stamp
 from hat.training import processes
 from hat.training.averaging import average_weights
 from hat.training.distillation import (
+    can_teach,
     distillation_inputs,
     distillation_of,
-    is_trained,
     load_teachers,
     training_dependencies,
 )
@@ -53,7 +53,9 @@ def train_sub(run, name, architecture, options=None):
     without prepared data, without a SuperTransformer to inherit from, without another teacher, or with a damaged
     checkpoint; DeviceError.
     """
-    recipe = _recipe(run, name, architecture, options or TrainingOptions())
+    options = options or TrainingOptions()
+    _train_full_first(run, name, options)
+    recipe = _recipe(run, name, architecture, options)
     directory = run.sub(name)
     if is_current(directory, recipe.inputs):
         print(f"SubTransformer {name} is up to date: {directory}")
@@ -68,7 +70,9 @@ def train_briefly(run, name, architecture, until, options=None):
     Returns the validation loss there, in nats a token. What was done before isn't repeated, unless it went on beyond
     `until` without a validation there. `name` is that of the result that it may become; raises what `train_sub` does.
     """
-    recipe = _recipe(run, name, architecture, options or TrainingOptions())
+    options = options or TrainingOptions()
+    _train_full_first(run, name, options)
+    recipe = _recipe(run, name, architecture, options)
     directory = run.finalist(architecture)
     losses = _brief_losses(directory, recipe.inputs)
     if until in losses:
@@ -95,13 +99,17 @@ def _brief_losses(directory, inputs):
     return {int(update): loss for update, loss in kept["losses"].items()}
 
 
-def _recipe(run, name, architecture, options):
-    """The _Recipe of the sub-training `name`; trains the full-size Transformer if that is the teacher still missing."""
-    prepared = PreparedData(run.data)
-    if [teacher for teacher in training_dependencies(run, name) if not is_trained(run, teacher)] == [FULL]:
+def _train_full_first(run, name, options):
+    """Train the full-size Transformer if it is the one teacher of `name` that is missing."""
+    if [teacher for teacher in training_dependencies(run, name) if not can_teach(run, teacher)] == [FULL]:
         plain = replace(options, max_update=None, init=None)
         train_sub(run, FULL, run.config.search_space.full_transformer(), plain)
         processes.barrier()
+
+
+def _recipe(run, name, architecture, options):
+    """The _Recipe of the sub-training `name`, whose teachers must be trained."""
+    prepared = PreparedData(run.data)
     training = effective(run.config.sub_training, options)
     init = options.init or training.init
     spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
@@ -161,7 +169,7 @@ def _train(run, recipe, directory):
     loss = validate(trainer)["mean"]
     if processes.is_first():
         save_model(directory, transformer)
-        mark_done(directory, recipe.inputs, MODEL_FILES)
+        mark_done(directory, recipe.inputs, MODEL_FILES, stamp(run.data))
         print(f"SubTransformer {recipe.name}: {directory} (validation loss {loss:.3f} nats a token)")
         print(f"next: hat-evaluate {recipe.name}, hat-export {recipe.name}")
 

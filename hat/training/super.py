@@ -42,6 +42,6 @@ def _train(run, prepared, training, inputs, options):
     transformer = trainer.get_model().transformer
     transformer.load_state_dict(read_weights(loop.checkpoints.best))
     save_model(run.super_, transformer)
-    mark_done(run.super_, inputs, MODEL_FILES)
+    mark_done(run.super_, inputs, MODEL_FILES, stamp(run.data))
     print(f"SuperTransformer: {run.super_} (mean validation loss {loop.state.best:.3f} nats a token)")
     print("next: hat-measure-latency, then hat-search --latency BUDGET")
