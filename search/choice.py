@@ -2,24 +2,31 @@
 
 from hat import files
 from hat.complexity import count_flops, count_parameters
+from hat.config import to_mapping
 from search.figure import draw_front
 from search.pareto import pareto_front
 
 
-def write_choice(directory, choice, winner, finalists, candidates, history):
-    """Write a search's results to its directory; `candidates` is everything scored, within the budget or not."""
-    front = pareto_front(candidates, key=lambda candidate: (candidate.predicted_ms, candidate.valid_nats))
+def write_choice(directory, choice, winner, finalists, candidates, scored, history):
+    """Write a search's results to its directory.
+
+    `candidates` are those of this search, `scored` is everything scored in the run: the front is taken from it.
+    """
+    front = pareto_front(scored, key=lambda candidate: (candidate.predicted_ms, candidate.valid_nats))
     files.write_json(directory / "front.json", [candidate.to_dict() for candidate in front])
     files.write_json(directory / "candidates.json", [candidate.to_dict() for candidate in candidates])
     files.write_json(directory / "finalists.json", [finalist.to_dict() for finalist in finalists])
     files.write_json(directory / "history.json", history)
-    draw_front(directory / "front.png", candidates, front, finalists, choice)
+    draw_front(directory / "front.png", scored, front, finalists, choice)
     files.write_yaml(directory / "architecture.yaml", winner.candidate.architecture.to_dict())
     files.write_json(directory / "choice.json", choice)
 
 
-def describe_choice(name, device_name, budget, winner, instruments, space):
-    """The dictionary of choice.json; latencies in ms with their 95 % confidence intervals, loss in nats per token."""
+def describe_choice(name, device_name, budget, limits, winner, instruments, space):
+    """The dictionary of choice.json; latencies in ms with their 95 % confidence intervals, loss in nats per token.
+
+    `limits` are those beside latency. The bundle's size is there if there is a limit of it.
+    """
     architecture, full = winner.candidate.architecture, space.full_transformer()
     parameters, without_embeddings = count_parameters(architecture, instruments.spec)
     full_parameters, full_without_embeddings = count_parameters(full, instruments.spec)
@@ -29,6 +36,7 @@ def describe_choice(name, device_name, budget, winner, instruments, space):
         "budget": budget.text,
         "quantile": budget.quantile,
         "budget_ms": winner.budget_ms,
+        "limits": to_mapping(limits),
         "architecture": architecture.to_dict(),
         "valid_nats": winner.candidate.valid_nats,
         "predicted_ms": winner.candidate.predicted_ms,
@@ -38,6 +46,7 @@ def describe_choice(name, device_name, budget, winner, instruments, space):
         "full_ci_ms": [winner.full.ci_low, winner.full.ci_high],
         "parameters": parameters,
         "parameters_without_embeddings": without_embeddings,
+        "size_bytes": None if limits.size_bytes is None else instruments.size_bytes(architecture),
         "flops": count_flops(architecture, *instruments.middle_length),
         "full_parameters": full_parameters,
         "full_parameters_without_embeddings": full_without_embeddings,

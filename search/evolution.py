@@ -1,7 +1,7 @@
 """The evolutionary search of HAT (Wang et al., ACL 2020, section 3.3), by ask and tell.
 
 The first generation is random; every later one is made of `mutations` and `crossovers` of the `parents` best of
-everything scored so far. Only architectures whose latency is, by its upper bound, within the limit are proposed.
+everything scored so far. Only architectures that meet the search's constraints are proposed.
 """
 
 import statistics
@@ -11,15 +11,14 @@ from search.generations import Generations
 
 
 class Evolution(Generations):
-    """Generations towards the lowest loss within `limit_ms`.
+    """Generations towards the lowest loss of what `allow` lets in: it maps a list of architectures to booleans.
 
-    `bound` maps a list of architectures to what their latencies (ms) hardly ever exceed. The first generation holds
-    `starters` beside its random ones.
+    The first generation holds `starters` beside its random ones.
     """
 
-    def __init__(self, space, settings, limit_ms, predict, bound, seed, starters=()):
+    def __init__(self, space, settings, predict, allow, seed, starters=()):
         super().__init__(space, settings, predict, seed, starters)
-        self._limit_ms, self._bound = limit_ms, bound
+        self._allow = allow
 
     @property
     def standing(self):
@@ -30,14 +29,14 @@ class Evolution(Generations):
         population = self._settings.population
         self._fill(population, lambda count: self._random(rng, count))
         found = [genome for genome, _ in self._asked.values()]
-        if found:  # under a tight limit hardly any random one is fast enough: add kin of those that are
+        if found:  # under tight limits hardly any random one is allowed: add kin of those that are
             self._fill(population, lambda count: self._mutated(rng, found, count))
 
     def _mating_pool(self, _rng):
         return [individual.genome for individual in self._parents()]
 
     def _allowed(self, architectures):
-        return [bound_ms <= self._limit_ms for bound_ms in self._bound(architectures)]
+        return self._allow(architectures)
 
     def _parents(self):
         ranked = sorted(self._scored.values(), key=lambda individual: best_first(individual.candidate))

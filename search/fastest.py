@@ -1,4 +1,4 @@
-"""The fastest architecture of a space by prediction: what an impossible budget is told."""
+"""The architecture of a space that takes least, time above all: what an impossible budget is told."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ RANDOM_STARTS = 500
 DESCENTS = 3
 
 
-def find_fastest(space, predict, seed):
-    """(architecture, predicted ms): coordinate descent from the smallest and the fastest of random ones.
+def find_least(space, predict, seed):
+    """(architecture, what it takes): coordinate descent from the smallest and the least of random ones.
 
-    `predict` maps a list of architectures to their latencies in ms. The smallest is not always the fastest:
-    fewer heads or an odd width may run slower on some device.
+    `predict` maps a list of architectures to their latencies in ms, or to another cost. The smallest is not always
+    the fastest: fewer heads or an odd width may run slower on some device.
     """
     rng = np.random.default_rng([seed, RANDOM_STARTS])
     choices = np.array([len(gene.choices) for gene in space.genes])

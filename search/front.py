@@ -13,7 +13,7 @@ from latency_predictor.devices import load_device
 from latency_predictor.measure import Measurer
 from search.candidate import LOSS_UNIT, Candidate
 from search.evolving import evolve
-from search.fastest import find_fastest
+from search.fastest import find_least
 from search.figure import draw_whole_front
 from search.finalists import ROUNDS, Finals
 from search.front_page import render_front_page
@@ -93,7 +93,7 @@ class FrontSearch:
     def _evolve(self):
         config, instruments = self._run.config, self._instruments
         space = config.search_space
-        fastest, _ = find_fastest(space, instruments.predict, config.seed)
+        fastest, _ = find_least(space, instruments.predict, config.seed)
         starters = [fastest, space.smallest(), space.largest(), self._full]
         evolution = FrontEvolution(space, config.search, instruments.predict, config.seed, starters)
         path, inputs = self._directory / "state.json", files.fingerprint(self._inputs)

@@ -8,7 +8,7 @@ from hat.config import from_mapping, to_mapping
 from hat.errors import BudgetError
 from latency_predictor.budget import parse_budget
 from search.candidate import Candidate
-from search.fastest import find_fastest
+from search.fastest import find_least
 from search.finalists import Finals
 from search.state import load_state, save_state
 
@@ -80,7 +80,7 @@ def find_reference(path, inputs, budgets, device_name, space, instruments, seed)
 
 def _measure_reference(space, instruments, seed):
     """The fastest is by measurement that of two: the fastest by prediction, which may err, and the smallest."""
-    fastest, _ = find_fastest(space, instruments.predict, seed)
+    fastest, _ = find_least(space, instruments.predict, seed)
     likely = list(dict.fromkeys([fastest, space.smallest()]))  # no set: their order counts
     predicted = zip(likely, instruments.predict(likely), strict=True)
     unscored = [Candidate(architecture, float(predicted_ms), math.inf) for architecture, predicted_ms in predicted]

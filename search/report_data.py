@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from hat import files
 from hat.architecture import Architecture
 from hat.complexity import count_flops, count_parameters
+from hat.config import from_mapping
 from hat.data.prepared import PreparedData
 from hat.run_directory import FULL
 from latency_predictor.lengths import run_lengths
 from latency_predictor.predictor import LatencyPredictor
 from latency_predictor.sample import quantile_suffix
+from search.limits import Limits
 
 PRECISIONS = ("fp32", "int8")
 REMEDY = "run hat-run with this run directory's config again"
@@ -151,7 +153,12 @@ def _picks(run, choices):
 def _chosen(run, name, choice):
     architecture = Architecture.from_dict(choice["architecture"], f"{name}/choice.json")
     keys = ("budget", "budget_ms", "predicted_ms", "measured_ms", "measured_ci_ms", "full_ms", "valid_nats")
-    return _system(run, name, architecture, label=f"HAT, {choice['budget']}", **{key: choice[key] for key in keys})
+    return _system(run, name, architecture, label=_label(choice), **{key: choice[key] for key in keys})
+
+
+def _label(choice):
+    limits = from_mapping(Limits, choice["limits"], "choice.json: limits")
+    return ", ".join(["HAT", choice["budget"], *limits.texts()])
 
 
 def _system(run, name, architecture, **measured):

@@ -1,6 +1,7 @@
 """The search stage: from a SuperTransformer, a latency predictor and budgets to one measured winner a budget."""
 
 import functools
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,10 +17,12 @@ from latency_predictor.measure import Measurer, measuring_spec
 from latency_predictor.sample import predictor_directory, quantile_suffix
 from search.candidate import LOSS_UNIT
 from search.choice import describe_choice, finalists_table, write_choice
+from search.constraints import Constraints
 from search.evaluations import Evaluations
 from search.evolution import Evolution
 from search.evolving import evolve
 from search.finalists import Finals
+from search.limits import NO_LIMITS
 from search.reference import find_reference
 
 # A search whose full-size Transformer became faster or slower by this factor meanwhile aimed beside the mark.
@@ -31,26 +34,29 @@ class Instruments:
     """What a search asks of the rest.
 
     `predict`: architectures -> milliseconds; `bound`: architectures -> milliseconds that these hardly ever exceed;
-    `measure`: architecture -> Timing on the device; `score`: architecture -> validation loss in nats per token. `spec`
-    and `middle_length` (source length, target steps) are for counting parameters and FLOPs.
+    `measure`: architecture -> Timing on the device; `score`: architecture -> validation loss in nats per token;
+    `size_bytes`: architecture -> bytes of its bundle. `spec` and `middle_length` (source length, target steps) are for
+    counting parameters and FLOPs.
     """
 
     predict: Callable
     bound: Callable
     measure: Callable
     score: Callable
+    size_bytes: Callable
     spec: ModelSpec
     middle_length: tuple[int, int]
 
 
-def search(run, device_name, budgets, name=None):
+def search(run, device_name, budgets, name=None, limits=NO_LIMITS):
     """Search for every budget (LatencyBudgets) and return the names of the results, in the budgets' order.
 
-    Results that are up to date stay. Raises ArtifactError naming the stage that has to run first, DeviceError
-    for an unknown device, BudgetError before anything is scored if a budget is impossible.
+    The winners are within the other Limits, too. Results that are up to date stay. Raises ArtifactError naming the
+    stage that has to run first, DeviceError for an unknown device, BudgetError before anything is scored if a budget
+    or another limit is impossible, or all of them together are.
     """
     device = load_device(device_name)
-    named = name_budgets(device.name, budgets, name)
+    named = name_budgets(device.name, budgets, name, limits)
     check_quantiles(run.config.latency, budgets)
     check_supertransformer(run)
     with Measurer(run, device) as measurer:
@@ -58,12 +64,12 @@ def search(run, device_name, budgets, name=None):
         for quantile, alike in _by_quantile(named).items():
             make, timing_inputs = instruments_maker(run, device_name, measurer, quantile)
             inputs = {"super": stamp(run.super_), **timing_inputs}
-            pending = _pending(run, alike, inputs | search_settings(run))
+            pending = _pending(run, alike, _all_inputs(run, inputs, limits))
             if pending:  # the budgets of every quantile are checked before anything is scored
-                _find_reference(run, device.name, inputs | search_settings(run), pending.values(), make())
+                _prepare(run, device.name, inputs, pending, make(), limits)
             searches.append((alike, inputs, make))
         for alike, inputs, make in searches:
-            search_with(run, device.name, alike, inputs, make)
+            search_with(run, device.name, alike, inputs, make, limits)
     return list(named)
 
 
@@ -73,13 +79,16 @@ def check_supertransformer(run):
         raise ArtifactError(f"{run.super_} holds no finished SuperTransformer; run hat-train-super first")
 
 
-def check_budgets(run, device_name, budgets):
-    """Raise BudgetError if one of the LatencyBudgets is impossible; needs latency samples, but no SuperTransformer."""
+def check_budgets(run, device_name, budgets, limits=NO_LIMITS):
+    """Raise BudgetError if a LatencyBudget or another limit is impossible, or all of them together are.
+
+    Needs latency samples, but no SuperTransformer.
+    """
     device = load_device(device_name)
     with Measurer(run, device) as measurer:
         for quantile, alike in _by_quantile(name_budgets(device.name, budgets)).items():
             make, timing_inputs = instruments_maker(run, device_name, measurer, quantile)
-            _find_reference(run, device.name, timing_inputs | search_settings(run), alike.values(), make())
+            _prepare(run, device.name, timing_inputs, alike, make(), limits)
 
 
 def _by_quantile(named):
@@ -90,10 +99,10 @@ def _by_quantile(named):
     return alike
 
 
-def name_budgets(device_name, budgets, name=None):
+def name_budgets(device_name, budgets, name=None, limits=NO_LIMITS):
     """{name of the result: budget}; raises UsageError for a `name` that can't be used."""
     if name is None:
-        return {f"{device_name}-{budget.slug()}": budget for budget in budgets}
+        return {f"{device_name}-{budget.slug()}{limits.slug()}": budget for budget in budgets}
     if len(budgets) != 1:
         raise UsageError(f"--name {name!r} names one search, but {len(budgets)} budgets were given; give one --latency")
     if not name or name.startswith(".") or "/" in name:
@@ -108,20 +117,20 @@ def front_name(device_name):
     return f"{device_name}-front"
 
 
-def search_with(run, device_name, named, inputs, make_instruments):
+def search_with(run, device_name, named, inputs, make_instruments, limits=NO_LIMITS):
     """`search` of budgets of one quantile, its instruments given: a function, called only if there is work to do."""
-    inputs = inputs | search_settings(run)
-    pending = _pending(run, named, inputs)
+    pending = _pending(run, named, _all_inputs(run, inputs, limits))
     for name in named:
         if name not in pending:
             print(f"search {name}: up to date")
     if pending:
         instruments = make_instruments()
-        reference = _find_reference(run, device_name, inputs, pending.values(), instruments)
+        reference, prepared = _prepare(run, device_name, inputs, pending, instruments, limits)
         evaluations = open_evaluations(run, inputs["super"])
         for name, budget in pending.items():
-            searched = _search_inputs(inputs, budget)
-            BudgetSearch(run, name, device_name, budget, searched, reference, instruments, evaluations).run()
+            searched = _search_inputs(_all_inputs(run, inputs, limits), budget)
+            described = name, device_name, budget, limits
+            BudgetSearch(run, *described, searched, reference, prepared[name], instruments, evaluations).run()
     return list(named)
 
 
@@ -145,8 +154,18 @@ def _search_inputs(inputs, budget):
     return inputs | {"budget": budget.text, "loss_unit": LOSS_UNIT}
 
 
+def _prepare(run, device_name, inputs, named, instruments, limits):
+    """(Reference, {name: (Constraints, starters)}) of budgets of one quantile; BudgetError if one is impossible."""
+    reference = _find_reference(run, device_name, inputs | search_settings(run), list(named.values()), instruments)
+    prepared, config = {}, run.config
+    for name, budget in named.items():
+        constraints = Constraints(limits, reference.limit_ms(budget), instruments)
+        starters = constraints.starters(config.search_space, config.seed, reference.fastest, budget.text)
+        prepared[name] = constraints, starters
+    return reference, prepared
+
+
 def _find_reference(run, device_name, inputs, budgets, instruments):
-    budgets = list(budgets)
     timing = {name: value for name, value in inputs.items() if name != "super"}  # weights don't change latencies
     path = _reference_path(run, device_name, budgets[0].quantile)
     space, seed = run.config.search_space, run.config.seed
@@ -155,6 +174,11 @@ def _find_reference(run, device_name, inputs, budgets, instruments):
 
 def _reference_path(run, device_name, quantile):
     return run.path / "search" / f"reference.{device_name}{quantile_suffix(quantile)}.json"
+
+
+def _all_inputs(run, inputs, limits):
+    """What every search of a call depends on, the `inputs` from earlier stages among it."""
+    return inputs | search_settings(run) | {"limits": to_mapping(limits)}
 
 
 def search_settings(run):
@@ -167,9 +191,9 @@ def search_settings(run):
 class BudgetSearch:
     """The search for one budget: evolve, choose by measuring, write."""
 
-    def __init__(self, run, name, device_name, budget, inputs, reference, instruments, evaluations):
-        self._run, self._name, self._device_name, self._budget = run, name, device_name, budget
-        self._inputs, self._reference = inputs, reference
+    def __init__(self, run, name, device_name, budget, limits, inputs, reference, prepared, instruments, evaluations):
+        self._run, self._name, self._device_name, self._budget, self._limits = run, name, device_name, budget, limits
+        self._inputs, self._reference, (self._constraints, self._starters) = inputs, reference, prepared
         self._instruments, self._evaluations = instruments, evaluations
         self._directory = run.search(name)
 
@@ -181,11 +205,12 @@ class BudgetSearch:
         print(f"search {self._name}: timing the best of {len(evolution.candidates)} candidates on {self._device_name}")
         finals = Finals(budget, config.search_space.full_transformer(), instruments.measure)
         scored = self._evaluations.candidates(instruments.predict)
-        bounds_ms = instruments.bound([candidate.architecture for candidate in scored])
-        feasible = [candidate for candidate, ms in zip(scored, bounds_ms, strict=True) if ms <= limit_ms]
+        allowed = self._constraints.allow([candidate.architecture for candidate in scored])
+        feasible = list(itertools.compress(scored, allowed))
         winner = finals.choose(feasible, limit_ms, config.search.measured_finalists)
-        choice = describe_choice(self._name, self._device_name, budget, winner, instruments, config.search_space)
-        write_choice(self._directory, choice, winner, finals.measured, scored, evolution.history)
+        described = self._name, self._device_name, budget, self._limits
+        choice = describe_choice(*described, winner, instruments, config.search_space)
+        write_choice(self._directory, choice, winner, finals.measured, evolution.candidates, scored, evolution.history)
         mark_done(self._directory, self._inputs)
         self._report(finals.measured, winner)
 
@@ -194,11 +219,10 @@ class BudgetSearch:
         evolution = Evolution(
             config.search_space,
             config.search,
-            limit_ms,
             self._instruments.predict,
-            self._instruments.bound,
+            self._constraints.allow,
             config.seed,
-            starters=[self._reference.fastest],
+            self._starters,
         )
         fingerprint, score = files.fingerprint([self._inputs, limit_ms]), self._instruments.score
         evolve(evolution, f"search {self._name}", path, fingerprint, self._evaluations, score)
@@ -238,15 +262,24 @@ def instruments_maker(run, device_name, measurer, quantile):
 
 
 def _make_instruments(run, measurer, predictor, quantile):
-    score = functools.cache(lambda: _load_score(run))  # loaded when the first candidate needs it
+    # loaded when the first candidate needs it
+    score = functools.cache(lambda: _load_score(run))
+    size_bytes = functools.cache(lambda: _load_size(run, measurer.device.precision))
     return Instruments(
         predict=predictor.predict,
         bound=predictor.upper,
         measure=lambda architecture: measurer.measure_paced(architecture).timing(measurer.lengths, quantile),
         score=lambda architecture: score()(architecture),
+        size_bytes=lambda architecture: size_bytes()(architecture),
         spec=measuring_spec(run),
         middle_length=measurer.lengths.middle,
     )
+
+
+def _load_size(run, precision):
+    from hat.bundle_size import BundleSize
+
+    return BundleSize(run, precision)
 
 
 def _load_score(run):

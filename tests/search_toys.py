@@ -96,6 +96,12 @@ def timing(milliseconds, half_width=0.0):
     return Timing(p25=milliseconds, median=milliseconds, p10=low, p90=high, ci_low=low, ci_high=high, count=1)
 
 
+def size_bytes(architecture):
+    """Made-up bytes of a bundle: they go with the encoder, of which a step of the decoder knows nothing."""
+    encoder = architecture.encoder
+    return 1000 * (20 + encoder.embed_dim + sum(encoder.ffn_dim)) + 100 * architecture.decoder.layers
+
+
 class Killed(BaseException):
     """Stands for kill -9: nothing catches it."""
 
@@ -106,7 +112,7 @@ class Device:
     def __init__(self, run, killed_at=None, **others):
         self.scored, self.measured, self._killed_at = [], [], killed_at
         spec = run.config.model_spec(100, 100)
-        usual = Instruments(predict, predict, self._measure, self._score, spec, LENGTHS)
+        usual = Instruments(predict, predict, self._measure, self._score, size_bytes, spec, LENGTHS)
         self.instruments = dataclasses.replace(usual, **others)
 
     def _score(self, architecture):

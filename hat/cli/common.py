@@ -40,6 +40,14 @@ def add_latency_option(parser):
     )
 
 
+def add_limit_options(parser):
+    """Add --max-parameters and --max-size, limits beside latency; None without."""
+    parser.add_argument("--max-parameters", metavar="N", help="5M or 500k: the winner has no more, embeddings included")
+    parser.add_argument(
+        "--max-size", metavar="SIZE", help="6MB or 900kB: the winner's bundle, all files together, takes no more"
+    )
+
+
 def positive_int(text):
     """argparse type: an integer of at least 1."""
     value = int(text)

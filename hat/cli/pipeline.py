@@ -1,6 +1,7 @@
 """What hat-run does: every stage in order, each of which does nothing where its result is up to date."""
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -51,13 +52,13 @@ def _identity(path):
 
 
 class Pipeline:
-    """All stages for some LatencyBudgets on one device, in order. Stages raise their own errors.
+    """All stages for some LatencyBudgets and Limits on one device, in order. Stages raise their own errors.
 
     What is finished when one is raised stays, and the next call of `run` goes on from there. Measuring comes
     before training, so that an impossible budget doesn't cost hours.
     """
 
-    def __init__(self, run, device_name, budgets, source_directory=None, precision="fp32"):
+    def __init__(self, run, device_name, budgets, limits, source_directory=None, precision="fp32"):
         from hat.training.options import TrainingOptions
         from latency_predictor.devices import load_device
         from latency_predictor.lengths import check_quantiles
@@ -65,6 +66,7 @@ class Pipeline:
         device = load_device(device_name)
         check_quantiles(run.config.latency, budgets)
         self._run, self._device_name, self._budgets = run, device_name, budgets
+        self._limits = limits
         self._samples = run.latency / f"{device.name}.jsonl"
         self._predictor = run.latency / f"{device.name}.predictor"
         self._source_directory = source_directory
@@ -103,17 +105,20 @@ class Pipeline:
         from search.run import check_budgets
 
         run, results = self._run, [self._run.super_ / "done.json"]
+        wanted = run, self._device_name, self._budgets, self._limits
         if not results[0].exists():
-            self._log.stage("check the budgets", [], lambda: check_budgets(run, self._device_name, self._budgets))
+            self._log.stage("check the budgets", [], lambda: check_budgets(*wanted))
         self._log.stage("train the SuperTransformer", results, lambda: train_super(run, self._options))
 
     def _search(self):
         from search.run import name_budgets, search
 
         run, budgets = self._run, self._budgets
-        results = [run.search(name) / "done.json" for name in name_budgets(self._samples.stem, budgets)]
-        wanted = " and ".join(budget.text for budget in budgets)
-        return self._log.stage(f"search for {wanted}", results, lambda: search(run, self._device_name, budgets))
+        names = name_budgets(self._samples.stem, budgets, limits=self._limits)
+        results = [run.search(name) / "done.json" for name in names]
+        wanted = ", ".join([" and ".join(budget.text for budget in budgets), *self._limits.texts()])
+        function = functools.partial(search, run, self._device_name, budgets, limits=self._limits)
+        return self._log.stage(f"search for {wanted}", results, function)
 
     def _train_sub(self, name):
         from hat.training.sub import choose_architecture, train_sub
@@ -155,8 +160,9 @@ class Pipeline:
     def _commands(self, names):
         """The shell lines that the report shows."""
         budgets = "".join(f" --latency {budget.text}" for budget in self._budgets)
+        limits = "".join(f" {option}" for option in self._limits.options())
         bundles = [self._run.export(name) / PRECISIONS[0] for name in names]
         return [
-            f"hat-run {self._run.path / 'config.yaml'} --device {self._device_name}{budgets} --run NEWDIR",
+            f"hat-run {self._run.path / 'config.yaml'} --device {self._device_name}{budgets}{limits} --run NEWDIR",
             *(f"hat-translate {bundle} < input.txt > output.txt" for bundle in bundles),
         ]

@@ -1,6 +1,6 @@
 """hat-run CONFIG: from parallel text and latency budgets to deployed translators and a report, all stages."""
 
-from hat.cli.common import ArgumentParser, add_latency_option, run_command
+from hat.cli.common import ArgumentParser, add_latency_option, add_limit_options, run_command
 
 
 def main(arguments=None):
@@ -13,6 +13,7 @@ def main(arguments=None):
     parser.add_argument("config", metavar="CONFIG", help="experiment config, such as configs/quickstart.yaml")
     parser.add_argument("--device", metavar="NAME", default="cpu", help="device whose latency counts")
     add_latency_option(parser)
+    add_limit_options(parser)
     parser.add_argument("--run", metavar="DIR", help="run directory (default: runs/<config name>)")
     parser.add_argument(
         "--from", metavar="DIR", dest="source_directory", help="folder with the corpus's files, read instead of fetched"
@@ -26,15 +27,17 @@ def _run(options):
     from hat.errors import UsageError
     from hat.run_directory import RunDirectory
     from latency_predictor.budget import parse_budget
+    from search.limits import parse_limits
     from search.report import result_table
 
+    limits = parse_limits(options.max_parameters, options.max_size)
     budgets = [parse_budget(text) for text in options.latency or ()]
     run = RunDirectory.create(options.config, options.run)
     budgets = budgets or [parse_budget(text) for text in run.config.search.latency]
     if not budgets:
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
     precision = "bf16" if options.bf16 else "fp32"
-    report, data = Pipeline(run, options.device, budgets, options.source_directory, precision).run()
+    report, data = Pipeline(run, options.device, budgets, limits, options.source_directory, precision).run()
     best = run.export(data.picks[-1].name)
     print("\n" + "\n".join(result_table(data)))
     print(f"\nreport: {report}\nnext: hat-translate {best / 'fp32'} < input.txt > output.txt")

@@ -1,6 +1,6 @@
 """hat-search: find the best SubTransformer for each latency budget."""
 
-from hat.cli.common import ArgumentParser, add_latency_option, add_run_option, run_command
+from hat.cli.common import ArgumentParser, add_latency_option, add_limit_options, add_run_option, run_command
 
 
 def main(arguments=None):
@@ -8,11 +8,14 @@ def main(arguments=None):
         "Find the SubTransformer of lowest validation loss that meets a latency budget on a device."
     )
     add_latency_option(parser)
+    add_limit_options(parser)
     parser.add_argument(
         "--front", action="store_true", help="find the whole front of latency and loss, before any budget is named"
     )
     parser.add_argument("--device", metavar="NAME", help="device (default: the one last measured in this run, or cpu)")
-    parser.add_argument("--name", help="name of the result, for one budget (default: DEVICE-BUDGET)")
+    parser.add_argument(
+        "--name", help="name of the result, for one budget (default: DEVICE-BUDGET and the other limits)"
+    )
     add_run_option(parser)
     run_command(parser, _search, arguments)
 
@@ -21,8 +24,10 @@ def _search(options):
     from hat.errors import UsageError
     from hat.run_directory import RunDirectory
     from latency_predictor.budget import parse_budget
+    from search.limits import parse_limits
     from search.run import search
 
+    limits = parse_limits(options.max_parameters, options.max_size)
     if options.front:
         return _search_front(options)
     budgets = [parse_budget(text) for text in options.latency or ()]
@@ -30,7 +35,7 @@ def _search(options):
     budgets = budgets or [parse_budget(text) for text in run.config.search.latency]
     if not budgets:
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
-    search(run, options.device or run.last_measured_device(), budgets, options.name)
+    search(run, options.device or run.last_measured_device(), budgets, options.name, limits)
 
 
 def _search_front(options):
@@ -38,8 +43,8 @@ def _search_front(options):
     from hat.run_directory import RunDirectory
     from search.front import search_front
 
-    for name in ("latency", "name"):
-        if getattr(options, name) is not None:
+    for name in ("latency", "max-parameters", "max-size", "name"):
+        if getattr(options, name.replace("-", "_")) is not None:
             raise UsageError(f"--front is for all budgets at once: leave out --{name}, or search without --front")
     run = RunDirectory.open(options.run)
     search_front(run, options.device or run.last_measured_device())

@@ -8,7 +8,12 @@ import pytest
 from search_toys import SETTINGS, SPACE, bound, everything, evolved, latency, loss, predict
 
 from search.evolution import Evolution
-from search.fastest import find_fastest
+from search.fastest import find_least
+
+
+def within(limit_ms, bound=predict):
+    """What lets in architectures up to a limit."""
+    return lambda architectures: [bound_ms <= limit_ms for bound_ms in bound(architectures)]
 
 
 def summary(evolution):
@@ -20,14 +25,14 @@ def summary(evolution):
 def test_finds_what_brute_force_finds(limit_ms, seed):
     feasible = [architecture for architecture in everything() if latency(architecture) <= limit_ms]
     best = min(feasible, key=loss)
-    evolution = evolved(Evolution(SPACE, SETTINGS, limit_ms, predict, predict, seed))
+    evolution = evolved(Evolution(SPACE, SETTINGS, predict, within(limit_ms), seed))
     found = min(evolution.candidates, key=lambda candidate: candidate.valid_nats)
     assert loss(found.architecture) == loss(best)
     assert len(evolution.candidates) < 0.8 * len(everything())
 
 
 def test_every_proposal_is_new_and_within_the_limit():
-    evolution = evolved(Evolution(SPACE, SETTINGS, 9.0, predict, predict, seed=3))
+    evolution = evolved(Evolution(SPACE, SETTINGS, predict, within(9.0), seed=3))
     proposed = [candidate.architecture for candidate in evolution.candidates]
     assert len(set(proposed)) == len(proposed)
     assert all(latency(architecture) <= 9.0 for architecture in proposed)
@@ -37,7 +42,7 @@ def test_every_proposal_is_new_and_within_the_limit():
 def test_the_bound_and_not_the_prediction_is_held_against_the_limit(limit_ms):
     bounds_ms = dict(zip(everything(), bound(everything()), strict=True))
     tempting = [architecture for architecture, ms in bounds_ms.items() if latency(architecture) <= limit_ms < ms]
-    evolution = evolved(Evolution(SPACE, SETTINGS, limit_ms, predict, bound, seed=1, starters=tempting))
+    evolution = evolved(Evolution(SPACE, SETTINGS, predict, within(limit_ms, bound), seed=1, starters=tempting))
     asked = [candidate.architecture for candidate in evolution.candidates]
     assert max(bounds_ms[architecture] for architecture in asked) <= limit_ms
     assert [candidate.predicted_ms for candidate in evolution.candidates] == predict(asked)
@@ -48,7 +53,7 @@ def test_the_bound_and_not_the_prediction_is_held_against_the_limit(limit_ms):
 
 def test_sizes_of_generations_are_those_of_the_paper():
     sizes = []
-    evolution = Evolution(SPACE, replace(SETTINGS, iterations=3), 100.0, predict, predict, seed=1)
+    evolution = Evolution(SPACE, replace(SETTINGS, iterations=3), predict, within(100.0), seed=1)
     while not evolution.finished:
         asked = evolution.ask()
         sizes.append(len(asked))
@@ -60,7 +65,7 @@ def test_sizes_of_generations_are_those_of_the_paper():
 
 def test_crossed_children_have_every_gene_from_one_of_the_best():
     settings = replace(SETTINGS, parents=2, mutations=0, crossovers=3, iterations=2)
-    evolution = evolved(Evolution(SPACE, settings, 100.0, predict, predict, seed=5))
+    evolution = evolved(Evolution(SPACE, settings, predict, within(100.0), seed=5))
     genomes = {tuple(genome): nats for genome, _, nats in evolution.state()["scored"]}
     first, children = list(genomes)[:30], list(genomes)[30:]
     parents = sorted(first, key=genomes.get)[:2]
@@ -70,7 +75,7 @@ def test_crossed_children_have_every_gene_from_one_of_the_best():
 
 
 def test_same_seed_same_search_and_another_seed_another():
-    first, again, other = (evolved(Evolution(SPACE, SETTINGS, 9.0, predict, predict, seed)) for seed in (1, 1, 2))
+    first, again, other = (evolved(Evolution(SPACE, SETTINGS, predict, within(9.0), seed)) for seed in (1, 1, 2))
     assert summary(first) == summary(again)
     assert summary(first)[0] != summary(other)[0]
 
@@ -78,26 +83,26 @@ def test_same_seed_same_search_and_another_seed_another():
 @pytest.mark.parametrize("generations", [0, 1, 4])
 def test_restored_search_goes_on_as_if_never_interrupted(generations):
     settings = replace(SETTINGS, iterations=8)
-    whole = evolved(Evolution(SPACE, settings, 9.0, predict, predict, seed=1))
-    part = Evolution(SPACE, settings, 9.0, predict, predict, seed=1)
+    whole = evolved(Evolution(SPACE, settings, predict, within(9.0), seed=1))
+    part = Evolution(SPACE, settings, predict, within(9.0), seed=1)
     for _ in range(generations):
         part.tell([loss(architecture) for architecture in part.ask()])
     kept = json.loads(json.dumps(part.state()))
     part.ask()  # killed while this generation was scored
-    resumed = Evolution(SPACE, settings, 9.0, predict, predict, seed=1)
+    resumed = Evolution(SPACE, settings, predict, within(9.0), seed=1)
     resumed.restore(kept)
     assert summary(evolved(resumed)) == summary(whole)
 
 
 def test_impossible_limit_ends_at_once():
-    evolution = Evolution(SPACE, SETTINGS, 0.5, predict, predict, seed=1)
+    evolution = Evolution(SPACE, SETTINGS, predict, within(0.5), seed=1)
     assert evolution.ask() == []
     assert evolution.finished
 
 
 def test_starters_lead_into_a_limit_that_random_ones_miss():
-    fastest, fastest_ms = find_fastest(SPACE, predict, seed=1)
-    evolution = evolved(Evolution(SPACE, SETTINGS, fastest_ms, predict, predict, seed=1, starters=[fastest]))
+    fastest, fastest_ms = find_least(SPACE, predict, seed=1)
+    evolution = evolved(Evolution(SPACE, SETTINGS, predict, within(fastest_ms), seed=1, starters=[fastest]))
     assert [candidate.architecture for candidate in evolution.candidates] == [fastest]
 
 
@@ -108,7 +113,7 @@ def test_fastest_is_that_of_brute_force_where_the_smallest_is_not():
             for a in architectures
         ]
 
-    fastest, fastest_ms = find_fastest(SPACE, odd, seed=1)
+    fastest, fastest_ms = find_least(SPACE, odd, seed=1)
     assert fastest_ms == pytest.approx(np.min(odd(everything())))
     assert fastest != SPACE.smallest()
     assert odd([fastest]) == [fastest_ms]

@@ -22,6 +22,7 @@ from search.architecture_drawing import draw_architecture
 from search.candidate import Candidate
 from search.choice import describe_choice
 from search.finalists import Finalist
+from search.limits import NO_LIMITS
 from search.report import result_table, write_report
 from search.run import Instruments
 from search.svg import Chart, nice_ticks, padded_range
@@ -117,7 +118,7 @@ def write_search(run, name, budget, rng, slower=1.0):
     best = min((row for row in front if row["predicted_ms"] < budget_ms), key=lambda row: row["valid_nats"])
     candidate = Candidate(Architecture.from_dict(best["architecture"]), best["predicted_ms"], best["valid_nats"])
     winner = Finalist(candidate, timing(budget_ms - 0.1, half_width=0.01), full, budget_ms, meets=True)
-    choice = describe_choice(name, "cpu", budget, winner, instruments(run), space)
+    choice = describe_choice(name, "cpu", budget, NO_LIMITS, winner, instruments(run), space)
     history = [
         {
             "iteration": step,

@@ -1,0 +1,98 @@
+"""What the candidates of one search must meet, and whether anything in the space meets all of it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hat.complexity import count_parameters
+from hat.errors import BudgetError
+from search.fastest import find_least
+from search.limits import count_text, size_text
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """One limit beside latency: `of` maps an architecture to what must be at most `most`; `text` writes a value."""
+
+    option: str
+    unit: str
+    most: int
+    of: Callable
+    text: Callable
+
+    def check(self, smallest):
+        """Raise BudgetError, saying what is possible, if even the smallest architecture is above."""
+        least = self.of(smallest)
+        if least > self.most:
+            raise BudgetError(
+                f"{self.option} {self.text(self.most)}: the smallest SubTransformer of the space has "
+                f"{self.text(least)}{self.unit}; raise {self.option} to {self.text(_rounded_up(least))} or more"
+            )
+
+
+def ceilings(limits, instruments):
+    """The Ceilings that Limits mean."""
+    found = []
+    if limits.parameters is not None:
+
+        def parameters(architecture):
+            return count_parameters(architecture, instruments.spec)[0]
+
+        found.append(Ceiling("--max-parameters", " parameters", limits.parameters, parameters, count_text))
+    if limits.size_bytes is not None:
+        found.append(Ceiling("--max-size", "", limits.size_bytes, instruments.size_bytes, size_text))
+    return found
+
+
+class Constraints:
+    """A latency, by its upper bound, of at most `limit_ms`, and the Limits beside it."""
+
+    def __init__(self, limits, limit_ms, instruments):
+        self._limit_ms, self._bound = limit_ms, instruments.bound
+        self._ceilings = ceilings(limits, instruments)
+
+    def allow(self, architectures):
+        """Whether each of the architectures meets all: a list of booleans."""
+        return [
+            bound_ms <= self._limit_ms and all(ceiling.of(architecture) <= ceiling.most for ceiling in self._ceilings)
+            for architecture, bound_ms in zip(architectures, self._bound(architectures), strict=True)
+        ]
+
+    def starters(self, space, seed, fastest, budget_text):
+        """Architectures that meet all, for a search to start from, `fastest` among them if it does.
+
+        Raises BudgetError, saying which limit nothing meets and what is possible, or that nothing meets all of them
+        together and what comes nearest.
+        """
+        for ceiling in self._ceilings:
+            ceiling.check(space.smallest())
+        if all(self.allow([fastest])):
+            return [fastest]
+        nearest, excess = find_least(space, self._excess, seed)
+        if excess > 1:
+            raise BudgetError(self._not_together(nearest, budget_text))
+        return [nearest]
+
+    def _excess(self, architectures):
+        """For each, the largest ratio of what it takes to what it may take; at most 1 where all is met."""
+        ratios = [np.asarray(self._bound(architectures)) / self._limit_ms]
+        for ceiling in self._ceilings:
+            ratios.append([ceiling.of(architecture) / ceiling.most for architecture in architectures])
+        return np.max(ratios, axis=0)
+
+    def _not_together(self, nearest, budget_text):
+        limits = [f"--latency {budget_text}", *(f"{each.option} {each.text(each.most)}" for each in self._ceilings)]
+        taken = [f"{self._bound([nearest])[0]:.4g} ms at most"]
+        taken += [f"{each.text(_rounded_up(each.of(nearest)))}{each.unit}" for each in self._ceilings]
+        return (
+            f"{' and '.join(limits)} can each be met, but not together; what comes nearest to all takes "
+            f"{', '.join(taken)} ({nearest.summary()}); raise one of them"
+        )
+
+
+def _rounded_up(value):
+    """An integer of at most three digits and then zeros, not below `value`."""
+    step = 10 ** max(int(math.log10(value)) - 2, 0)
+    return math.ceil(value / step) * step
