@@ -1,15 +1,17 @@
-"""Architectures trained alone, all alike and each once, in a folder that benchmarks share: what they are judged by.
+"""Architectures trained alone, all alike and each once, in a folder that is kept: what benchmarks judge by.
 
 The folder is a run directory whose `data` (and `super`, to inherit from) is a link into the run that benchmarks work
 on. Beside what that holds:
 
-    standalone.json    what all trainings have in common: data, model and recipe; others are refused
-    logs/ID.txt        what a training printed
-    sub/ID/            the trained model, result.json and translations.txt (of the validation split); no checkpoints
+    architectures.jsonl    which architectures: their ids, groups and predicted latencies
+    standalone.json        what all trainings have in common (data, model, recipe); others are refused
+    logs/ID.txt            what a training printed
+    sub/ID/                the trained model, result.json and translations.txt (of the validation split)
 """
 
 import contextlib
 import fcntl
+import json
 import math
 import multiprocessing
 import os
@@ -24,8 +26,10 @@ from pathlib import Path
 
 from hat import files
 from hat.architecture import Architecture
+from hat.cli.common import add_run_option, positive_int
 from hat.config import from_mapping, to_mapping
 from hat.data.prepared import PreparedData
+from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError, HatError, UsageError
 from hat.experiment import SubTrainingConfig
 from hat.progress import Progress
@@ -33,17 +37,52 @@ from hat.run_directory import RunDirectory
 
 SPLIT = "valid"
 REMEDY = "remove it and run again"
-SAME_MATHEMATICS = (  # the keys of a training section that say how an update is made
-    "lr_scheduler",
-    "warmup_init_lr",
-    "min_lr",
-    "max_tokens",
-    "update_freq",
-    "weight_decay",
-    "adam_betas",
-    "label_smoothing",
-    "clip_norm",
-)
+
+
+def add_options(parser, folder):
+    """Add the options that benchmarks of such trainings share; `folder` is the default of --standalone, in words."""
+    add_run_option(parser)
+    parser.add_argument("--standalone", metavar="DIR", help=f"folder of the trainings (default: {folder})")
+    parser.add_argument("--bf16", dest="precision", action="store_const", const="bf16", help="train in bfloat16")
+    parser.add_argument("--workers", type=positive_int, default=usable_cores(), help="trainings at a time")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+
+
+def keep_architectures(folder, space, choose):
+    """[{id, group, predicted_ms, architecture}] as the folder has them, else those of `choose()`, written there.
+
+    Raises ArtifactError for architectures that aren't of `space`.
+    """
+    path = Path(folder) / "architectures.jsonl"
+    if not path.exists():
+        lines = (json.dumps({**row, "architecture": row["architecture"].to_dict()}) + "\n" for row in choose())
+        files.write_text(path, "".join(lines))
+    rows = files.read_json_lines(path)
+    for row in rows:
+        row["architecture"] = Architecture.from_dict(row["architecture"], f"{path}: {row['id']}")
+        if row["architecture"] not in space:
+            raise ArtifactError(f"{path}: {row['id']} is not in the run's search space; name another folder")
+    return rows
+
+
+def named_rows(group, named, predict):
+    """Rows for `keep_architectures` of a {architecture: id}; `predict` maps architectures to milliseconds."""
+    return [
+        {"id": name, "group": group, "predicted_ms": round(float(ms), 4), "architecture": architecture}
+        for (architecture, name), ms in zip(named.items(), predict(list(named)), strict=True)
+    ]
+
+
+def within(architectures, predict, low_ms, high_ms, count):
+    """The first `count` of architectures with a predicted latency in this range; UsageError if they are fewer."""
+    milliseconds = predict(architectures) if architectures else []
+    found = [one for one, ms in zip(architectures, milliseconds, strict=True) if low_ms <= ms <= high_ms]
+    if len(found) < count:
+        raise UsageError(
+            f"search_space: of {len(architectures)} random architectures, {len(found)} take {low_ms:.3g} to "
+            f"{high_ms:.3g} ms, where {count} are needed"
+        )
+    return found[:count]
 
 
 def read_recipe(folder):
@@ -63,6 +102,8 @@ class StandaloneTrainings:
         self.folder, self._run, self._recipe = Path(folder), run, recipe
         path = self.folder / "standalone.json"
         common = {"recipe": recipe, "model": self._model(), "data": self._data()}
+        if recipe["init"] == "inherit":
+            common["super"] = {"weights": files.sha256_of_file(run.super_ / "model.safetensors")}
         if path.exists():
             _check_same(files.read_json(path, REMEDY), common, path)
         else:

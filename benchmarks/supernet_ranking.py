@@ -17,19 +17,24 @@ best by inherited loss loses to the best there is, as a share of its loss; `gap`
 """
 
 import itertools
-import json
 import math
 import statistics
 from pathlib import Path
 
 import numpy as np
-from standalone import SAME_MATHEMATICS, StandaloneTrainings, load_split, read_recipe
+from standalone import (
+    StandaloneTrainings,
+    add_options,
+    keep_architectures,
+    load_split,
+    named_rows,
+    read_recipe,
+    within,
+)
 
 from hat import files
-from hat.architecture import Architecture
-from hat.cli.common import ArgumentParser, add_run_option, positive_int, run_command
+from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.complexity import count_flops, count_parameters
-from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError, UsageError
 from hat.run_directory import FULL, RunDirectory, stamp
 
@@ -40,30 +45,34 @@ BAND_CENTRE, BAND_WIDTH = 0.5, 0.1  # of the full-size Transformer's latency; sl
 DRAWS = 5000
 DEFAULTS = {"max_update": 700, "lr": 0.004, "warmup_updates": 100, "precision": "fp32"}
 SAVES = 20  # checkpoints of a training; the last few are averaged
+SAME_MATHEMATICS = (  # the keys of a training section that say how an update is made
+    "lr_scheduler",
+    "warmup_init_lr",
+    "min_lr",
+    "max_tokens",
+    "update_freq",
+    "weight_decay",
+    "adam_betas",
+    "label_smoothing",
+    "clip_norm",
+)
 PREDICTORS = {"inherited": -1, "parameters": 1, "parameters_without_embeddings": 1, "flops": 1, "decoder_depth": 1}
 
 
 def find_architectures(folder, run):
-    """[{id, group, predicted_ms, architecture}] as the folder has them, else chosen and written there.
+    """[{id, group, predicted_ms, architecture}] as the folder has them, else chosen; `group` is spread or band.
 
-    `group` is spread or band. Raises ArtifactError without latency samples of the CPU, or for architectures of
-    another space, UsageError where the space has too few.
+    Raises ArtifactError without latency samples of the CPU, or for architectures of another space, UsageError where
+    the space has too few.
     """
-    path, space = Path(folder) / "architectures.jsonl", run.config.search_space
-    if not path.exists():
+    space = run.config.search_space
+
+    def choose():
         from latency_predictor.fit import load_or_fit
 
-        chosen = choose_architectures(space, load_or_fit(run, DEVICE).predict)
-        lines = (json.dumps({**row, "architecture": row["architecture"].to_dict()}) + "\n" for row in chosen)
-        files.write_text(path, "".join(lines))
-    rows = files.read_json_lines(path)
-    for row in rows:
-        row["architecture"] = Architecture.from_dict(row["architecture"], f"{path}: {row['id']}")
-        if row["architecture"] not in space:
-            raise ArtifactError(
-                f"{path}: {row['id']} is not in the search space of {run.path}; use another --standalone"
-            )
-    return rows
+        return choose_architectures(space, load_or_fit(run, DEVICE).predict)
+
+    return keep_architectures(folder, space, choose)
 
 
 def choose_architectures(space, predict):
@@ -74,25 +83,10 @@ def choose_architectures(space, predict):
     drawn = [one for one in dict.fromkeys(space.sample(rng) for _ in range(DRAWS)) if one not in named]
     fill = SPREAD - len(named)
     named |= {architecture: f"random{number}" for number, architecture in enumerate(drawn[:fill], start=1)}
-    low = BAND_CENTRE * predict([space.full_transformer()])[0] / math.sqrt(1 + BAND_WIDTH)
-    high = low * (1 + BAND_WIDTH)
-    rest = drawn[fill:]
-    within = [one for one, ms in zip(rest, predict(rest) if rest else [], strict=True) if low <= ms <= high][:BAND]
-    if len(within) < BAND:
-        raise UsageError(
-            f"search_space: of {DRAWS} random architectures, {len(within)} take {low:.3g} to {high:.3g} ms, "
-            f"where {BAND} are needed; widen the space"
-        )
-    band = {architecture: f"band{number}" for number, architecture in enumerate(within, start=1)}
-    milliseconds = predict([*named, *band])
-    return [
-        {"id": name, "group": group, "predicted_ms": round(float(ms), 4), "architecture": architecture}
-        for (architecture, name, group), ms in zip(
-            [(*pair, "spread") for pair in named.items()] + [(*pair, "band") for pair in band.items()],
-            milliseconds,
-            strict=True,
-        )
-    ]
+    low_ms = BAND_CENTRE * predict([space.full_transformer()])[0] / math.sqrt(1 + BAND_WIDTH)
+    alike = within(drawn[fill:], predict, low_ms, low_ms * (1 + BAND_WIDTH), BAND)
+    band = {architecture: f"band{number}" for number, architecture in enumerate(alike, start=1)}
+    return named_rows("spread", named, predict) + named_rows("band", band, predict)
 
 
 def choose_recipe(run, options, folder):
@@ -197,17 +191,11 @@ def summary(name, found):
 
 def main(arguments=None):
     parser = ArgumentParser(__doc__.split("\n\n")[0])
-    add_run_option(parser)
-    parser.add_argument(
-        "--standalone", metavar="DIR", help="folder of the trainings (default: standalone-NAME beside the run)"
-    )
+    add_options(parser, "standalone-NAME beside the run")
     recipe = "(default: that of the folder's trainings, else {})"
     parser.add_argument("--updates", type=positive_int, help=recipe.format(DEFAULTS["max_update"]))
     parser.add_argument("--lr", type=float, help="peak rate " + recipe.format(DEFAULTS["lr"]))
     parser.add_argument("--warmup", type=positive_int, help="updates " + recipe.format(DEFAULTS["warmup_updates"]))
-    parser.add_argument("--bf16", dest="precision", action="store_const", const="bf16", help="train in bfloat16")
-    parser.add_argument("--workers", type=positive_int, default=usable_cores(), help="trainings at a time")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
     run_command(parser, rank, arguments)
 
 

@@ -1,0 +1,161 @@
+"""Whether a search's winner beats random SubTransformers of the same latency, all trained alike.
+
+    python benchmarks/winner_against_random.py --run runs/quickstart --search cpu-40pct --json winner.json
+
+The random ones have a predicted latency within 5 % of the winner's, and not above the budget. Winner and random ones
+are trained as the run's sub_training says, each once, in the folder --standalone. Losses (nats a token, without label
+smoothing) and BLEU are of the whole validation split, on which the best of the random ones is found with hindsight;
+BLEU of the two is compared by sacreBLEU's paired bootstrap.
+
+The JSON holds `winner` and `random` (a list, best loss first), each with loss, bleu, parameters and predicted_ms;
+`rank` of the winner among all by loss and by bleu, 1 being best; `best_random` (an id) by loss and by bleu, and
+`difference`, winner minus that one; `paired`: p of the difference in BLEU, and mean and 95 % half-width `ci` of both.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from standalone import SPLIT, StandaloneTrainings, add_options, keep_architectures, named_rows, within
+
+from hat import files
+from hat.architecture_file import load_architecture
+from hat.cli.common import ArgumentParser, positive_int, run_command
+from hat.complexity import count_parameters
+from hat.data.prepared import PreparedData
+from hat.errors import ArtifactError
+from hat.run_directory import RunDirectory, stamp
+
+SEED = 2  # of the random architectures, whatever the run's seed is
+NEAR = 0.05  # of the winner's latency
+DRAWS = 20000
+RESAMPLES = 1000
+WINNER = "winner"
+
+
+def find_architectures(folder, run, name, count):
+    """The winner of the search `name` and `count` random ones, as the folder has them, else drawn and written there.
+
+    Raises ArtifactError without a finished search, or if the folder is about another winner.
+    """
+    directory, space = run.search(name), run.config.search_space
+    if stamp(directory) is None:
+        raise ArtifactError(f"{directory} holds no finished search; run hat-search, or name another with --search")
+    winner = load_architecture(directory / "architecture.yaml")
+    choice = files.read_json(directory / "choice.json", "run hat-search again")
+
+    def choose():
+        from latency_predictor.fit import load_or_fit
+
+        predict = load_or_fit(run, choice["device"], choice["quantile"]).predict
+        return choose_architectures(space, predict, winner, choice["budget_ms"], count)
+
+    rows = keep_architectures(folder, space, choose)
+    if rows[0]["architecture"] != winner:
+        raise ArtifactError(f"{folder} is about an earlier winner of {name}; name another folder with --standalone")
+    if len(rows) != 1 + count:
+        raise ArtifactError(f"{folder} has {len(rows) - 1} random architectures; give --count {len(rows) - 1}")
+    return rows
+
+
+def choose_architectures(space, predict, winner, budget_ms, count):
+    """Rows for `keep_architectures`, the winner first; raises UsageError where the space has too few."""
+    rng = np.random.default_rng(SEED)
+    drawn = [one for one in dict.fromkeys(space.sample(rng) for _ in range(DRAWS)) if one != winner]
+    winner_ms = float(predict([winner])[0])
+    high_ms = min(winner_ms * (1 + NEAR), budget_ms)
+    alike = within(drawn, predict, winner_ms * (1 - NEAR), high_ms, count)
+    named = {winner: WINNER} | {one: f"random{number}" for number, one in enumerate(alike, start=1)}
+    return named_rows("same latency", named, predict)
+
+
+def compare(rows):
+    """Rank of the first row, the winner, among all, the best of the others, and the difference to it."""
+    winner, *others = rows
+    found = {"rank": {}, "best_random": {}, "difference": {}}
+    for key, sign in (("loss", 1), ("bleu", -1)):
+        best = min(others, key=lambda row, key=key, sign=sign: sign * row[key])
+        found["rank"][key] = 1 + sum(sign * row[key] < sign * winner[key] for row in others)
+        found["best_random"][key] = best["id"]
+        found["difference"][key] = winner[key] - best[key]
+    return found
+
+
+def paired_bootstrap(winner, other, references, target_lang):
+    """{"p", "winner": {"mean", "ci"}, "random": ...} of two lists of translations (Koehn 2004), by sacreBLEU."""
+    from sacrebleu.metrics import BLEU
+    from sacrebleu.significance import PairedTest
+
+    metric = BLEU(trg_lang=target_lang, references=[references])
+    systems = [("random", other), (WINNER, winner)]
+    _, scores = PairedTest(systems, {"BLEU": metric}, references=None, test_type="bs", n_samples=RESAMPLES)()
+    random, ours = scores["BLEU"]
+    intervals = {name: {"mean": one.mean, "ci": one.ci} for name, one in ((WINNER, ours), ("random", random))}
+    return {"p": 1.0 if winner == other else ours.p_value, **intervals}  # sacreBLEU has 1 / (resamples + 1) for equals
+
+
+def report(rows, found):
+    """Lines of text: all rows, best loss first, and how the winner stands."""
+    lines = [f"{'':10} {'loss':>8} {'BLEU':>7} {'parameters':>12} {'predicted':>11}"]
+    for row in sorted(rows, key=lambda row: row["loss"]):
+        lines.append(
+            f"{row['id']:10} {row['loss']:8.4f} {row['bleu']:7.2f} {row['parameters'] / 1e6:10.2f} M "
+            f"{row['predicted_ms']:8.2f} ms"
+        )
+    best, difference, rank = found["best_random"], found["difference"], found["rank"]
+    lines.append(f"\nwinner: {rank['loss']} of {len(rows)} by loss, {rank['bleu']} by BLEU")
+    lines.append(f"  loss {difference['loss']:+.4f} beside {best['loss']}, the best of the random ones by loss")
+    lines.append(
+        f"  BLEU {difference['bleu']:+.2f} beside {best['bleu']}, the best by BLEU (paired bootstrap: "
+        f"p {found['paired']['p']:.3f}, winner {_interval(found['paired']['winner'])}, "
+        f"random {_interval(found['paired']['random'])})"
+    )
+    return lines
+
+
+def _interval(found):
+    return f"{found['mean']:.2f} +- {found['ci']:.2f}"
+
+
+def main(arguments=None):
+    parser = ArgumentParser(__doc__.split("\n\n")[0])
+    add_options(parser, "random/SEARCH in the run")
+    parser.add_argument("--search", metavar="NAME", required=True, help="the finished search")
+    parser.add_argument("--count", type=positive_int, default=12, help="random architectures")
+    run_command(parser, judge, arguments)
+
+
+def judge(options):
+    run = RunDirectory.open(options.run)
+    folder = Path(options.standalone or run.path / "random" / options.search)
+    chosen = find_architectures(folder, run, options.search, options.count)
+    recipe = {
+        "seed": run.config.seed,
+        "precision": options.precision or "fp32",
+        **run.sections("sub_training")["sub_training"],
+    }
+    trainings = StandaloneTrainings(folder, run, recipe)
+    results = trainings.train({row["id"]: row["architecture"] for row in chosen}, options.workers)
+    prepared = PreparedData(run.data)
+    spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
+    rows = [
+        {
+            "id": row["id"],
+            "loss": results[row["id"]]["validation_loss"],
+            "bleu": results[row["id"]]["bleu"],
+            "parameters": count_parameters(row["architecture"], spec)[0],
+            "predicted_ms": row["predicted_ms"],
+        }
+        for row in chosen
+    ]
+    found = compare(rows)
+    translations = [trainings.translations(name) for name in (WINNER, found["best_random"]["bleu"])]
+    found["paired"] = paired_bootstrap(*translations, prepared.raw(SPLIT)[1], prepared.target_lang)
+    print("\n".join(report(rows, found)))
+    if options.json:
+        random = sorted(rows[1:], key=lambda row: row["loss"])
+        files.write_json(options.json, {"winner": rows[0], "random": random, **found})
+        print(f"figures: {options.json}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""The benchmark of a search's winner: the random architectures it meets, its figures by hand, a run from end to end."""
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from search_toys import latency
+from tiny_run import make_run
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))  # its modules import each other by name
+
+import winner_against_random as benchmark
+
+from hat import files
+from hat.errors import UsageError
+from hat.experiment import load_experiment
+from hat.run_directory import RunDirectory, mark_done
+from hat.training.super import train_super
+
+ROOT = Path(__file__).resolve().parents[1]
+SPACE = load_experiment(ROOT / "configs" / "quickstart.yaml").search_space
+
+
+def predict(architectures):
+    return np.array([latency(architecture) for architecture in architectures])
+
+
+def test_the_random_ones_take_as_long_and_never_above_the_budget():
+    winner = SPACE.sample(np.random.default_rng(7))
+    winner_ms = latency(winner)
+    rows = benchmark.choose_architectures(SPACE, predict, winner, 1.02 * winner_ms, 12)
+    assert rows[0]["architecture"] == winner
+    assert len({row["architecture"] for row in rows}) == len({row["id"] for row in rows}) == 13
+    milliseconds = [latency(row["architecture"]) for row in rows[1:]]
+    assert 0.95 * winner_ms <= min(milliseconds) < 0.99 * winner_ms
+    assert winner_ms < max(milliseconds) <= 1.02 * winner_ms
+    unlimited = benchmark.choose_architectures(SPACE, predict, winner, 9e9, 12)
+    assert max(latency(row["architecture"]) for row in unlimited) <= 1.05 * winner_ms
+
+
+def test_too_few_of_the_same_latency_are_told():
+    with pytest.raises(UsageError, match="random architectures, 0 take .* ms, where 12 are needed"):
+        benchmark.choose_architectures(SPACE, predict, SPACE.largest(), 1.0, 12)
+
+
+def test_rank_and_difference_are_those_computed_by_hand():
+    rows = [
+        {"id": "winner", "loss": 0.20, "bleu": 85.0},
+        {"id": "random1", "loss": 0.18, "bleu": 84.0},
+        {"id": "random2", "loss": 0.25, "bleu": 84.5},
+        {"id": "random3", "loss": 0.30, "bleu": 70.0},
+    ]
+    found = benchmark.compare(rows)
+    assert found["rank"] == {"loss": 2, "bleu": 1}
+    assert found["best_random"] == {"loss": "random1", "bleu": "random2"}
+    assert found["difference"] == pytest.approx({"loss": 0.02, "bleu": 0.5})
+
+
+def test_paired_bootstrap_tells_the_better_from_the_equal():
+    rng = np.random.default_rng(1)
+    references = [" ".join(rng.choice(["a", "b", "c", "d", "e"], 12)) for _ in range(60)]
+    worse = [line.replace("a", "x") if number % 2 else line for number, line in enumerate(references)]
+    found = benchmark.paired_bootstrap(references, worse, references, "en")
+    assert found["p"] < 0.01
+    assert found["winner"]["mean"] == pytest.approx(100)
+    assert found["random"]["mean"] < 90
+    assert found["random"]["ci"] > 0
+    assert benchmark.paired_bootstrap(worse, worse, references, "en")["p"] == 1
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run with a SuperTransformer and a search `pick`, whose winner is the smallest architecture but one."""
+    folder = tmp_path_factory.mktemp("winner")
+    run = make_run(folder, sub_training={"init": "inherit"})
+    train_super(run)
+    directory = run.search("pick")
+    winner = run.config.search_space.sample(np.random.default_rng(3))
+    files.write_yaml(directory / "architecture.yaml", winner.to_dict())
+    files.write_json(directory / "choice.json", {"device": "cpu", "quantile": 0.5, "budget_ms": 1.2 * latency(winner)})
+    mark_done(directory, {})
+    return run
+
+
+@pytest.fixture
+def judged(finished, tmp_path, monkeypatch):
+    """A function that runs the benchmark with a made-up predictor."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("latency_predictor.fit.load_or_fit", lambda *_: SimpleNamespace(predict=predict))
+    monkeypatch.setattr(benchmark, "NEAR", 0.2)
+
+    def judge(*arguments):
+        benchmark.main(["--run", str(finished.path), "--search", "pick", "--count", "2", *arguments])
+
+    return judge
+
+
+def test_from_end_to_end(finished, judged, capsys):
+    judged("--json", "out.json")
+    found = json.loads(Path("out.json").read_text())
+    printed = capsys.readouterr().out
+    assert "by loss" in printed
+    trained = RunDirectory(finished.path / "random" / "pick")
+    assert trained.config.sub_training == finished.config.sub_training
+    logs = [files.read_json_lines(trained.sub(name) / "metrics.jsonl") for name in ("winner", "random1", "random2")]
+    assert [rows[-1]["update"] for rows in logs] == [12] * 3
+    losses = [one["loss"] for one in found["random"]]
+    assert losses == sorted(losses)
+    assert found["difference"]["loss"] == pytest.approx(found["winner"]["loss"] - losses[0])
+    assert 0 < found["paired"]["p"] <= 1
+    times = [path.stat().st_mtime_ns for path in trained.path.glob("sub/*/result.json")]
+    judged()
+    assert [path.stat().st_mtime_ns for path in trained.path.glob("sub/*/result.json")] == times
+
+
+def test_what_is_wrong_is_told(finished, judged, capsys):
+    def failure(*arguments):
+        with pytest.raises(SystemExit) as end:
+            judged(*arguments)
+        message = capsys.readouterr().err
+        assert message.count("\n") == 1
+        return end.value.code, message
+
+    assert failure("--search", "none") == (4, failure("--search", "none")[1])
+    assert "none holds no finished search; run hat-search" in failure("--search", "none")[1]
+    judged()
+    capsys.readouterr()
+    assert "has 2 random architectures; give --count 2" in failure("--count", "5")[1]
+    weights = finished.super_ / "model.safetensors"
+    before = weights.read_bytes()
+    weights.write_bytes(before + b"other")
+    assert "another super (weights: " in failure()[1]
+    weights.write_bytes(before)
+    other = finished.config.search_space.largest()
+    files.write_yaml(finished.search("pick") / "architecture.yaml", other.to_dict())
+    assert "is about an earlier winner of pick" in failure()[1]
