@@ -1,10 +1,10 @@
 """Architectures trained alone, all alike and each once, in a folder that is kept: what benchmarks judge by.
 
-The folder is a run directory whose `data` (and `super`, to inherit from) is a link into the run that benchmarks work
-on. Beside what that holds:
+The folder is a run directory that shares the data of the run that benchmarks work on, and the models to start with or
+to learn from, by links. Beside what a run directory holds:
 
     architectures.jsonl    which architectures: their ids, groups and predicted latencies
-    standalone.json        what all trainings have in common (data, model, recipe); others are refused
+    standalone.json        what all trainings have in common (recipe, data...); others are refused
     logs/ID.txt            what a training printed
     sub/ID/                the trained model, result.json and translations.txt (of the validation split)
 """
@@ -94,16 +94,16 @@ def read_recipe(folder):
 class StandaloneTrainings:
     """The trainings of one folder.
 
-    `recipe` holds `seed`, `precision` (fp32, bf16) and keys of the config's section sub_training. Raises UsageError
-    if the folder's trainings have another recipe, data or model than `run` (a RunDirectory) and `recipe` say.
+    `recipe` holds `seed`, `precision` (fp32, bf16) and keys of the config's section sub_training; `origins` are the
+    folders in `run` (a RunDirectory) of the models that the trainings start with or learn from. Raises ArtifactError
+    if one isn't trained, UsageError if the folder's trainings have another recipe, data, model or origins.
     """
 
-    def __init__(self, folder, run, recipe):
-        self.folder, self._run, self._recipe = Path(folder), run, recipe
+    def __init__(self, folder, run, recipe, origins=()):
+        self.folder, self._run, self._recipe, self._origins = Path(folder), run, recipe, origins
         path = self.folder / "standalone.json"
-        common = {"recipe": recipe, "model": self._model(), "data": self._data()}
-        if recipe["init"] == "inherit":
-            common["super"] = {"weights": files.sha256_of_file(run.super_ / "model.safetensors")}
+        weights = {origin: self._weights(origin) for origin in origins}
+        common = {"recipe": recipe, "model": self._model(), "data": self._data(), "origins": weights}
         if path.exists():
             _check_same(files.read_json(path, REMEDY), common, path)
         else:
@@ -116,6 +116,12 @@ class StandaloneTrainings:
     def _data(self):
         paths = sorted(path for split in ("train", SPLIT) for path in self._run.data.glob(f"{split}.*.bin"))
         return {path.name: files.sha256_of_file(path) for path in paths}
+
+    def _weights(self, origin):
+        directory = self._run.path / origin
+        if not (directory / "done.json").exists():
+            raise ArtifactError(f"{directory} holds no trained model, which others are to learn from; train it first")
+        return files.sha256_of_file(directory / "model.safetensors")
 
     def train(self, architectures, workers):
         """Train those of {id: Architecture} that aren't yet, `workers` at a time; returns {id: result}.
@@ -166,16 +172,19 @@ class StandaloneTrainings:
             yield
 
     def _prepare_folder(self):
-        """Make the folder a run directory with this recipe and the run's data."""
+        """Make the folder a run directory with this recipe, and link to what it shares with the run."""
         keys = {name: value for name, value in self._recipe.items() if name not in ("seed", "precision")}
         keys.setdefault("validate_every", keys["max_update"])
         training = from_mapping(SubTrainingConfig, keys, f"{self.folder / 'standalone.json'}: recipe")
         config = replace(self._run.config, seed=self._recipe["seed"], sub_training=training)
         files.write_yaml(self.folder / "config.yaml", config.to_dict())
-        for stage in (self._run.data, self._run.super_):
-            link = self.folder / stage.name
-            link.unlink(missing_ok=True)
-            link.symlink_to(stage.resolve())
+        for name in ("data", "distilled", *self._origins):
+            link, target = self.folder / name, self._run.path.resolve() / name
+            if link.is_symlink():
+                link.unlink()
+            if target.exists() and not link.exists():
+                link.parent.mkdir(exist_ok=True)
+                link.symlink_to(target)
 
 
 def _check_same(recorded, wanted, path):

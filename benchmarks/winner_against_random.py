@@ -9,7 +9,7 @@ BLEU of the two is compared by sacreBLEU's paired bootstrap.
 
 The JSON holds `winner` and `random` (a list, best loss first), each with loss, bleu, parameters and predicted_ms;
 `rank` of the winner among all by loss and by bleu, 1 being best; `best_random` (an id) by loss and by bleu, and
-`difference`, winner minus that one; `paired`: p of the difference in BLEU, and mean and 95 % half-width `ci` of both.
+`difference`, winner minus that one; `paired`, what hat.significance says of the winner and that one by bleu.
 """
 
 from pathlib import Path
@@ -23,12 +23,13 @@ from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.complexity import count_parameters
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError
+from hat.experiment import SUPER
 from hat.run_directory import RunDirectory, stamp
+from hat.significance import paired_bootstrap
 
 SEED = 2  # of the random architectures, whatever the run's seed is
 NEAR = 0.05  # of the winner's latency
 DRAWS = 20000
-RESAMPLES = 1000
 WINNER = "winner"
 
 
@@ -80,19 +81,6 @@ def compare(rows):
     return found
 
 
-def paired_bootstrap(winner, other, references, target_lang):
-    """{"p", "winner": {"mean", "ci"}, "random": ...} of two lists of translations (Koehn 2004), by sacreBLEU."""
-    from sacrebleu.metrics import BLEU
-    from sacrebleu.significance import PairedTest
-
-    metric = BLEU(trg_lang=target_lang, references=[references])
-    systems = [("random", other), (WINNER, winner)]
-    _, scores = PairedTest(systems, {"BLEU": metric}, references=None, test_type="bs", n_samples=RESAMPLES)()
-    random, ours = scores["BLEU"]
-    intervals = {name: {"mean": one.mean, "ci": one.ci} for name, one in ((WINNER, ours), ("random", random))}
-    return {"p": 1.0 if winner == other else ours.p_value, **intervals}  # sacreBLEU has 1 / (resamples + 1) for equals
-
-
 def report(rows, found):
     """Lines of text: all rows, best loss first, and how the winner stands."""
     lines = [f"{'':10} {'loss':>8} {'BLEU':>7} {'parameters':>12} {'predicted':>11}"]
@@ -101,19 +89,25 @@ def report(rows, found):
             f"{row['id']:10} {row['loss']:8.4f} {row['bleu']:7.2f} {row['parameters'] / 1e6:10.2f} M "
             f"{row['predicted_ms']:8.2f} ms"
         )
-    best, difference, rank = found["best_random"], found["difference"], found["rank"]
+    best, difference, rank, paired = (found[key] for key in ("best_random", "difference", "rank", "paired"))
     lines.append(f"\nwinner: {rank['loss']} of {len(rows)} by loss, {rank['bleu']} by BLEU")
     lines.append(f"  loss {difference['loss']:+.4f} beside {best['loss']}, the best of the random ones by loss")
     lines.append(
-        f"  BLEU {difference['bleu']:+.2f} beside {best['bleu']}, the best by BLEU (paired bootstrap: "
-        f"p {found['paired']['p']:.3f}, winner {_interval(found['paired']['winner'])}, "
-        f"random {_interval(found['paired']['random'])})"
+        f"  BLEU {difference['bleu']:+.2f} beside {best['bleu']}, the best by BLEU (p {paired['p_value']:.3f}; "
+        f"{paired['bleu_mean']:.2f} +- {paired['bleu_ci95']:.2f} and "
+        f"{paired['baseline_bleu_mean']:.2f} +- {paired['baseline_bleu_ci95']:.2f})"
     )
     return lines
 
 
-def _interval(found):
-    return f"{found['mean']:.2f} +- {found['ci']:.2f}"
+def find_origins(run):
+    """Folders in the run of the models that its sub-trainings start with or learn from."""
+    from hat.training.distillation import training_dependencies
+
+    settings = run.config.sub_training
+    teachers = settings.distillation.teachers if settings.distillation else ()
+    origins = [f"sub/{teacher}" for teacher in training_dependencies(run, WINNER)]
+    return [*origins, "super"] if settings.init == "inherit" or SUPER in teachers else origins
 
 
 def main(arguments=None):
@@ -133,7 +127,7 @@ def judge(options):
         "precision": options.precision or "fp32",
         **run.sections("sub_training")["sub_training"],
     }
-    trainings = StandaloneTrainings(folder, run, recipe)
+    trainings = StandaloneTrainings(folder, run, recipe, find_origins(run))
     results = trainings.train({row["id"]: row["architecture"] for row in chosen}, options.workers)
     prepared = PreparedData(run.data)
     spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)

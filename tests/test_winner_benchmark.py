@@ -15,9 +15,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))  # i
 import winner_against_random as benchmark
 
 from hat import files
+from hat.config import from_mapping
 from hat.errors import UsageError
-from hat.experiment import load_experiment
+from hat.experiment import SubTrainingConfig, load_experiment
 from hat.run_directory import RunDirectory, mark_done
+from hat.training.sub import train_sub
 from hat.training.super import train_super
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,24 +61,29 @@ def test_rank_and_difference_are_those_computed_by_hand():
     assert found["difference"] == pytest.approx({"loss": 0.02, "bleu": 0.5})
 
 
-def test_paired_bootstrap_tells_the_better_from_the_equal():
-    rng = np.random.default_rng(1)
-    references = [" ".join(rng.choice(["a", "b", "c", "d", "e"], 12)) for _ in range(60)]
-    worse = [line.replace("a", "x") if number % 2 else line for number, line in enumerate(references)]
-    found = benchmark.paired_bootstrap(references, worse, references, "en")
-    assert found["p"] < 0.01
-    assert found["winner"]["mean"] == pytest.approx(100)
-    assert found["random"]["mean"] < 90
-    assert found["random"]["ci"] > 0
-    assert benchmark.paired_bootstrap(worse, worse, references, "en")["p"] == 1
+@pytest.mark.parametrize(
+    ("settings", "origins"),
+    [
+        ({"init": "scratch"}, []),
+        ({"init": "inherit"}, ["super"]),
+        ({"init": "scratch", "distillation": {"word_level": 0.5}}, ["sub/full"]),
+        ({"init": "scratch", "distillation": {"word_level": 0.5, "teachers": ["super", "big"]}}, ["sub/big", "super"]),
+    ],
+)
+def test_what_the_trainings_start_with_or_learn_from(settings, origins):
+    sub_training = from_mapping(SubTrainingConfig, {"max_update": 9, "warmup_updates": 1, "lr": 0.1, **settings}, "")
+    run = SimpleNamespace(config=SimpleNamespace(sub_training=sub_training))
+    assert benchmark.find_origins(run) == origins
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run with a SuperTransformer and a search `pick`, whose winner is the smallest architecture but one."""
+    """A run with a SuperTransformer and a search `pick`, and the teacher that its sub-trainings learn from."""
     folder = tmp_path_factory.mktemp("winner")
-    run = make_run(folder, sub_training={"init": "inherit"})
+    distillation = {"word_level": 0.5, "teachers": ["full"]}
+    run = make_run(folder, sub_training={"init": "inherit", "distillation": distillation})
     train_super(run)
+    train_sub(run, "full", run.config.search_space.full_transformer())
     directory = run.search("pick")
     winner = run.config.search_space.sample(np.random.default_rng(3))
     files.write_yaml(directory / "architecture.yaml", winner.to_dict())
@@ -110,7 +117,9 @@ def test_from_end_to_end(finished, judged, capsys):
     losses = [one["loss"] for one in found["random"]]
     assert losses == sorted(losses)
     assert found["difference"]["loss"] == pytest.approx(found["winner"]["loss"] - losses[0])
-    assert 0 < found["paired"]["p"] <= 1
+    assert 0 < found["paired"]["p_value"] <= 1
+    assert found["paired"]["bleu"] == pytest.approx(found["winner"]["bleu"])
+    assert found["paired"]["baseline_bleu"] == pytest.approx(max(one["bleu"] for one in found["random"]))
     times = [path.stat().st_mtime_ns for path in trained.path.glob("sub/*/result.json")]
     judged()
     assert [path.stat().st_mtime_ns for path in trained.path.glob("sub/*/result.json")] == times
@@ -132,8 +141,12 @@ def test_what_is_wrong_is_told(finished, judged, capsys):
     weights = finished.super_ / "model.safetensors"
     before = weights.read_bytes()
     weights.write_bytes(before + b"other")
-    assert "another super (weights: " in failure()[1]
+    assert "another origins (super: " in failure()[1]
     weights.write_bytes(before)
+    done = finished.sub("full") / "done.json"
+    done.rename(done.with_suffix(".away"))
+    assert "sub/full holds no trained model" in failure()[1]
+    done.with_suffix(".away").rename(done)
     other = finished.config.search_space.largest()
     files.write_yaml(finished.search("pick") / "architecture.yaml", other.to_dict())
     assert "is about an earlier winner of pick" in failure()[1]
