@@ -102,12 +102,18 @@ class StandaloneTrainings:
     def __init__(self, folder, run, recipe, origins=()):
         self.folder, self._run, self._recipe, self._origins = Path(folder), run, recipe, origins
         path = self.folder / "standalone.json"
+        self._training = self._read_training(path)
         weights = {origin: self._weights(origin) for origin in origins}
         common = {"recipe": recipe, "model": self._model(), "data": self._data(), "origins": weights}
         if path.exists():
             _check_same(files.read_json(path, REMEDY), common, path)
         else:
             files.write_json(path, common)
+
+    def _read_training(self, path):
+        keys = {name: value for name, value in self._recipe.items() if name not in ("seed", "precision")}
+        keys.setdefault("validate_every", keys["max_update"])
+        return from_mapping(SubTrainingConfig, keys, f"{path}: recipe")
 
     def _model(self):
         prepared = PreparedData(self._run.data)
@@ -173,10 +179,7 @@ class StandaloneTrainings:
 
     def _prepare_folder(self):
         """Make the folder a run directory with this recipe, and link to what it shares with the run."""
-        keys = {name: value for name, value in self._recipe.items() if name not in ("seed", "precision")}
-        keys.setdefault("validate_every", keys["max_update"])
-        training = from_mapping(SubTrainingConfig, keys, f"{self.folder / 'standalone.json'}: recipe")
-        config = replace(self._run.config, seed=self._recipe["seed"], sub_training=training)
+        config = replace(self._run.config, seed=self._recipe["seed"], sub_training=self._training)
         files.write_yaml(self.folder / "config.yaml", config.to_dict())
         for name in ("data", "distilled", *self._origins):
             link, target = self.folder / name, self._run.path.resolve() / name
