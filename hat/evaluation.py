@@ -1,7 +1,5 @@
 """The evaluation stage: BLEU and chrF on some text, parameters, size on disk, measured latency."""
 
-from dataclasses import replace
-
 from hat import files
 from hat.complexity import count_parameters
 from hat.config import to_mapping
@@ -145,12 +143,12 @@ def _costs(run, found, device, latency):
 
 def _measure(run, found, device):
     """The latency keys of an evaluation; none where the device can't run that precision."""
+    from latency_predictor.devices import with_precision
     from latency_predictor.measure import Measurer
 
     if device.backend == "torch" and found.precision != "fp32":
         return {}
-    device = replace(device, precision=found.precision)
-    with Measurer(run, device, found.spec) as measurer:
+    with Measurer(run, with_precision(device, found.precision), found.spec) as measurer:
         sample = measurer.measure_paced(found.architecture)
         median, p90 = (sample.timing(measurer.lengths, quantile).typical for quantile in (0.5, 0.9))
     return {"latency_ms": median, "latency_p90_ms": p90, "device": device.name}

@@ -1,7 +1,7 @@
 """Devices to measure on: one strict YAML file each, in configs/devices."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ from hat.errors import DeviceError, UsageError
 # The user's own devices first, then those that come with the source tree.
 FOLDERS = (Path("configs/devices"), Path(__file__).resolve().parent.parent / "configs" / "devices")
 HOST = re.compile(r"[\w.@:/%\[\]+=][\w.@:/%\[\]+=-]*")  # never an option, and nothing that a shell would act on
+PRECISIONS = ("fp32", "int8")
 ONLY_REMOTE = ("python", "ssh_config", "connect_timeout_s")
 
 
@@ -37,10 +38,13 @@ class Device:
 
 
 def load_device(name):
-    """The Device of that name, or of the YAML file at that path.
+    """The Device of that name, or of the YAML file at that path; NAME.int8 or NAME.fp32 is NAME at that precision.
 
     Raises DeviceError listing the known devices, UsageError naming a wrong key of the file.
     """
+    base, _, precision = str(name).rpartition(".")
+    if base and precision in PRECISIONS:
+        return with_precision(load_device(base), precision)
     path = _find(str(name))
     mapping = read_yaml_mapping(path)
     if "name" in mapping:
@@ -50,6 +54,19 @@ def load_device(name):
     if problem:
         raise UsageError(f"{path}: {problem}")
     return device
+
+
+def with_precision(device, precision):
+    """The Device running bundles of another precision, with samples of its own: its name says so."""
+    if device.precision == precision:
+        return device
+    before = f".{device.precision}"  # a name ends so where the file says otherwise
+    name = device.name.removesuffix(before) if device.name.endswith(before) else f"{device.name}.{precision}"
+    changed = replace(device, name=name, precision=precision)
+    problem = _problem(changed, {})
+    if problem:
+        raise UsageError(f"device {device.name}: {problem}")
+    return changed
 
 
 def _problem(device, mapping):

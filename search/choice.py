@@ -33,6 +33,7 @@ def describe_choice(name, device_name, budget, limits, winner, instruments, spac
     return {
         "name": name,
         "device": device_name,
+        "precision": instruments.precision,
         "budget": budget.text,
         "quantile": budget.quantile,
         "budget_ms": winner.budget_ms,

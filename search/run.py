@@ -36,7 +36,7 @@ class Instruments:
     `predict`: architectures -> milliseconds; `bound`: architectures -> milliseconds that these hardly ever exceed;
     `measure`: architecture -> Timing on the device; `score`: architecture -> validation loss in nats per token;
     `size_bytes`: architecture -> bytes of its bundle. `spec` and `middle_length` (source length, target steps) are for
-    counting parameters and FLOPs.
+    counting parameters and FLOPs; `precision` is that of the bundles.
     """
 
     predict: Callable
@@ -46,6 +46,7 @@ class Instruments:
     size_bytes: Callable
     spec: ModelSpec
     middle_length: tuple[int, int]
+    precision: str = "fp32"
 
 
 def search(run, device_name, budgets, name=None, limits=NO_LIMITS):
@@ -273,6 +274,7 @@ def _make_instruments(run, measurer, predictor, quantile):
         size_bytes=lambda architecture: size_bytes()(architecture),
         spec=measuring_spec(run),
         middle_length=measurer.lengths.middle,
+        precision=measurer.device.precision,
     )
 
 

@@ -48,6 +48,20 @@ def add_limit_options(parser):
     )
 
 
+def add_precision_option(parser):
+    """Add --precision, of the bundles whose latency counts; see `device_at`."""
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "int8"),
+        help="of the bundles whose latency counts (default: what the device's file says)",
+    )
+
+
+def device_at(name, precision):
+    """The name of a device at that precision (None: its own)."""
+    return name if precision is None else f"{name}.{precision}"
+
+
 def positive_int(text):
     """argparse type: an integer of at least 1."""
     value = int(text)

@@ -1,6 +1,6 @@
 """hat-measure-latency: measure architectures of the search space on one device or several."""
 
-from hat.cli.common import ArgumentParser, add_run_option, positive_int, run_command
+from hat.cli.common import ArgumentParser, add_precision_option, add_run_option, device_at, positive_int, run_command
 
 
 def main(arguments=None):
@@ -19,12 +19,13 @@ def main(arguments=None):
         help="measure N architectures (default: the config's number, or until the predictor is good enough)",
     )
     parser.add_argument("--check", action="store_true", help="only say whether the device can be used")
+    add_precision_option(parser)
     add_run_option(parser)
     run_command(parser, _measure, arguments)
 
 
 def _measure(options):
-    devices = options.device or ["cpu"]
+    devices = [device_at(name, options.precision) for name in options.device or ["cpu"]]
     if options.check:
         _check(devices)
         return

@@ -1,6 +1,13 @@
 """hat-run CONFIG: from parallel text and latency budgets to deployed translators and a report, all stages."""
 
-from hat.cli.common import ArgumentParser, add_latency_option, add_limit_options, run_command
+from hat.cli.common import (
+    ArgumentParser,
+    add_latency_option,
+    add_limit_options,
+    add_precision_option,
+    device_at,
+    run_command,
+)
 
 
 def main(arguments=None):
@@ -14,6 +21,7 @@ def main(arguments=None):
     parser.add_argument("--device", metavar="NAME", default="cpu", help="device whose latency counts")
     add_latency_option(parser)
     add_limit_options(parser)
+    add_precision_option(parser)
     parser.add_argument("--run", metavar="DIR", help="run directory (default: runs/<config name>)")
     parser.add_argument(
         "--from", metavar="DIR", dest="source_directory", help="folder with the corpus's files, read instead of fetched"
@@ -36,8 +44,9 @@ def _run(options):
     budgets = budgets or [parse_budget(text) for text in run.config.search.latency]
     if not budgets:
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
+    device = device_at(options.device, options.precision)
     precision = "bf16" if options.bf16 else "fp32"
-    report, data = Pipeline(run, options.device, budgets, limits, options.source_directory, precision).run()
+    report, data = Pipeline(run, device, budgets, limits, options.source_directory, precision).run()
     best = run.export(data.picks[-1].name)
     print("\n" + "\n".join(result_table(data)))
     print(f"\nreport: {report}\nnext: hat-translate {best / 'fp32'} < input.txt > output.txt")

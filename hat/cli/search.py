@@ -1,6 +1,14 @@
 """hat-search: find the best SubTransformer for each latency budget."""
 
-from hat.cli.common import ArgumentParser, add_latency_option, add_limit_options, add_run_option, run_command
+from hat.cli.common import (
+    ArgumentParser,
+    add_latency_option,
+    add_limit_options,
+    add_precision_option,
+    add_run_option,
+    device_at,
+    run_command,
+)
 
 
 def main(arguments=None):
@@ -9,6 +17,7 @@ def main(arguments=None):
     )
     add_latency_option(parser)
     add_limit_options(parser)
+    add_precision_option(parser)
     parser.add_argument(
         "--front", action="store_true", help="find the whole front of latency and loss, before any budget is named"
     )
@@ -35,7 +44,8 @@ def _search(options):
     budgets = budgets or [parse_budget(text) for text in run.config.search.latency]
     if not budgets:
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
-    search(run, options.device or run.last_measured_device(), budgets, options.name, limits)
+    device = device_at(options.device or run.last_measured_device(), options.precision)
+    search(run, device, budgets, options.name, limits)
 
 
 def _search_front(options):
@@ -47,7 +57,7 @@ def _search_front(options):
         if getattr(options, name.replace("-", "_")) is not None:
             raise UsageError(f"--front is for all budgets at once: leave out --{name}, or search without --front")
     run = RunDirectory.open(options.run)
-    search_front(run, options.device or run.last_measured_device())
+    search_front(run, device_at(options.device or run.last_measured_device(), options.precision))
 
 
 if __name__ == "__main__":

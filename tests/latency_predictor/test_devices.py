@@ -1,9 +1,13 @@
 """Device files: what ships loads, what is wrong is named."""
 
+import dataclasses
+
 import pytest
+from latency_runs import make_run
 
 from hat.errors import ArtifactError, DeviceError, UsageError
 from latency_predictor.devices import FOLDERS, load_device
+from latency_predictor.sample import samples_path
 
 
 def write_device(folder, name, text):
@@ -102,3 +106,18 @@ def test_a_wrong_device_file_is_named_with_its_key(tmp_path, monkeypatch, text, 
 def test_a_missing_device_file():
     with pytest.raises(ArtifactError, match=r"nowhere\.yaml"):
         load_device("nowhere.yaml")
+
+
+def test_a_device_at_another_precision_has_a_name_and_samples_of_its_own(tmp_path):
+    run = make_run(tmp_path)
+    fp32, int8 = load_device("cpu"), load_device("cpu.int8")
+    assert (int8.name, int8.precision) == ("cpu.int8", "int8")
+    assert dataclasses.replace(int8, name="cpu", precision="fp32") == fp32
+    assert load_device("cpu.fp32") == load_device("cpu.int8.fp32") == fp32
+    assert samples_path(run, int8).name == "cpu.int8.jsonl"
+    with pytest.raises(UsageError, match="needs backend: onnxruntime"):
+        load_device("gpu.int8")
+    path = tmp_path / "phone.yaml"
+    path.write_text("backend: onnxruntime\nprecision: int8\n")
+    assert load_device(f"{path}.int8") == load_device(path)
+    assert load_device(f"{path}.fp32").name == "phone.fp32"

@@ -181,3 +181,14 @@ def test_a_csv_predictor_knows_architectures(tmp_path, capsys):
     assert predictor.predict([largest])[0] == pytest.approx(expected, rel=0.05)
     assert (tmp_path / "out" / "mine.predictor" / "quality.json").exists()
     assert str(tmp_path / "out" / "mine.predictor") in capsys.readouterr().out
+
+
+def test_every_precision_has_samples_and_a_predictor_of_its_own(tmp_path):
+    run = make_run(tmp_path)
+    path = write_samples(run, 12, "cpu.int8")
+    assert path.name == "cpu.int8.jsonl"
+    assert {json.loads(line)["protocol"]["precision"] for line in path.read_text().splitlines()} == {"int8"}
+    load_or_fit(run, "cpu.int8")
+    assert (run.latency / "cpu.int8.predictor" / "done.json").exists()
+    with pytest.raises(ArtifactError, match=r"cpu\.jsonl: 0 samples"):
+        load_or_fit(run, "cpu")

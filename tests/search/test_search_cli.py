@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from latency_runs import make_run, write_samples
 from search_toys import CONFIG
 
 from hat.cli.search import main
@@ -85,3 +86,15 @@ def test_a_front_is_for_all_budgets(run, capsys, option, value):
     assert status == 2
     assert f"leave out {option}" in message
     assert sorted(run.path.rglob("*")) == before
+
+
+def test_another_precision_needs_samples_of_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path)
+    write_samples(run, 12, "cpu")
+    run.super_.mkdir()
+    (run.super_ / "done.json").write_text('{"inputs": "any"}')
+    status, message = failure(capsys, "--latency=9ms", "--device=cpu", "--precision=int8")
+    assert status == 4
+    assert "cpu.int8.jsonl: 0 samples" in message
+    assert "hat-measure-latency --device cpu.int8" in message
