@@ -23,6 +23,7 @@ from search.evolution import Evolution
 from search.evolving import evolve
 from search.finalists import Finals
 from search.limits import NO_LIMITS
+from search.outlook import outlook
 from search.reference import find_reference
 
 # A search whose full-size Transformer became faster or slower by this factor meanwhile aimed beside the mark.
@@ -127,6 +128,8 @@ def search_with(run, device_name, named, inputs, make_instruments, limits=NO_LIM
     if pending:
         instruments = make_instruments()
         reference, prepared = _prepare(run, device_name, inputs, pending, instruments, limits)
+        constraints = {name: each for name, (each, _starters) in prepared.items()}
+        print("\n".join(outlook(run.config.search_space, reference, instruments, constraints, run.config.seed)))
         evaluations = open_evaluations(run, inputs["super"])
         for name, budget in pending.items():
             searched = _search_inputs(_all_inputs(run, inputs, limits), budget)

@@ -1,0 +1,32 @@
+"""What a search can expect: how fast the space's SubTransformers are, and how many of them meet the limits."""
+
+import numpy as np
+
+SAMPLE = 1000  # random architectures
+
+
+def outlook(space, reference, instruments, constraints, seed):
+    """Lines of text, to be told before anything is scored.
+
+    `reference` is the Reference of the device; `constraints` maps the name of each search to its Constraints.
+    """
+    rng = np.random.default_rng([seed, SAMPLE])
+    sample = [space.sample(rng) for _ in range(SAMPLE)]
+    low, median, high = np.quantile(instruments.predict(sample), (0.1, 0.5, 0.9))
+    lines = [
+        f"the space holds {_count(space.size())} SubTransformers: the fastest found takes {reference.fastest_ms:.2f} "
+        f"ms, the full-size Transformer {reference.full_ms:.2f} ms (measured), the median of {SAMPLE} random ones "
+        f"{median:.2f} ms, eight of ten of them {low:.2f} to {high:.2f} ms (predicted)"
+    ]
+    for name, limits in constraints.items():
+        share = float(np.mean(limits.allow(sample)))
+        lines.append(f"search {name}: can be met; of random SubTransformers {_percent(share)} meet all limits")
+    return lines
+
+
+def _count(size):
+    return f"{size:,}" if size < 10**6 else f"{size:.1e}".replace("e+", "e")
+
+
+def _percent(share):
+    return f"{share:.1%}" if share else f"fewer than 1 in {SAMPLE}"
