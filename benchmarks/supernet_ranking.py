@@ -136,8 +136,8 @@ def inherited_losses(run, architectures):
     from hat.checkpoint import load_model
     from search.scoring import InheritedLoss
 
-    loss = InheritedLoss(load_model(run.super_), load_split(run), "cuda" if torch.cuda.is_available() else "cpu")
-    return [loss(architecture) for architecture in architectures]
+    loss = InheritedLoss(load_model(run.super_), [load_split(run)], "cuda" if torch.cuda.is_available() else "cpu")
+    return [nats / tokens for nats, tokens in (loss(architecture, part=0) for architecture in architectures)]
 
 
 def judge(rows):

@@ -41,3 +41,9 @@ class StorageError(HatError):
     """A full disk or a directory that can't be written."""
 
     exit_status = 7
+
+
+class ProcessError(HatError):
+    """Another process of the same command, started by torchrun, has ended."""
+
+    exit_status = 8

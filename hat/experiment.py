@@ -1,5 +1,6 @@
 """The experiment config: one YAML file, read into frozen dataclasses. Every key is explained in configs/."""
 
+import itertools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -192,12 +193,19 @@ class SearchConfig:
     iterations: Count = 30
     measured_finalists: Count = 5
     validation_sentences: Count = 1000
+    rungs: tuple[int, ...] = ()
     max_tokens: Count = 8192
 
     def __post_init__(self):
         if self.iterations > 1 and self.mutations + self.crossovers == 0:
             raise UsageError(
                 f"search.iterations: {self.iterations} generations need children; set mutations or crossovers"
+            )
+        steps = (0, *self.rungs, self.validation_sentences)
+        if any(fewer >= more for fewer, more in itertools.pairwise(steps)):
+            raise UsageError(
+                f"search.rungs: {list(self.rungs)} are not rising numbers of sentences from 1 to below "
+                f"search.validation_sentences ({self.validation_sentences}); give such, or []"
             )
 
 

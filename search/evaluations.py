@@ -10,57 +10,71 @@ from search.candidate import Candidate
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One line of the file. `valid_nats` is in nats per target token."""
+    """One line of the file: the loss over one part (from 0) of the validation sentences, summed over its tokens."""
 
     key: str
     architecture: Architecture
-    valid_nats: float
+    part: int
+    nats: float
+    tokens: int
 
 
 class Evaluations:
-    """The losses known so far, by Architecture.
+    """What is known so far of each Architecture's loss, in nats per target token.
 
-    `key` names what they depend on beside the architecture (the SuperTransformer's weights, the validation
-    sentences, the unit); lines with another key stay in the file and are passed over.
+    The validation sentences are scored in `parts`, one after the other, so that a loss over the first few of them is
+    known before the others. `key` names what losses depend on beside the architecture (the SuperTransformer's weights,
+    the sentences, the unit); lines with another key stay in the file and are passed over.
     """
 
-    def __init__(self, path, key):
-        self._path, self._key = path, key
-        self._losses = {}
+    def __init__(self, path, key, parts=1):
+        self._path, self._key, self.parts = path, key, parts
+        self._sums = {}  # Architecture -> [(nats, tokens) of its first part, of the first two, ...]
         for number, row in enumerate(files.read_json_lines(path), start=1):
             if isinstance(row, dict) and row.get("key", key) != key:
                 continue  # perhaps an older version's, with other fields
-            evaluation = from_mapping(Evaluation, row, f"{path}, line {number}")
-            self._losses[evaluation.architecture] = evaluation.valid_nats
+            self._remember(from_mapping(Evaluation, row, f"{path}, line {number}"))
 
-    def __contains__(self, architecture):
-        return architecture in self._losses
+    def known_parts(self, architecture):
+        """How many parts an architecture was scored on."""
+        return len(self._sums.get(architecture, ()))
 
-    def __getitem__(self, architecture):
-        return self._losses[architecture]
+    def loss(self, architecture, parts=None):
+        """The mean over the tokens of the first `parts` parts, or of all."""
+        nats, tokens = self._sums[architecture][(parts or self.parts) - 1]
+        return nats / tokens
 
-    def __len__(self):
-        return len(self._losses)
+    def known_or_scored(self, architectures, scores, parts=None):
+        """Iterate over the losses of different architectures, on the first `parts` parts or all.
 
-    def items(self):
-        """Pairs of Architecture and loss, in the order of scoring."""
-        return self._losses.items()
-
-    def known_or_scored(self, architecture, score):
-        """The loss of an architecture; by `score`, and then kept, if it isn't known yet."""
-        if architecture not in self:
-            self.add(architecture, score(architecture))
-        return self[architecture]
+        What isn't known yet comes from `scores` ((architectures, part) -> iterator of (nats, tokens)), and is kept.
+        """
+        parts = parts or self.parts
+        for part in range(parts):
+            missing = [architecture for architecture in architectures if self.known_parts(architecture) == part]
+            scored = iter(scores(missing, part) if missing else ())
+            for architecture in architectures:
+                if self.known_parts(architecture) == part:
+                    self.add(architecture, part, *next(scored))
+                if part == parts - 1:
+                    yield self.loss(architecture, parts)
 
     def candidates(self, predict):
-        """A Candidate for everything scored; `predict` maps a list of architectures to milliseconds."""
-        predicted_ms = predict(list(self._losses))
+        """A Candidate for everything scored on all parts; `predict` maps a list of architectures to milliseconds."""
+        whole = [architecture for architecture in self._sums if self.known_parts(architecture) == self.parts]
         return [
-            Candidate(architecture, float(milliseconds), loss)
-            for (architecture, loss), milliseconds in zip(self.items(), predicted_ms, strict=True)
+            Candidate(architecture, float(milliseconds), self.loss(architecture))
+            for architecture, milliseconds in zip(whole, predict(whole), strict=True)
         ]
 
-    def add(self, architecture, loss):
-        """Keep a loss, durably before this returns."""
-        files.append_json_line(self._path, to_mapping(Evaluation(self._key, architecture, loss)))
-        self._losses[architecture] = loss
+    def add(self, architecture, part, nats, tokens):
+        """Keep the next part's sum, durably before this returns."""
+        evaluation = Evaluation(self._key, architecture, part, nats, tokens)
+        files.append_json_line(self._path, to_mapping(evaluation))
+        self._remember(evaluation)
+
+    def _remember(self, evaluation):
+        sums = self._sums.setdefault(evaluation.architecture, [])
+        nats, tokens = sums[-1] if sums else (0.0, 0)
+        if evaluation.part == len(sums):
+            sums.append((nats + evaluation.nats, tokens + evaluation.tokens))

@@ -39,8 +39,9 @@ class Evolution(Generations):
         return self._allow(architectures)
 
     def _parents(self):
-        ranked = sorted(self._scored.values(), key=lambda individual: best_first(individual.candidate))
+        ranked = sorted(self._individuals, key=lambda individual: best_first(individual.candidate))
         return ranked[: self._settings.parents]
 
-    def _summary(self, losses):
-        return {"best_nats": self._parents()[0].candidate.valid_nats, "median_nats": statistics.median(losses)}
+    def _summary(self, _losses):
+        losses = [individual.candidate.valid_nats for individual in self._parents()]
+        return {"best_nats": losses[0], "median_nats": statistics.median(losses)}

@@ -97,11 +97,11 @@ class FrontSearch:
         starters = [fastest, space.smallest(), space.largest(), self._full]
         evolution = FrontEvolution(space, config.search, instruments.predict, config.seed, starters)
         path, inputs = self._directory / "state.json", files.fingerprint(self._inputs)
-        evolve(evolution, f"search {self._name}", path, inputs, self._evaluations, instruments.score)
+        evolve(evolution, f"search {self._name}", path, inputs, self._evaluations, instruments.scores)
         return evolution
 
     def _full_candidate(self):
-        loss = self._evaluations.known_or_scored(self._full, self._instruments.score)
+        (loss,) = self._evaluations.known_or_scored([self._full], self._instruments.scores)
         return Candidate(self._full, float(self._instruments.predict([self._full])[0]), loss)
 
     def _measure(self, front):

@@ -54,8 +54,17 @@ class Generations:
 
     @property
     def candidates(self):
-        """Every Candidate scored so far, in the order of asking."""
-        return [individual.candidate for individual in self._scored.values()]
+        """Every Candidate with a loss, in the order of asking."""
+        return [individual.candidate for individual in self._individuals]
+
+    @property
+    def _individuals(self):
+        return [kept for kept in self._scored.values() if kept.candidate.valid_nats is not None]
+
+    @property
+    def count(self):
+        """How many were asked for and told."""
+        return len(self._scored)
 
     def ask(self):
         """The next generation: allowed architectures, none asked before; [] ends the search."""
@@ -76,9 +85,9 @@ class Generations:
         self._fill(children, lambda count: self._random(rng, count))
 
     def tell(self, losses):
-        """Give the losses of the architectures last asked for, in their order."""
+        """Give the losses of the architectures last asked for, in their order; None for those that were given up."""
         for (architecture, (genome, predicted_ms)), loss in zip(self._asked.items(), losses, strict=True):
-            self._scored[architecture] = Individual(genome, Candidate(architecture, predicted_ms, float(loss)))
+            self._scored[architecture] = Individual(genome, Candidate(architecture, predicted_ms, loss))
         self._generation += 1
         self.history.append({"iteration": self._generation, **self._summary(losses), "evaluations": len(self._scored)})
         self._asked = {}

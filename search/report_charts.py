@@ -71,7 +71,7 @@ def predictor_figure(data):
 
 
 def progress_figure(data):
-    """Best and median loss of each generation, one colour a budget."""
+    """Best loss after each generation and the median of the parents' losses, one colour a budget."""
     rows = [row for history in data.histories.values() for row in history]
     losses = [row[key] for row in rows for key in ("best_nats", "median_nats")]
     generations = padded_range([row["iteration"] for row in rows], 0.02)
@@ -83,7 +83,7 @@ def progress_figure(data):
         best = [(row["iteration"], row["best_nats"]) for row in history]
         chart.line(best, css)
         chart.dots(best, css, 3.0, [f"{row['best_nats']:.4f} nats, {row['evaluations']} scored" for row in history])
-        entries.append((css, f"{system.label}: best (line), median (dashed)"))
+        entries.append((css, f"{system.label}: best (line), median of the parents (dashed)"))
     return chart.svg("Loss by generation of the search") + legend(entries)
 
 

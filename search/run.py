@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from hat import files
 from hat.complexity import ModelSpec
 from hat.config import to_mapping
-from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
 from hat.run_directory import is_current, mark_done, stamp
 from latency_predictor.devices import load_device
@@ -35,7 +34,8 @@ class Instruments:
     """What a search asks of the rest.
 
     `predict`: architectures -> milliseconds; `bound`: architectures -> milliseconds that these hardly ever exceed;
-    `measure`: architecture -> Timing on the device; `score`: architecture -> validation loss in nats per token;
+    `measure`: architecture -> Timing on the device; `scores`: (architectures, part of the validation sentences)
+    -> iterator of (validation loss in nats, summed over target tokens; number of these), in the architectures' order;
     `size_bytes`: architecture -> bytes of its bundle. `spec` and `middle_length` (source length, target steps) are for
     counting parameters and FLOPs; `precision` is that of the bundles.
     """
@@ -43,7 +43,7 @@ class Instruments:
     predict: Callable
     bound: Callable
     measure: Callable
-    score: Callable
+    scores: Callable
     size_bytes: Callable
     spec: ModelSpec
     middle_length: tuple[int, int]
@@ -140,9 +140,10 @@ def search_with(run, device_name, named, inputs, make_instruments, limits=NO_LIM
 
 def open_evaluations(run, super_stamp):
     """The Evaluations of a run: what was scored with this SuperTransformer."""
-    sentences = [run.config.search.validation_sentences, run.config.seed]  # what draws them
+    settings = run.config.search
+    sentences = [settings.validation_sentences, settings.rungs, run.config.seed]  # what draws and parts them
     key = files.fingerprint([super_stamp, sentences, LOSS_UNIT])
-    return Evaluations(run.path / "search" / "evaluations.jsonl", key)
+    return Evaluations(run.path / "search" / "evaluations.jsonl", key, len(settings.rungs) + 1)
 
 
 def _pending(run, named, inputs):
@@ -228,8 +229,8 @@ class BudgetSearch:
             config.seed,
             self._starters,
         )
-        fingerprint, score = files.fingerprint([self._inputs, limit_ms]), self._instruments.score
-        evolve(evolution, f"search {self._name}", path, fingerprint, self._evaluations, score)
+        fingerprint, scores = files.fingerprint([self._inputs, limit_ms]), self._instruments.scores
+        evolve(evolution, f"search {self._name}", path, fingerprint, self._evaluations, scores, config.search.parents)
         return evolution
 
     def _report(self, finalists, winner):
@@ -267,13 +268,13 @@ def instruments_maker(run, device_name, measurer, quantile):
 
 def _make_instruments(run, measurer, predictor, quantile):
     # loaded when the first candidate needs it
-    score = functools.cache(lambda: _load_score(run))
+    scorer = functools.cache(lambda: _load_scorer(run))
     size_bytes = functools.cache(lambda: _load_size(run, measurer.device.precision))
     return Instruments(
         predict=predictor.predict,
         bound=predictor.upper,
         measure=lambda architecture: measurer.measure_paced(architecture).timing(measurer.lengths, quantile),
-        score=lambda architecture: score()(architecture),
+        scores=lambda architectures, part: _spread(run, scorer(), architectures, part),
         size_bytes=lambda architecture: size_bytes()(architecture),
         spec=measuring_spec(run),
         middle_length=measurer.lengths.middle,
@@ -287,15 +288,13 @@ def _load_size(run, precision):
     return BundleSize(run, precision)
 
 
-def _load_score(run):
-    import torch
+def _load_scorer(run):
+    from search.scorer import load_scorer
 
-    from hat.checkpoint import load_model
-    from hat.data.pairs import draw_lines
-    from hat.fairseq_plugin.datasets import load_batches
-    from search.scoring import InheritedLoss
+    return load_scorer(run)
 
-    settings, prepared = run.config.search, PreparedData(run.data)
-    lines = draw_lines(prepared, "valid", settings.validation_sentences, run.config.seed)
-    batches = load_batches(prepared, "valid", settings.max_tokens, lines)
-    return InheritedLoss(load_model(run.super_), batches, "cuda" if torch.cuda.is_available() else "cpu")
+
+def _spread(run, scorer, architectures, part):
+    from search.ranks import spread
+
+    return spread(run, scorer, architectures, part)

@@ -1,5 +1,6 @@
 """The loss that the search minimises: validation NLL with weights inherited from the SuperTransformer."""
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -10,27 +11,36 @@ from hat.fairseq_plugin.criterion import SmoothedLoss
 
 
 class InheritedLoss:
-    """Architecture -> negative log-likelihood in nats per target token, of a SuperTransformer's SubTransformer.
+    """(Architecture, part) -> (negative log-likelihood in nats, target tokens that it is summed over).
 
-    `batches` have `src_tokens`, `prev_output_tokens` and `target`, int64 (batch, time), padded. Raises
-    ArtifactError if the loss isn't finite.
+    The weights are those that a SuperTransformer lends. `parts` are lists of batches, which have `src_tokens`,
+    `prev_output_tokens` and `target`, int64 (batch, time), padded. Raises ArtifactError if the loss isn't finite.
     """
 
-    def __init__(self, supertransformer, batches, device="cpu"):
+    def __init__(self, supertransformer, parts, device="cpu"):
         self._model = supertransformer.to(device).eval()
-        self._batches = [_scored_batch(batch, supertransformer.spec.padding, device) for batch in batches]
-        self._tokens = sum(len(batch.target) for batch in self._batches)
+        padding = supertransformer.spec.padding
+        self._parts = [[_scored_batch(batch, padding, device) for batch in part] for part in parts]
 
-    def __call__(self, architecture):
+    def __call__(self, architecture, part):
+        batches = self._parts[part]
+        if not batches:
+            return 0.0, 0
         self._model.activate(architecture)
         with torch.inference_mode():
-            nats = torch.stack([self._nats(batch) for batch in self._batches]).double().sum().item()
+            nats = torch.stack([self._nats(batch) for batch in batches]).double().sum().item()
         if not math.isfinite(nats):
             raise ArtifactError(
                 "the SuperTransformer's validation loss is not a number: its training diverged; "
                 "train it again in a new run directory with a lower super_training.lr"
             )
-        return nats / self._tokens
+        return nats, sum(len(batch.target) for batch in batches)
+
+    def twin(self):
+        """Another one that can compute at the same time; weights and batches are in memory once."""
+        other, shared = copy.copy(self), [*self._model.parameters(), *self._model.buffers()]
+        other._model = copy.deepcopy(self._model, {id(tensor): tensor for tensor in shared})
+        return other
 
     def _nats(self, batch):
         """Summed over the batch's target tokens, left on the device."""

@@ -13,7 +13,9 @@ from hat.cli.common import (
 
 def main(arguments=None):
     parser = ArgumentParser(
-        "Find the SubTransformer of lowest validation loss that meets a latency budget on a device."
+        "Find the SubTransformer of lowest validation loss that meets a latency budget on a device. "
+        "To score candidates in N processes: torchrun --nproc_per_node N --no-python -- hat-search, with the same "
+        "arguments; the first process measures."
     )
     add_latency_option(parser)
     add_limit_options(parser)
@@ -30,6 +32,21 @@ def main(arguments=None):
 
 
 def _search(options):
+    from hat.training import processes
+    from search.ranks import follow, leading
+
+    with processes.joined("cpu"):  # for GPUs too: only losses travel
+        if processes.is_first():
+            with leading():
+                _lead(options)
+        else:
+            from hat.run_directory import RunDirectory
+            from search.scorer import load_scorer
+
+            follow(RunDirectory.open(options.run), load_scorer)
+
+
+def _lead(options):
     from hat.errors import UsageError
     from hat.run_directory import RunDirectory
     from latency_predictor.budget import parse_budget

@@ -13,6 +13,7 @@ from hat.complexity import ModelSpec
 from hat.errors import ArtifactError
 from hat.fairseq_plugin import criterion
 from hat.model import SuperTransformer
+from search.scorer import Scorer
 from search.scoring import InheritedLoss
 
 PADDING, END, VOCABULARY = 1, 2, 23
@@ -49,16 +50,20 @@ def nats_alone(model, source, target):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_is_the_mean_over_tokens_of_the_extracted_model(seed):
+def test_sums_are_those_of_the_extracted_model(seed):
     torch.manual_seed(seed)
     supertransformer = SuperTransformer(SPACE, SPEC)
     architecture = SPACE.sample(np.random.default_rng(seed))
     extracted = supertransformer.extract(architecture).eval()
-    expected = sum(nats_alone(extracted, *pair) for pair in SENTENCES) / sum(len(target) for _, target in SENTENCES)
-    loss = InheritedLoss(supertransformer, [batch(SENTENCES[:2]), batch(SENTENCES[2:])])
-    assert loss(architecture) == pytest.approx(expected, rel=1e-5)
-    loss(SPACE.largest())
-    assert loss(architecture) == pytest.approx(expected, rel=1e-5)  # whatever was active before
+    expected = [
+        (sum(nats_alone(extracted, *pair) for pair in part), sum(len(target) for _, target in part))
+        for part in (SENTENCES[:2], SENTENCES[2:], [])
+    ]
+    loss = InheritedLoss(supertransformer, [[batch(SENTENCES[:1]), batch(SENTENCES[1:2])], [batch(SENTENCES[2:])], []])
+    for part, sums in enumerate(expected):
+        assert loss(architecture, part) == pytest.approx(sums, rel=1e-5)
+    loss(SPACE.largest(), 0)
+    assert loss(architecture, 1) == pytest.approx(expected[1], rel=1e-5)  # whatever was active before
 
 
 # Operations whose result the process waits for.
@@ -83,9 +88,9 @@ class Watched(TorchDispatchMode):
 
 def test_waits_for_the_device_once_a_candidate_and_never_has_all_logits(monkeypatch):
     monkeypatch.setitem(criterion.LOGITS_AT_A_TIME, "cpu", 3 * VOCABULARY)
-    loss = InheritedLoss(SuperTransformer(SPACE, SPEC), [batch(SENTENCES), batch(SENTENCES[1:])])
+    loss = InheritedLoss(SuperTransformer(SPACE, SPEC), [[batch(SENTENCES), batch(SENTENCES[1:])]])
     with Watched() as watched:
-        loss(SPACE.smallest())
+        loss(SPACE.smallest(), 0)
     assert sum(name in WAITING for name in watched.names) == 1, watched.names
     assert watched.most_logits == 3 * VOCABULARY
 
@@ -94,4 +99,15 @@ def test_a_diverged_supertransformer_is_an_error():
     supertransformer = SuperTransformer(SPACE, SPEC)
     torch.nn.init.constant_(supertransformer.encoder.embed_tokens.weight, float("nan"))
     with pytest.raises(ArtifactError, match="diverged"):
-        InheritedLoss(supertransformer, [batch(SENTENCES)])(SPACE.smallest())
+        InheritedLoss(supertransformer, [[batch(SENTENCES)]])(SPACE.smallest(), 0)
+
+
+def test_a_score_does_not_depend_on_how_many_are_computed_side_by_side():
+    torch.manual_seed(1)
+    rng = np.random.default_rng(1)
+    architectures = [SPACE.sample(rng) for _ in range(12)]
+    loss = InheritedLoss(SuperTransformer(SPACE, SPEC), [[batch(SENTENCES * 9)]])
+    alone = [loss(architecture, 0) for architecture in architectures]
+    threads = torch.get_num_threads()
+    assert list(Scorer(loss, threads=3)(architectures, 0)) == alone
+    assert torch.get_num_threads() == threads

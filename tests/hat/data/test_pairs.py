@@ -11,7 +11,7 @@ from hat.export_check import Reference
 from hat.export_quality import measure_quality
 from hat.fairseq_plugin.datasets import load_batches
 from hat.model import SuperTransformer
-from search.run import _load_score
+from search.scorer import load_scorer
 
 SEED, COUNT = 1, 6
 
@@ -56,10 +56,12 @@ def test_text_token_ids_and_batches_are_of_the_same_lines(prepared):
 
 def test_candidates_are_scored_on_drawn_sentences(run, prepared, monkeypatch):
     scored = []
-    monkeypatch.setattr("hat.checkpoint.load_model", lambda folder: None)
-    monkeypatch.setattr("search.scoring.InheritedLoss", lambda model, batches, device: scored.extend(batches))
-    _load_score(run)
-    assert sorted(torch.cat([batch.ids for batch in scored]).tolist()) == sorted(drawn(prepared, run.config.seed))
+    monkeypatch.setattr("search.scorer.load_model", lambda folder: None)
+    monkeypatch.setattr("search.scorer.InheritedLoss", lambda model, parts, *device: scored.extend(parts))
+    monkeypatch.setattr("search.scorer.Scorer", lambda loss, threads: None)
+    load_scorer(run)
+    (batches,) = scored
+    assert sorted(torch.cat([batch.ids for batch in batches]).tolist()) == sorted(drawn(prepared, run.config.seed))
 
 
 def test_bundles_are_judged_on_drawn_sentences(run, prepared, monkeypatch):
