@@ -74,7 +74,7 @@ def end(process, seconds=DEADLINE):
     try:
         output, errors = process.communicate(timeout=seconds)
     finally:
-        process.kill()
+        process.terminate()  # torchrun ends its processes then
     return process.returncode, output, errors
 
 
