@@ -40,6 +40,14 @@ class Progress:
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._print_line(note)
 
+    def skip(self, steps):
+        """Count `steps` that an earlier, interrupted run turns out to have finished: no part of the rate."""
+        self._done += steps
+        self._initial += steps
+        if self._bar is not None:
+            self._bar.initial += steps
+            self._bar.update(steps)
+
     def _print_line(self, note):
         self._last_line = time.monotonic()
         rate = (self._done - self._initial) / max(self._last_line - self._start, 1e-9)

@@ -55,11 +55,10 @@ class Pipeline:
     """All stages for some LatencyBudgets and Limits on one device, in order. Stages raise their own errors.
 
     What is finished when one is raised stays, and the next call of `run` goes on from there. Measuring comes
-    before training, so that an impossible budget doesn't cost hours.
+    before training, so that an impossible budget doesn't cost hours. All trainings have the TrainingOptions `options`.
     """
 
-    def __init__(self, run, device_name, budgets, limits, source_directory=None, precision="fp32"):
-        from hat.training.options import TrainingOptions
+    def __init__(self, run, device_name, budgets, limits, source_directory, options):
         from latency_predictor.devices import load_device
         from latency_predictor.lengths import check_quantiles
 
@@ -70,19 +69,17 @@ class Pipeline:
         self._samples = run.latency / f"{device.name}.jsonl"
         self._predictor = run.latency / f"{device.name}.predictor"
         self._source_directory = source_directory
-        self._options = TrainingOptions(precision=precision)
+        self._options = options
         self._log = StageLog(run.path / "run.log")
 
     def run(self):
         """Do every stage; returns (path of the report, its ReportData)."""
-        from hat.training.distillation import teachers_first
-
         self._prepare()
         self._measure()
         self._train_super()
         names = self._search()
-        for name in teachers_first(self._run, [FULL, *names]):
-            self._train_sub(name)
+        self._train_subs([FULL, *names])
+        for name in [FULL, *names]:
             self._deploy(name)
         return self._report(names)
 
@@ -120,12 +117,14 @@ class Pipeline:
         function = functools.partial(search, run, self._device_name, budgets, limits=self._limits)
         return self._log.stage(f"search for {wanted}", results, function)
 
-    def _train_sub(self, name):
-        from hat.training.sub import choose_architecture, train_sub
+    def _train_subs(self, names):
+        from hat.training.parallel import Job, train_all
+        from hat.training.sub import choose_architecture
 
-        run, results = self._run, [self._run.sub(name) / "done.json"]
-        _, architecture = choose_architecture(run, name, FULL if name == FULL else None)
-        self._log.stage(f"train {name}", results, lambda: train_sub(run, name, architecture, self._options))
+        run, results = self._run, [self._run.sub(name) / "done.json" for name in names]
+        jobs = [Job(*choose_architecture(run, name, FULL if name == FULL else None)) for name in names]
+        title = f"train {', '.join(names)}"
+        self._log.stage(title, results, lambda: train_all(run, jobs, self._options, title))
 
     def _deploy(self, name):
         """Export one Transformer and judge its bundles."""

@@ -6,6 +6,7 @@ from hat.cli.common import (
     add_limit_options,
     add_precision_option,
     device_at,
+    positive_int,
     run_command,
 )
 
@@ -27,6 +28,7 @@ def main(arguments=None):
         "--from", metavar="DIR", dest="source_directory", help="folder with the corpus's files, read instead of fetched"
     )
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16")
+    parser.add_argument("--threads", type=positive_int, help="CPU threads of a training (default: as there are cores)")
     run_command(parser, _run, arguments)
 
 
@@ -34,6 +36,7 @@ def _run(options):
     from hat.cli.pipeline import Pipeline
     from hat.errors import UsageError
     from hat.run_directory import RunDirectory
+    from hat.training.options import TrainingOptions
     from latency_predictor.budget import parse_budget
     from search.limits import parse_limits
     from search.report import result_table
@@ -45,8 +48,9 @@ def _run(options):
     if not budgets:
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
     device = device_at(options.device, options.precision)
-    precision = "bf16" if options.bf16 else "fp32"
-    report, data = Pipeline(run, device, budgets, limits, options.source_directory, precision).run()
+    training_options = TrainingOptions("bf16" if options.bf16 else "fp32", threads=options.threads)
+    stages = Pipeline(run, device, budgets, limits, options.source_directory, training_options)
+    report, data = stages.run()
     best = run.export(data.picks[-1].name)
     print("\n" + "\n".join(result_table(data)))
     print(f"\nreport: {report}\nnext: hat-translate {best / 'fp32'} < input.txt > output.txt")

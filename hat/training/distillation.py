@@ -24,11 +24,6 @@ def training_dependencies(run, name):
     return [teacher for teacher in _teachers(settings) if teacher != SUPER] if settings else []
 
 
-def teachers_first(run, names):
-    """`names` in their order, save that those with teachers come after those without."""
-    return sorted(names, key=lambda name: bool(training_dependencies(run, name)))
-
-
 def can_teach(run, teacher):
     """Whether this teacher's weights are there, and finished."""
     directory = _directory(run, teacher)

@@ -36,11 +36,12 @@ class TrainingLoop:
     batches follow from the seed, the epoch and the position in it, which the checkpoint holds.
     `keep_snapshots` is how many of the last saved weights are kept for averaging. `begun` is the folder of another
     training with the same inputs, if there is one, from whose checkpoint this one goes on where it has none itself.
+    `progress` makes what shows the progress.
     """
 
-    def __init__(self, trainer, training, directory, inputs, title, keep_snapshots=0, begun=None):
+    def __init__(self, trainer, training, directory, inputs, title, keep_snapshots=0, begun=None, progress=Progress):
         self.trainer, self.training, self.directory, self.title = trainer, training, directory, title
-        self.keep_snapshots = keep_snapshots
+        self.keep_snapshots, self._make_progress = keep_snapshots, progress
         self.checkpoints = Checkpoints(directory / "checkpoints")
         if processes.is_first():
             self.checkpoints.claim(resumable_inputs(inputs, training), training.max_update)
@@ -98,7 +99,7 @@ class TrainingLoop:
             yield
             return
         self._log = TrainingLog(self.directory, self.update)
-        with Progress(self.title, self._end, "updates", initial=self.update) as self._progress:
+        with self._make_progress(self.title, self._end, "updates", initial=self.update) as self._progress:
             yield
         self._log.close()
 

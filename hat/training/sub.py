@@ -13,6 +13,7 @@ from hat.errors import ArtifactError, UsageError
 from hat.experiment import DistillationConfig, SubTrainingConfig
 from hat.fairseq_plugin.teachers import Teachers
 from hat.fairseq_plugin.trainer import validate
+from hat.progress import Progress
 from hat.run_directory import FULL, is_current, mark_done, stamp
 from hat.training import processes
 from hat.training.averaging import average_weights
@@ -45,13 +46,13 @@ class _Recipe:
     options: TrainingOptions
 
 
-def train_sub(run, name, architecture, options=None):
+def train_sub(run, name, architecture, options=None, progress=Progress):
     """Train `architecture` into `run.sub(name)`; nothing is done if it is there and its inputs are the same.
 
     It goes on from where `train_briefly` left it. The weights kept are the average of the last `average_checkpoints`
     saved ones. The full-size Transformer is trained first if it is to teach and isn't there. Raises ArtifactError
     without prepared data, without a SuperTransformer to inherit from, without another teacher, or with a damaged
-    checkpoint; DeviceError.
+    checkpoint; DeviceError. `progress` makes what shows the progress.
     """
     options = options or TrainingOptions()
     _train_full_first(run, name, options)
@@ -61,10 +62,10 @@ def train_sub(run, name, architecture, options=None):
         print(f"SubTransformer {name} is up to date: {directory}")
         return
     with processes.joined(recipe.options.resolved_device()):
-        _train(run, recipe, directory)
+        _train(run, recipe, directory, progress)
 
 
-def train_briefly(run, name, architecture, until, options=None):
+def train_briefly(run, name, architecture, until, options=None, progress=Progress):
     """Do the first `until` updates of the training of `architecture`, into its folder among the run's finalists.
 
     Returns the validation loss there, in nats a token. What was done before isn't repeated, unless it went on beyond
@@ -81,12 +82,23 @@ def train_briefly(run, name, architecture, until, options=None):
         shutil.rmtree(directory)
         losses = {}
     with processes.joined(recipe.options.resolved_device()):
-        trainer, loop = _begin(run, recipe, directory)
+        trainer, loop = _begin(run, recipe, directory, progress)
         loop.run(until)
         losses[until] = validate(trainer)["mean"]
     if processes.is_first():
         files.write_json(directory / BRIEF, {"inputs": files.fingerprint(recipe.inputs), "losses": losses})
     return losses[until]
+
+
+def is_up_to_date(run, name, architecture, options):
+    """Whether `train_sub` would find its result up to date."""
+    return is_current(run.sub(name), _recipe(run, name, architecture, options).inputs)
+
+
+def brief_loss(run, name, architecture, until, options):
+    """What `train_briefly` returned for the same arguments, in nats a token; None if it hasn't come so far."""
+    recipe = _recipe(run, name, architecture, options)
+    return _brief_losses(run.finalist(architecture), recipe.inputs).get(until)
 
 
 def _brief_losses(directory, inputs):
@@ -126,7 +138,7 @@ def _recipe(run, name, architecture, options):
     return _Recipe(name, architecture, prepared, training, init, distillation_of(run, name), inputs, options)
 
 
-def _begin(run, recipe, directory, begun=None):
+def _begin(run, recipe, directory, progress, begun=None):
     """(fairseq Trainer, TrainingLoop) of a training in `directory`, at the update it has come to."""
     inherited = _inherited(run, recipe.architecture) if recipe.init == "inherit" else None
     if processes.is_first():
@@ -142,7 +154,7 @@ def _begin(run, recipe, directory, begun=None):
     if inherited is not None:
         trainer.get_model().transformer.load_state_dict(inherited.state_dict())
     title, snapshots = f"SubTransformer {recipe.name}", recipe.training.average_checkpoints
-    return trainer, TrainingLoop(trainer, recipe.training, directory, recipe.inputs, title, snapshots, begun)
+    return trainer, TrainingLoop(trainer, recipe.training, directory, recipe.inputs, title, snapshots, begun, progress)
 
 
 def _training_text(run, recipe):
@@ -156,8 +168,8 @@ def _training_text(run, recipe):
     return prepared, ["--train-subset", SPLIT] if instead else ["--upsample-primary", "1"]
 
 
-def _train(run, recipe, directory):
-    trainer, loop = _begin(run, recipe, directory, begun=run.finalist(recipe.architecture))
+def _train(run, recipe, directory, progress):
+    trainer, loop = _begin(run, recipe, directory, progress, begun=run.finalist(recipe.architecture))
     loop.run()
     processes.barrier()
     snapshots = loop.checkpoints.snapshots()[-recipe.training.average_checkpoints :]

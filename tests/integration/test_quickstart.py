@@ -29,7 +29,7 @@ search: {latency: [95%, 90%], population: 10, parents: 3, mutations: 4, crossove
          measured_finalists: 2, validation_sentences: 50}
 evaluation: {beam: 1, max_len_a: 0.0, max_len_b: 20}
 """
-STAGES = 18  # beside the check of the budgets, which is done before training only
+STAGES = 16  # beside the check of the budgets, which is done before training only
 DEADLINE = 120  # seconds
 
 

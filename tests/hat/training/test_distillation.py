@@ -22,7 +22,7 @@ from hat.fairseq_plugin.teachers import Teachers
 from hat.model import Transformer
 from hat.run_directory import FULL, RunDirectory, mark_done
 from hat.training import distilled_text
-from hat.training.distillation import distillation_inputs, distillation_of, teachers_first, training_dependencies
+from hat.training.distillation import distillation_inputs, distillation_of, training_dependencies
 from hat.training.distilled_text import distilled_data
 from hat.training.options import TrainingOptions
 from hat.training.setup import make_trainer
@@ -225,7 +225,6 @@ def test_teachers_train_first_and_by_themselves(run):
     assert training_dependencies(run, "small") == [FULL]
     assert training_dependencies(run, FULL) == []
     assert distillation_inputs(run, FULL, spec=None) is None
-    assert teachers_first(run, ["small", FULL, "medium"]) == [FULL, "small", "medium"]
     for off in ({}, {"teachers": [FULL]}, {"word_level": 0.0, "sequence_level": "none"}):
         assert distillation_of(with_settings(run, **off), "small") is None
     run = with_settings(run, word_level=0.5)
