@@ -182,7 +182,11 @@ class LatencyConfig:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """The evolutionary search (HAT, section 3.3) and the choice of the winner."""
+    """The evolutionary search (HAT, section 3.3) and the choice of the winner.
+
+    Of the `measured_finalists`, the best `trained_finalists` are trained, and the worse half is dropped at each of
+    `halving_updates`; with fewer than two, the loss with inherited weights decides.
+    """
 
     latency: tuple[str, ...] = ()
     population: Count = 125
@@ -192,6 +196,8 @@ class SearchConfig:
     mutation_probability: Share = 0.3
     iterations: Count = 30
     measured_finalists: Count = 5
+    trained_finalists: CountOrNone = 0
+    halving_updates: tuple[Count, ...] = ()
     validation_sentences: Count = 1000
     rungs: tuple[int, ...] = ()
     max_tokens: Count = 8192
@@ -207,6 +213,18 @@ class SearchConfig:
                 f"search.rungs: {list(self.rungs)} are not rising numbers of sentences from 1 to below "
                 f"search.validation_sentences ({self.validation_sentences}); give such, or []"
             )
+        self._check_training()
+
+    def _check_training(self):
+        if self.trained_finalists > self.measured_finalists:
+            raise UsageError(
+                f"search.trained_finalists: {self.trained_finalists} is above "
+                f"search.measured_finalists: {self.measured_finalists}"
+            )
+        if bool(self.halving_updates) != (self.trained_finalists > 1):
+            raise UsageError("search.trained_finalists of 2 or more and search.halving_updates: give both, or neither")
+        if list(self.halving_updates) != sorted(set(self.halving_updates)):
+            raise UsageError(f"search.halving_updates: {list(self.halving_updates)} do not increase")
 
 
 @dataclass(frozen=True)
@@ -237,6 +255,9 @@ class ExperimentConfig:
     def __post_init__(self):
         if self.model.share_all_embeddings and not self.data.shared_vocabulary:
             raise UsageError("model.share_all_embeddings needs data.shared_vocabulary: true")
+        last, end = max(self.search.halving_updates, default=0), self.sub_training.max_update
+        if last > end:
+            raise UsageError(f"search.halving_updates: {last} is above sub_training.max_update: {end}")
 
     def model_spec(self, source_vocabulary, target_vocabulary):
         """The ModelSpec of this experiment's SuperTransformer and of all its SubTransformers."""

@@ -7,19 +7,25 @@ from search.figure import draw_front
 from search.pareto import pareto_front
 
 
-def write_choice(directory, choice, winner, finalists, candidates, scored, history):
+def write_choice(directory, choice, winner, finalists, losses, candidates, scored, history):
     """Write a search's results to its directory.
 
     `candidates` are those of this search, `scored` is everything scored in the run: the front is taken from it.
+    `losses` are those of trained finalists: Architecture -> {update: nats per token}.
     """
     front = pareto_front(scored, key=lambda candidate: (candidate.predicted_ms, candidate.valid_nats))
     files.write_json(directory / "front.json", [candidate.to_dict() for candidate in front])
     files.write_json(directory / "candidates.json", [candidate.to_dict() for candidate in candidates])
-    files.write_json(directory / "finalists.json", [finalist.to_dict() for finalist in finalists])
+    files.write_json(directory / "finalists.json", [_with_losses(finalist, losses) for finalist in finalists])
     files.write_json(directory / "history.json", history)
     draw_front(directory / "front.png", scored, front, finalists, choice)
     files.write_yaml(directory / "architecture.yaml", winner.candidate.architecture.to_dict())
-    files.write_json(directory / "choice.json", choice)
+    trained = {"trained_nats": losses.get(winner.candidate.architecture, {})}
+    files.write_json(directory / "choice.json", choice | trained)
+
+
+def _with_losses(finalist, losses):
+    return finalist.to_dict() | {"trained_nats": losses.get(finalist.candidate.architecture, {})}
 
 
 def describe_choice(name, device_name, budget, limits, winner, instruments, space):
@@ -55,16 +61,25 @@ def describe_choice(name, device_name, budget, limits, winner, instruments, spac
     }
 
 
-def finalists_table(finalists, winner, spec):
-    """Lines of text: every finalist once, best loss first, the chosen one marked."""
+def finalists_table(finalists, winner, losses, spec):
+    """Lines of text: every finalist once, best loss first, the chosen one marked.
+
+    `losses` are those of the trained: Architecture -> {update: loss}; a column for each update.
+    """
     latest = {finalist.candidate.architecture: finalist for finalist in finalists}
-    lines = [f"  {'nats/token':>10} {'predicted':>10} {'measured':>10} {'+-':>6} {'budget':>10} {'parameters':>11}"]
+    updates = sorted({update for by_update in losses.values() for update in by_update})
+    heads = "".join(f" {f'at {update}':>9}" for update in updates)
+    lines = [
+        f"  {'nats/token':>10}{heads} {'predicted':>10} {'measured':>10} {'+-':>6} {'budget':>10} {'parameters':>11}"
+    ]
     for finalist in sorted(latest.values(), key=lambda finalist: finalist.candidate.valid_nats):
         candidate, mark = finalist.candidate, "*" if finalist is winner else " "
+        trained = losses.get(candidate.architecture, {})
+        cells = "".join(f" {trained[update]:9.4f}" if update in trained else " " * 10 for update in updates)
         parameters = count_parameters(candidate.architecture, spec)[0] / 1e6
         lines.append(
-            f"{mark} {candidate.valid_nats:10.4f} {candidate.predicted_ms:7.2f} ms {finalist.timing.typical:7.2f} ms "
-            f"{finalist.timing.half_width:6.1%} {finalist.budget_ms:7.2f} ms {parameters:9.2f} M  "
-            f"{candidate.architecture.summary()}"
+            f"{mark} {candidate.valid_nats:10.4f}{cells} {candidate.predicted_ms:7.2f} ms "
+            f"{finalist.timing.typical:7.2f} ms {finalist.timing.half_width:6.1%} {finalist.budget_ms:7.2f} ms "
+            f"{parameters:9.2f} M  {candidate.architecture.summary()}"
         )
     return lines

@@ -36,18 +36,39 @@ class Finalist:
         }
 
 
+def by_inherited_loss(finalists):
+    """The Finalists, best first by the loss that they inherit."""
+    return sorted(finalists, key=lambda finalist: best_first(finalist.candidate))
+
+
 class Finals:
     """Times candidates against one budget.
 
     `measure` maps an architecture to the Timing (ms) of one translation on the device; `full` is the
-    full-size Transformer.
+    full-size Transformer. `kept` are lists of Finalists, as `batches` had them before an interruption: they are taken
+    in place of timing the same candidates again. `keep` is called with them after each timing.
     """
 
-    def __init__(self, budget, full, measure):
+    def __init__(self, budget, full, measure, kept=(), keep=lambda batches: None):
         self._budget, self._full, self._measure = budget, full, measure
-        self.measured = []  # every Finalist, in the order of timing
+        self._kept, self._keep = list(kept), keep
+        self.batches = []  # what each timing found
+
+    @property
+    def measured(self):
+        """Every Finalist, in the order of timing."""
+        return [finalist for batch in self.batches for finalist in batch]
 
     def time(self, candidates):
+        """The Finalists of these candidates, timed now if they weren't before an interruption."""
+        finalists = self._kept.pop(0) if self._kept else []
+        if [finalist.candidate for finalist in finalists] != list(candidates):
+            self._kept, finalists = [], self._time(candidates)
+        self.batches.append(finalists)
+        self._keep(self.batches)
+        return finalists
+
+    def _time(self, candidates):
         """Time the candidates, round by round, each round beginning with the full-size Transformer."""
         full_rounds, rounds = [], []
         for _ in range(ROUNDS):
@@ -62,15 +83,15 @@ class Finals:
             )
             budget_ms = self._budget.resolve(full.typical)
             finalists.append(Finalist(candidate, _middle(timings), full, budget_ms, meets))
-        self.measured += finalists
         return finalists
 
-    def choose(self, candidates, limit_ms, few):
-        """The candidate of lowest loss that really meets the budget, timed once more by itself.
+    def choose(self, candidates, limit_ms, few, rank=by_inherited_loss):
+        """The best candidate, by `rank`, that really meets the budget, timed once more by itself.
 
         Times the best `few` with a predicted latency within `limit_ms`; while none of them meets the budget,
         goes on with the best of those that would by the prediction corrected for what was measured, and at
-        last with the fastest. Raises BudgetError, naming the fastest measured, if none of those does either.
+        last with the fastest. `rank` puts the Finalists that meet it in order. Raises BudgetError, naming the
+        fastest measured, if none of those does either.
         """
         remaining, correction = sorted(candidates, key=best_first), 1.0
         for batch_number in range(1, BATCHES + 1):
@@ -80,11 +101,10 @@ class Finals:
             if not batch or batch_number == BATCHES:
                 batch = sorted(remaining, key=lambda candidate: candidate.predicted_ms)[:few]
             finalists = self.time(batch)
-            for finalist in sorted(finalists, key=lambda finalist: best_first(finalist.candidate)):
-                if finalist.meets:
-                    confirmed = self.time([finalist.candidate])[0]
-                    if confirmed.meets:
-                        return confirmed
+            for finalist in rank([finalist for finalist in finalists if finalist.meets]):
+                confirmed = self.time([finalist.candidate])[0]
+                if confirmed.meets:
+                    return confirmed
             correction = max(correction, _overshoot(finalists, limit_ms))
             remaining = [candidate for candidate in remaining if candidate not in batch]
         raise BudgetError(self._nothing_meets())

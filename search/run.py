@@ -10,6 +10,7 @@ from hat.complexity import ModelSpec
 from hat.config import to_mapping
 from hat.errors import ArtifactError, UsageError
 from hat.run_directory import is_current, mark_done, stamp
+from hat.training.options import TrainingOptions
 from latency_predictor.devices import load_device
 from latency_predictor.lengths import check_quantiles
 from latency_predictor.measure import Measurer, measuring_spec
@@ -17,13 +18,16 @@ from latency_predictor.sample import predictor_directory, quantile_suffix
 from search.candidate import LOSS_UNIT
 from search.choice import describe_choice, finalists_table, write_choice
 from search.constraints import Constraints
+from search.contest import hold_contest
 from search.evaluations import Evaluations
 from search.evolution import Evolution
 from search.evolving import evolve
-from search.finalists import Finals
+from search.halving import train_finalists
 from search.limits import NO_LIMITS
 from search.outlook import outlook
 from search.reference import find_reference
+
+PLAIN = TrainingOptions()
 
 # A search whose full-size Transformer became faster or slower by this factor meanwhile aimed beside the mark.
 DRIFT = 1.25
@@ -37,7 +41,8 @@ class Instruments:
     `measure`: architecture -> Timing on the device; `scores`: (architectures, part of the validation sentences)
     -> iterator of (validation loss in nats, summed over target tokens; number of these), in the architectures' order;
     `size_bytes`: architecture -> bytes of its bundle. `spec` and `middle_length` (source length, target steps) are for
-    counting parameters and FLOPs; `precision` is that of the bundles.
+    counting parameters and FLOPs; `precision` is that of the bundles. `train`: (architectures, updates) -> validation
+    losses in nats per token after so many updates of their own training.
     """
 
     predict: Callable
@@ -47,15 +52,17 @@ class Instruments:
     size_bytes: Callable
     spec: ModelSpec
     middle_length: tuple[int, int]
+    train: Callable
     precision: str = "fp32"
 
 
-def search(run, device_name, budgets, name=None, limits=NO_LIMITS):
+def search(run, device_name, budgets, name=None, limits=NO_LIMITS, options=PLAIN):
     """Search for every budget (LatencyBudgets) and return the names of the results, in the budgets' order.
 
-    The winners are within the other Limits, too. Results that are up to date stay. Raises ArtifactError naming the
-    stage that has to run first, DeviceError for an unknown device, BudgetError before anything is scored if a budget
-    or another limit is impossible, or all of them together are.
+    The winners are within the other Limits, too. Finalists are trained with the TrainingOptions `options`, as their
+    final training should be. Results that are up to date stay. Raises ArtifactError naming the stage that has to run
+    first, DeviceError for an unknown device, BudgetError before anything is scored if a budget or another limit is
+    impossible, or all of them together are.
     """
     device = load_device(device_name)
     named = name_budgets(device.name, budgets, name, limits)
@@ -64,7 +71,7 @@ def search(run, device_name, budgets, name=None, limits=NO_LIMITS):
     with Measurer(run, device) as measurer:
         searches = []
         for quantile, alike in _by_quantile(named).items():
-            make, timing_inputs = instruments_maker(run, device_name, measurer, quantile)
+            make, timing_inputs = instruments_maker(run, device_name, measurer, quantile, options)
             inputs = {"super": stamp(run.super_), **timing_inputs}
             pending = _pending(run, alike, _all_inputs(run, inputs, limits))
             if pending:  # the budgets of every quantile are checked before anything is scored
@@ -188,7 +195,8 @@ def _all_inputs(run, inputs, limits):
 
 def search_settings(run):
     """The config that a search depends on beside the earlier stages."""
-    sections = run.sections("seed", "search_space", "latency", "search")
+    trained = ("sub_training",) if run.config.search.trained_finalists > 1 else ()
+    sections = run.sections("seed", "search_space", "latency", "search", *trained)
     sections["search"].pop("latency")  # the budgets themselves
     return sections
 
@@ -208,16 +216,16 @@ class BudgetSearch:
         limit_ms = self._reference.limit_ms(budget)
         evolution = self._evolve(limit_ms)
         print(f"search {self._name}: timing the best of {len(evolution.candidates)} candidates on {self._device_name}")
-        finals = Finals(budget, config.search_space.full_transformer(), instruments.measure)
         scored = self._evaluations.candidates(instruments.predict)
         allowed = self._constraints.allow([candidate.architecture for candidate in scored])
-        feasible = list(itertools.compress(scored, allowed))
-        winner = finals.choose(feasible, limit_ms, config.search.measured_finalists)
+        judged = list(itertools.compress(scored, allowed)), limit_ms, instruments, self._inputs
+        winner, finalists, losses = hold_contest(self._run, self._directory, budget, *judged)
         described = self._name, self._device_name, budget, self._limits
         choice = describe_choice(*described, winner, instruments, config.search_space)
-        write_choice(self._directory, choice, winner, finals.measured, evolution.candidates, scored, evolution.history)
+        found = winner, finalists, losses, evolution.candidates, scored, evolution.history
+        write_choice(self._directory, choice, *found)
         mark_done(self._directory, self._inputs)
-        self._report(finals.measured, winner)
+        self._report(finalists, winner, losses)
 
     def _evolve(self, limit_ms):
         config, path = self._run.config, self._directory / "state.json"
@@ -233,9 +241,9 @@ class BudgetSearch:
         evolve(evolution, f"search {self._name}", path, fingerprint, self._evaluations, scores, config.search.parents)
         return evolution
 
-    def _report(self, finalists, winner):
+    def _report(self, finalists, winner, losses):
         print(f"\nSearch {self._name}: finalists, best loss first, * chosen")
-        print("\n".join(finalists_table(finalists, winner, self._instruments.spec)))
+        print("\n".join(finalists_table(finalists, winner, losses, self._instruments.spec)))
         self._warn_of_drift(winner)
         print(
             f"full-size Transformer {winner.full.typical:.2f} ms, chosen {winner.timing.typical:.2f} ms "
@@ -254,7 +262,7 @@ class BudgetSearch:
             )
 
 
-def instruments_maker(run, device_name, measurer, quantile):
+def instruments_maker(run, device_name, measurer, quantile, options=PLAIN):
     """(function that makes the Instruments, what latencies depend on, for fingerprints)."""
     from latency_predictor.fit import load_or_fit
 
@@ -263,10 +271,10 @@ def instruments_maker(run, device_name, measurer, quantile):
         "device": to_mapping(measurer.device),
         "predictor": stamp(predictor_directory(run, measurer.device, quantile)),
     }
-    return functools.partial(_make_instruments, run, measurer, predictor, quantile), inputs
+    return functools.partial(_make_instruments, run, measurer, predictor, quantile, options), inputs
 
 
-def _make_instruments(run, measurer, predictor, quantile):
+def _make_instruments(run, measurer, predictor, quantile, options):
     # loaded when the first candidate needs it
     scorer = functools.cache(lambda: _load_scorer(run))
     size_bytes = functools.cache(lambda: _load_size(run, measurer.device.precision))
@@ -278,6 +286,7 @@ def _make_instruments(run, measurer, predictor, quantile):
         size_bytes=lambda architecture: size_bytes()(architecture),
         spec=measuring_spec(run),
         middle_length=measurer.lengths.middle,
+        train=functools.partial(train_finalists, run, options),
         precision=measurer.device.precision,
     )
 

@@ -112,7 +112,7 @@ class Device:
     def __init__(self, run, killed_at=None, **others):
         self.scored, self.measured, self._killed_at = [], [], killed_at
         spec = run.config.model_spec(100, 100)
-        usual = Instruments(predict, predict, self._measure, self._scores, size_bytes, spec, LENGTHS)
+        usual = Instruments(predict, predict, self._measure, self._scores, size_bytes, spec, LENGTHS, self._train)
         self.instruments = dataclasses.replace(usual, **others)
 
     def _scores(self, architectures, _part):
@@ -129,3 +129,6 @@ class Device:
             raise Killed
         self.measured.append(architecture)
         return timing(latency(architecture), HALF_WIDTH)
+
+    def _train(self, architectures, _until):
+        return [loss(architecture) for architecture in architectures]

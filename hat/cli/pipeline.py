@@ -114,7 +114,9 @@ class Pipeline:
         names = name_budgets(self._samples.stem, budgets, limits=self._limits)
         results = [run.search(name) / "done.json" for name in names]
         wanted = ", ".join([" and ".join(budget.text for budget in budgets), *self._limits.texts()])
-        function = functools.partial(search, run, self._device_name, budgets, limits=self._limits)
+        function = functools.partial(
+            search, run, self._device_name, budgets, limits=self._limits, options=self._options
+        )
         return self._log.stage(f"search for {wanted}", results, function)
 
     def _train_subs(self, names):

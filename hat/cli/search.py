@@ -9,6 +9,7 @@ from hat.cli.common import (
     device_at,
     run_command,
 )
+from hat.training.options import TrainingOptions, add_computing_options
 
 
 def main(arguments=None):
@@ -28,6 +29,7 @@ def main(arguments=None):
         "--name", help="name of the result, for one budget (default: DEVICE-BUDGET and the other limits)"
     )
     add_run_option(parser)
+    add_computing_options(parser.add_argument_group("how finalists are trained, and hat-train-sub should be told, too"))
     run_command(parser, _search, arguments)
 
 
@@ -62,7 +64,8 @@ def _lead(options):
     if not budgets:
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
     device = device_at(options.device or run.last_measured_device(), options.precision)
-    search(run, device, budgets, options.name, limits)
+    training = TrainingOptions(options.training_precision, threads=options.threads)
+    search(run, device, budgets, options.name, limits, training)
 
 
 def _search_front(options):

@@ -17,7 +17,7 @@ def main(arguments=None):
 
 
 def _train_sub(options):
-    training_options = TrainingOptions(options.precision, options.device, options.threads, init=options.init)
+    training_options = TrainingOptions(options.training_precision, options.device, options.threads, init=options.init)
     from hat.run_directory import RunDirectory
     from hat.training import processes
     from hat.training.sub import choose_architecture, train_sub

@@ -20,7 +20,7 @@ def main(arguments=None):
 
 
 def _train_super(options):
-    training_options = TrainingOptions(options.precision, options.device, options.threads)
+    training_options = TrainingOptions(options.training_precision, options.device, options.threads)
     from hat.training import processes
     from hat.training.super import train_super
 

@@ -30,14 +30,16 @@ class TrainingOptions:
 
 def add_training_options(parser):
     """Add --bf16, --fp16, --threads and --device to a command's parser."""
+    add_computing_options(parser)
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="where to train (default: a GPU if there is one)")
+
+
+def add_computing_options(parser):
+    """Add --bf16, --fp16 (both in `training_precision`) and --threads to a command's parser."""
     from hat.cli.common import positive_int
 
     precision = parser.add_mutually_exclusive_group()
-    precision.add_argument(
-        "--bf16", dest="precision", action="store_const", const="bf16", default="fp32", help="compute in bfloat16"
-    )
-    precision.add_argument(
-        "--fp16", dest="precision", action="store_const", const="fp16", default="fp32", help="train in float16 (GPU)"
-    )
+    kept = {"dest": "training_precision", "action": "store_const", "default": "fp32"}
+    precision.add_argument("--bf16", const="bf16", help="compute in bfloat16", **kept)
+    precision.add_argument("--fp16", const="fp16", help="train in float16 (GPU)", **kept)
     parser.add_argument("--threads", type=positive_int, help="CPU threads of a process (default: torch's choice)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="where to train (default: a GPU if there is one)")
