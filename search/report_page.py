@@ -54,7 +54,8 @@ _RESULT_NOTE = (
 )
 _SEARCH_NOTE = (
     "Evolution over SubTransformers, each scored by its validation loss with weights inherited from the "
-    "SuperTransformer; the best few were then measured, and the best that really meets the budget was chosen."
+    "SuperTransformer; the best few were then measured, and of those that really meet the budget the best was chosen, "
+    "by its loss after a short training of its own where the config asks for that."
 )
 _PARETO_NOTE = "Each dot is a SubTransformer that was scored; dashed lines are the budgets."
 _PROGRESS_NOTE = "Loss within the budget, by generation."

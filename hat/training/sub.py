@@ -69,24 +69,25 @@ def train_briefly(run, name, architecture, until, options=None, progress=Progres
     """Do the first `until` updates of the training of `architecture`, into its folder among the run's finalists.
 
     Returns the validation loss there, in nats a token. What was done before isn't repeated, unless it went on beyond
-    `until` without a validation there. `name` is that of the result that it may become; raises what `train_sub` does.
+    `until` without a validation there; what was done with other inputs is dropped. `name` decides whether it has
+    teachers, as in `train_sub`; raises what that does. In one process only.
     """
     options = options or TrainingOptions()
     _train_full_first(run, name, options)
     recipe = _recipe(run, name, architecture, options)
     directory = run.finalist(architecture)
     losses = _brief_losses(directory, recipe.inputs)
+    if losses is None or (until not in losses and any(update > until for update in losses)):
+        shutil.rmtree(directory, ignore_errors=True)
+        losses = {}
+        _keep_brief_losses(directory, recipe.inputs, losses)
     if until in losses:
         return losses[until]
-    if directory.exists() and any(update > until for update in losses):
-        shutil.rmtree(directory)
-        losses = {}
     with processes.joined(recipe.options.resolved_device()):
         trainer, loop = _begin(run, recipe, directory, progress)
         loop.run(until)
         losses[until] = validate(trainer)["mean"]
-    if processes.is_first():
-        files.write_json(directory / BRIEF, {"inputs": files.fingerprint(recipe.inputs), "losses": losses})
+    _keep_brief_losses(directory, recipe.inputs, losses)
     return losses[until]
 
 
@@ -98,17 +99,21 @@ def is_up_to_date(run, name, architecture, options):
 def brief_loss(run, name, architecture, until, options):
     """What `train_briefly` returned for the same arguments, in nats a token; None if it hasn't come so far."""
     recipe = _recipe(run, name, architecture, options)
-    return _brief_losses(run.finalist(architecture), recipe.inputs).get(until)
+    return (_brief_losses(run.finalist(architecture), recipe.inputs) or {}).get(until)
 
 
 def _brief_losses(directory, inputs):
-    """Update -> validation loss that `train_briefly` recorded for these inputs."""
+    """Update -> validation loss that `train_briefly` recorded for these inputs; None if it never began with them."""
     if not (directory / BRIEF).exists():
-        return {}
+        return None
     kept = files.read_json(directory / BRIEF, f"remove {directory} to train from the start")
     if kept["inputs"] != files.fingerprint(inputs):
-        return {}
+        return None
     return {int(update): loss for update, loss in kept["losses"].items()}
+
+
+def _keep_brief_losses(directory, inputs, losses):
+    files.write_json(directory / BRIEF, {"inputs": files.fingerprint(inputs), "losses": losses})
 
 
 def _train_full_first(run, name, options):
