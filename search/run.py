@@ -52,8 +52,8 @@ class Instruments:
     size_bytes: Callable
     spec: ModelSpec
     middle_length: tuple[int, int]
-    train: Callable
     precision: str = "fp32"
+    train: Callable | None = None
 
 
 def search(run, device_name, budgets, name=None, limits=NO_LIMITS, options=PLAIN):

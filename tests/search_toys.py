@@ -112,7 +112,7 @@ class Device:
     def __init__(self, run, killed_at=None, **others):
         self.scored, self.measured, self._killed_at = [], [], killed_at
         spec = run.config.model_spec(100, 100)
-        usual = Instruments(predict, predict, self._measure, self._scores, size_bytes, spec, LENGTHS, self._train)
+        usual = Instruments(predict, predict, self._measure, self._scores, size_bytes, spec, LENGTHS, train=self._train)
         self.instruments = dataclasses.replace(usual, **others)
 
     def _scores(self, architectures, _part):
