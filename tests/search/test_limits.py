@@ -32,15 +32,16 @@ def find(run, latency_budget, limits):
     """(choice.json, architectures scored) of one search."""
     scored = []
 
-    def score(architecture):
-        scored.append(architecture)
-        return loss(architecture)
+    def scores(architectures, _part):
+        for architecture in architectures:
+            scored.append(architecture)
+            yield loss(architecture), 1
 
     def measure(architecture):
         return timing(latency(architecture))
 
     spec = run.config.model_spec(100, 100)
-    instruments = Instruments(predict, predict, measure, score, size_bytes, spec, (12, 11))
+    instruments = Instruments(predict, predict, measure, scores, size_bytes, spec, (12, 11))
     named = name_budgets("cpu", [parse_budget(latency_budget)], limits=limits)
     (name,) = search_with(run, "cpu", named, INPUTS, lambda: instruments, limits)
     return json.loads((run.search(name) / "choice.json").read_text()), scored
