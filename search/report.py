@@ -40,7 +40,7 @@ def result_table(data):
         rows.append(
             (
                 system.label,
-                f"{system.bundles['fp32'].bleu:.1f}",
+                f"{system.bundles[data.precision].bleu:.1f}",
                 f"{system.predicted_ms:.2f} ms",
                 f"{system.measured_ms:.2f} ms",
                 f"{system.budget_ms:.2f} ms" if chosen else "",

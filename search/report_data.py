@@ -74,10 +74,14 @@ class Curve:
 
 @dataclass(frozen=True)
 class ReportData:
-    """All that is shown. `candidates` and `fronts` hold (predicted ms, validation loss, one-line summary)."""
+    """All that is shown. `candidates` and `fronts` hold (predicted ms, validation loss, one-line summary).
+
+    `precision` is that of the bundles that were searched for; `bundles` of each System hold the others too.
+    """
 
     config: object
     device: str
+    precision: str
     systems: list[System]
     candidates: list[tuple[float, float, str]]
     fronts: dict[str, list[tuple[float, float, str]]]
@@ -86,6 +90,11 @@ class ReportData:
     curves: list[Curve]
     environment: dict
     samples: int
+
+    @property
+    def other_precision(self):
+        """That of the bundles beside the searched ones."""
+        return next(precision for precision in PRECISIONS if precision != self.precision)
 
     @property
     def full(self):
@@ -107,6 +116,7 @@ def load_report_data(run, device, names):
     return ReportData(
         config=run.config,
         device=device,
+        precision=next(iter(choices.values()))["precision"],
         systems=[_full(run, LatencyPredictor.load(directory), shown), *_picks(run, choices)],
         candidates=sorted({point for name in names for point in _points(run.search(name) / "candidates.json")}),
         fronts={name: _points(run.search(name) / "front.json") for name in names},

@@ -23,7 +23,7 @@ def render_page(data, commands, examples):
     sections = [
         _head(data, title),
         _cards(data),
-        section("Result", _RESULT_NOTE, _result_table(data) + _bundle_note(data)),
+        section("Result", _RESULT_NOTE.format(precision=data.precision), _result_table(data) + _bundle_note(data)),
         section("The chosen Transformers, layer by layer", DRAWING_NOTE, _drawings(data)),
         section(
             "The search",
@@ -37,7 +37,7 @@ def render_page(data, commands, examples):
         section("Training", _TRAINING_NOTE, _training(data)),
         section(
             "Translations",
-            "The first sentences of the test set, as the fp32 bundles translate them.",
+            f"The first sentences of the test set, as the {data.precision} bundles translate them.",
             _examples(examples),
         )
         if examples
@@ -48,8 +48,8 @@ def render_page(data, commands, examples):
 
 
 _RESULT_NOTE = (
-    "BLEU and chrF are those of the fp32 bundle on the test set. Predicted latency is the predictor's; measured is "
-    "that of the median sentence, or of the quantile that a budget names, on the device (in brackets its 95 % "
+    "BLEU and chrF are those of the {precision} bundle on the test set. Predicted latency is the predictor's; measured "
+    "is that of the median sentence, or of the quantile that a budget names, on the device (in brackets its 95 % "
     "confidence interval), by the runtime and with the graphs that are deployed."
 )
 _SEARCH_NOTE = (
@@ -86,7 +86,7 @@ def _cards(data):
     full = data.full
     cards = []
     for index, system in enumerate(data.picks, start=1):
-        bleu, reference = system.bundles["fp32"].bleu, full.bundles["fp32"].bleu
+        bleu, reference = (each.bundles[data.precision].bleu for each in (system, full))
         cards.append(
             f'<div class="card {colour(index)}"><h3>{escape(system.label)}</h3><div class="big">'
             f"<div><b>{system.speedup:.1f}×</b><span>faster</span></div>"
@@ -114,18 +114,19 @@ _RESULT_HEADS = [
     "budget",
     "speed-up",
     "parameters",
-    "bundle (int8)",
+    "bundle ({other})",
 ]
 
 
 def _result_table(data):
-    heads = "".join(f"<th>{head}</th>" for head in _RESULT_HEADS)
-    rows = "".join(_result_row(index, system) for index, system in enumerate(data.systems))
+    heads = "".join(f"<th>{head.format(other=data.other_precision)}</th>" for head in _RESULT_HEADS)
+    rows = "".join(_result_row(data, index, system) for index, system in enumerate(data.systems))
     return f'<div class="scroll"><table><tr>{heads}</tr>{rows}</table></div>'
 
 
-def _result_row(index, system):
-    bundle, (low, high) = system.bundles["fp32"], system.measured_ci_ms
+def _result_row(data, index, system):
+    bundle, other = system.bundles[data.precision], system.bundles[data.other_precision]
+    low, high = system.measured_ci_ms
     cells = [
         f'<span class="swatch {colour(index)}"></span>{escape(system.label)}'
         f"<br><small>{escape(system.architecture.summary())}</small>",
@@ -136,20 +137,20 @@ def _result_row(index, system):
         "" if system.budget_ms is None else f"{system.budget_ms:.2f} ms {_verdict(system)}",
         "" if system.budget_ms is None else f"{system.speedup:.2f}×",
         f"{system.parameters / 1e6:.2f} M",
-        f"{bundle.size_bytes / MEGABYTE:.2f} MB <small>({system.bundles['int8'].size_bytes / MEGABYTE:.2f})</small>",
+        f"{bundle.size_bytes / MEGABYTE:.2f} MB <small>({other.size_bytes / MEGABYTE:.2f})</small>",
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _bundle_note(data):
-    bundle = data.full.bundles["fp32"]
+    bundle, other = data.full.bundles[data.precision], data.other_precision
     scores = "; ".join(
-        f"{system.label} {system.bundles['int8'].bleu:.1f} BLEU in {system.bundles['int8'].latency_ms:.2f} ms"
+        f"{system.label} {system.bundles[other].bleu:.1f} BLEU in {system.bundles[other].latency_ms:.2f} ms"
         for system in data.systems
     )
     return (
-        f'<p class="note">int8 bundles: {escape(scores)}. Test set of {bundle.sentences} sentences; BLEU is sacreBLEU '
-        f"<code>{escape(bundle.bleu_signature)}</code>.</p>"
+        f'<p class="note">{other} bundles: {escape(scores)}. Test set of {bundle.sentences} sentences; BLEU is '
+        f"sacreBLEU <code>{escape(bundle.bleu_signature)}</code>.</p>"
     )
 
 

@@ -65,7 +65,7 @@ class Pipeline:
         device = load_device(device_name)
         check_quantiles(run.config.latency, budgets)
         self._run, self._device_name, self._budgets = run, device_name, budgets
-        self._limits = limits
+        self._limits, self._precision = limits, device.precision
         self._samples = run.latency / f"{device.name}.jsonl"
         self._predictor = run.latency / f"{device.name}.predictor"
         self._source_directory = source_directory
@@ -153,7 +153,7 @@ class Pipeline:
         run, results = self._run, [self._run.path / "report.html"]
 
         def translate(name, sentences):
-            return Translator(run.export(name) / PRECISIONS[0]).translate(sentences)
+            return Translator(run.export(name) / self._precision).translate(sentences)
 
         arguments = (run, self._samples.stem, names, self._commands(names), translate)
         return self._log.stage("write the report", results, lambda: write_report(*arguments))
@@ -162,7 +162,7 @@ class Pipeline:
         """The shell lines that the report shows."""
         budgets = "".join(f" --latency {budget.text}" for budget in self._budgets)
         limits = "".join(f" {option}" for option in self._limits.options())
-        bundles = [self._run.export(name) / PRECISIONS[0] for name in names]
+        bundles = [self._run.export(name) / self._precision for name in names]
         return [
             f"hat-run {self._run.path / 'config.yaml'} --device {self._device_name}{budgets}{limits} --run NEWDIR",
             *(f"hat-translate {bundle} < input.txt > output.txt" for bundle in bundles),

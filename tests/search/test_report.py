@@ -79,7 +79,7 @@ def run(tmp_path, monkeypatch):
 def write_trained(run, name, bleu, rng):
     write_training(run.sub(name), ["full"], 200, rng)
     for precision, size in (("fp32", 9_000_000), ("int8", 2_500_000)):
-        write_evaluation(run, name, precision, bleu, size)
+        write_evaluation(run, name, precision, bleu - 0.3 * (precision == "int8"), size)
 
 
 def write_data(run):
@@ -137,7 +137,9 @@ def write_search(run, name, budget, rng, slower=1.0):
 def instruments(run):
     """What describe_choice needs of a search's Instruments."""
     asked = dict.fromkeys((field.name for field in dataclasses.fields(Instruments)), None)
-    return Instruments(**asked | {"spec": run.config.model_spec(800, 800), "middle_length": LENGTHS.middle})
+    return Instruments(
+        **asked | {"spec": run.config.model_spec(800, 800), "middle_length": LENGTHS.middle, "precision": "fp32"}
+    )
 
 
 def dominates(one, other):
@@ -252,6 +254,20 @@ def test_text_table_has_a_line_a_system_and_aligned_columns(run):
     assert len({len(line) for line in lines}) == 1
     assert "full-size Transformer" in lines[1]
     assert "1.69x" in lines[2]
+
+
+def test_a_search_for_int8_is_shown_with_the_int8_bundles(run):
+    for name in NAMES:
+        path = run.search(name) / "choice.json"
+        files.write_json(path, {**json.loads(path.read_text()), "precision": "int8"})
+    data = report_data.load_report_data(run, "cpu", NAMES)
+    page = write_report(run, "cpu", NAMES, [], lambda name, sentences: sentences)[0].read_text()
+    assert "those of the int8 bundle on the test set" in page
+    assert "as the int8 bundles translate them" in page
+    for line, system in zip(result_table(data)[1:], data.systems, strict=True):
+        assert system.bundles["int8"].bleu != system.bundles["fp32"].bleu
+        assert f"{system.bundles['int8'].bleu:.1f}" in line.split()
+        assert f"{system.label} {system.bundles['fp32'].bleu:.1f} BLEU" in page  # beside, in the note
 
 
 def test_a_missing_stage_is_named(run):
