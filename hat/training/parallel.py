@@ -1,8 +1,8 @@
 """Trainings that don't depend on each other, at the same time: on a CPU each in a process of its own, over its cores.
 
 How many threads each has follows from the cores and from how many trainings there are, finished ones included, so that
-a resumed one is exact to the last bit. A GPU does one training after the other. Where torchrun
-started several processes, one of them calls this, and each training still has one process.
+a resumed one is exact to the last bit. A GPU does one training after the other. Where torchrun started several
+processes, one of them calls this, and each training still has one process.
 """
 
 import concurrent.futures
@@ -105,6 +105,7 @@ class _Children:
         log = self._log(job)
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "a", encoding="utf-8") as errors:
+            before = errors.tell()
             with self._lock:
                 if self._stopped:
                     return
@@ -118,8 +119,10 @@ class _Children:
                     self._running.discard(child)
                 child.stdin.close()
                 child.stdout.close()
+        told = log.read_bytes()[before:].decode("utf-8", errors="replace").splitlines()
+        print("".join(f"{line}\n" for line in told if line.startswith("warning:")), end="", flush=True)
         if status != 0 and not self._stopped:
-            raise _error(job, log, status)
+            raise _error(job, told, log, status)
 
     def stop(self):
         """End all that run."""
@@ -158,9 +161,8 @@ class _Children:
         return self._run.path / "logs" / f"train.{job.name}.log"
 
 
-def _error(job, log, status):
-    """The error that a child ended with, of its own kind; where it told none, how it ended and where to look."""
-    told = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+def _error(job, told, log, status):
+    """The error that a child ended with, by the lines it `told`, of its own kind; else how it ended."""
     kinds = {kind.exit_status: kind for kind in HatError.__subclasses__()}
     _, is_told, reason = (told[-1] if told else "").partition(": error: ")
     if not is_told:

@@ -60,6 +60,14 @@ def test_processes_train_what_one_does_and_go_on_from_brief_trainings(runs, monk
     train_all(run, jobs_of(run, until=4), TrainingOptions(), "finalists")
 
 
+def test_a_warning_of_one_is_told(runs, capsys):
+    run, _ = runs
+    train_sub(run, "small", run.config.search_space.full_transformer(), ONE_THREAD)  # of another: it moves aside
+    capsys.readouterr()
+    train_all(run, jobs_of(run), TrainingOptions(), "both")
+    assert "warning: the checkpoints in" in capsys.readouterr().out
+
+
 def test_an_error_is_of_its_kind_and_names_the_log(runs, capsys):
     run, _ = runs
     last = run.sub("small") / "checkpoints" / "checkpoint_last.pt"
