@@ -199,7 +199,7 @@ class SearchConfig:
     trained_finalists: CountOrNone = 0
     halving_updates: tuple[Count, ...] = ()
     validation_sentences: Count = 1000
-    rungs: tuple[int, ...] = ()
+    rungs: tuple[Count, ...] = ()
     max_tokens: Count = 8192
 
     def __post_init__(self):

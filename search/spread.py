@@ -12,8 +12,9 @@ def spread_evenly(items, latency_ms, count):
     if len(ordered) <= count:
         return ordered
     logs = np.log([latency_ms(item) for item in ordered])
-    free, chosen = np.ones(len(ordered), dtype=bool), []
-    for target in np.linspace(logs[0], logs[-1], count):
+    free, chosen = np.ones(len(ordered), dtype=bool), [0, len(ordered) - 1][:count]
+    free[chosen] = False
+    for target in np.linspace(logs[0], logs[-1], count)[1:-1]:
         distances = np.where(free, np.abs(logs - target), np.inf)
         chosen.append(int(np.argmin(distances)))
         free[chosen[-1]] = False

@@ -24,12 +24,12 @@ def run(tmp_path, monkeypatch):
 def test_tells_what_is_possible_before_anything_is_scored(run, capsys):
     device, told = Device(run), []
 
-    def score(architecture):
+    def scores(architectures, _part):
         told.append(capsys.readouterr().out)
-        return loss(architecture)
+        return [(loss(architecture), 1) for architecture in architectures]
 
     named = name_budgets("cpu", [parse_budget("9ms")])
-    search_with(run, "cpu", named, {"super": "weights 1"}, lambda: replace(device.instruments, score=score))
+    search_with(run, "cpu", named, {"super": "weights 1"}, lambda: replace(device.instruments, scores=scores))
     before = told[0]
     architectures = everything()
     assert f"holds {len(architectures):,} SubTransformers" in before

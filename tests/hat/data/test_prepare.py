@@ -54,6 +54,7 @@ def write_lines(path, lines, packed=False):
 
 
 FILES = {split: [f"{split}.de", f"{split}.en"] for split in ("train", "valid", "test")}
+NO_FILES = {split: [] for split in FILES}
 
 
 @pytest.fixture
@@ -241,11 +242,11 @@ def test_unusable_text_ends_with_its_status_and_leaves_nothing(text, capsys, bre
     [
         ({"vocabulary_size": 5000}, 2, "data.vocabulary_size 5000 is more than the training text can fill"),
         ({"vocabulary_size": 12}, 2, "data.vocabulary_size 12 can't hold the characters"),
-        ({"vocabulary_size": 0}, 2, "data.vocabulary_size 0"),
+        ({"vocabulary_size": 0}, 2, "data.vocabulary_size: 0 is not between"),
         ({"max_length": 1}, 3, "every pair of the train split is longer than data.max_length 1"),
         ({"train": ["train.de"]}, 2, "data.train: corpus `files` needs [source file, target file]"),
-        ({"corpus": "wmt99"}, 2, "data.corpus: 'wmt99' is not one of synthetic.de-en, multi30k"),
-        ({"corpus": "wmt14.en-de"}, 2, "wmt14.en-de has no de to en; it has en to de"),
+        ({"corpus": "wmt99", **NO_FILES}, 2, "data.corpus: 'wmt99' is not one of synthetic.de-en, multi30k"),
+        ({"corpus": "wmt14.en-de", **NO_FILES}, 2, "wmt14.en-de has no de to en; it has en to de"),
         ({"target_lang": "de"}, 2, "data.target_lang: 'de' is the source language too"),
         ({"source_lang": "de-DE"}, 2, "data.source_lang: 'de-DE' is not a language code"),
         ({"corpus": "synthetic.de-en", "synthetic_sentences": 0}, 2, "data.synthetic_sentences: 0"),

@@ -34,7 +34,7 @@ def test_lessons_follow_from_seed_and_update_alone(name):
 def test_the_config_names_every_strategy(tmp_path):
     for name in STRATEGIES:
         assert STRATEGIES[strategy_of(tmp_path, name)] is STRATEGIES[name]
-    with pytest.raises(UsageError, match="super_training: strategy: 'sandwitch' is not one of uniform, sandwich"):
+    with pytest.raises(UsageError, match="super_training.strategy: 'sandwitch' is not one of uniform, sandwich"):
         strategy_of(tmp_path, "sandwitch")
 
 
