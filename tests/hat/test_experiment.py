@@ -40,6 +40,7 @@ def numbers(cls):
             yield name, None, None
 
 
+LISTS = ("adam_betas", "halving_updates", "rungs")
 RANGES = [(section, *number) for section, cls in SECTIONS.items() for number in numbers(cls)]
 
 
@@ -59,7 +60,7 @@ def test_a_number_out_of_range_is_named_with_its_range(tmp_path, section, name, 
     wrong += [kind(allowed.high) + 1] if math.isfinite(allowed.high) else []
     wrong += [math.inf, math.nan] if kind is float else []
     for value in wrong:
-        given = [value, value] if name == "adam_betas" else value
+        given = [value, value] if name in LISTS else value
         with pytest.raises(UsageError) as caught:
             load(path, section, **{name: given})
         said = f"{path}: {section}.{name}: {value} is not between {allowed.low} and {allowed.high}"
