@@ -123,7 +123,7 @@ def test_a_range_holds_what_arithmetic_says(value, low, width, open_end):
             {"share_decoder_input_output_embed": False},
             r"share_decoder_input_output_embed: false has no effect",
         ),
-        ("search", {"rungs": [0, 5]}, r"search.rungs: \[0, 5\] are not rising numbers of sentences from 1"),
+        ("search", {"rungs": [5, 5]}, r"search.rungs: \[5, 5\] are not rising numbers of sentences from 1"),
         ("search", {"rungs": [50, 50]}, r"search.rungs: \[50, 50\] are not rising"),
         ("search", {"rungs": [5, 90], "validation_sentences": 90}, r"below search.validation_sentences \(90\)"),
         ("super_training", {"min_lr": 1e-5}, r"super_training.min_lr: 1e-05 has no effect on inverse_sqrt"),
