@@ -60,7 +60,7 @@ _SEARCH_NOTE = (
 _PARETO_NOTE = "Each dot is a SubTransformer that was scored; dashed lines are the budgets."
 _PROGRESS_NOTE = "Loss within the budget, by generation."
 _TRAINING_NOTE = (
-    "Left: SubTransformers inside the SuperTransformer, which trains one of them at each update. Right: the full-size "
+    "Left: SubTransformers inside the SuperTransformer, which trains all of them at once. Right: the full-size "
     "Transformer and the chosen ones, each trained on its own afterwards."
 )
 
