@@ -4,8 +4,7 @@ import json
 import math
 
 import pytest
-import yaml
-from search_toys import CONFIG, SPACE, Device, Killed, latency, loss, timing
+from search_toys import SPACE, Device, Killed, latency, loss, timing
 
 from hat.architecture import Architecture
 from hat.architecture_file import load_architecture
@@ -23,13 +22,6 @@ SIZES = {  # made-up bytes of bundles
     "int8": lambda architecture: 1000 * sum(architecture.decoder.ffn_dim) + 7,
 }
 FULL = SPACE.full_transformer()
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(CONFIG))
-    return RunDirectory.create(tmp_path / "toy.yaml")
 
 
 def find(run, device=None, inputs=INPUTS):

@@ -4,24 +4,15 @@ import dataclasses
 import json
 
 import pytest
-import yaml
-from search_toys import CONFIG, SPACE, everything, latency, loss, predict, size_bytes, timing
+from search_toys import SPACE, everything, latency, loss, predict, size_bytes, timing
 
 from hat.complexity import count_parameters
 from hat.errors import BudgetError, UsageError
-from hat.run_directory import RunDirectory
 from latency_predictor.budget import parse_budget
 from search.limits import Limits, count_text, parse_limits, size_text
 from search.run import Instruments, name_budgets, search_with
 
 INPUTS = {"super": "weights 1", "predictor": "first"}
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(CONFIG))
-    return RunDirectory.create(tmp_path / "toy.yaml")
 
 
 def parameters(run, architecture):

@@ -6,19 +6,10 @@ import statistics
 from dataclasses import replace
 
 import pytest
-import yaml
-from search_toys import CONFIG, SPACE, Device, everything, latency, loss, predict
+from search_toys import SPACE, Device, everything, latency, loss, predict
 
-from hat.run_directory import RunDirectory
 from latency_predictor.budget import parse_budget
 from search.run import name_budgets, search_with
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(CONFIG))
-    return RunDirectory.create(tmp_path / "toy.yaml")
 
 
 def test_tells_what_is_possible_before_anything_is_scored(run, capsys):

@@ -9,13 +9,6 @@ from hat.cli.search import main
 from hat.run_directory import RunDirectory
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(CONFIG))
-    return RunDirectory.create(tmp_path / "toy.yaml")
-
-
 def failure(capsys, *arguments):
     """(exit status, the one line on stderr)."""
     with pytest.raises(SystemExit) as end:

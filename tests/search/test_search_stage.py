@@ -5,8 +5,7 @@ import math
 import os
 
 import pytest
-import yaml
-from search_toys import CONFIG, LENGTHS, SPACE, Device, Killed, bound, everything, latency, loss, predict, timing
+from search_toys import LENGTHS, SPACE, Device, Killed, bound, everything, latency, loss, predict, timing
 
 from hat import files
 from hat.architecture_file import load_architecture
@@ -19,13 +18,6 @@ from search.run import name_budgets, search_with
 
 INPUTS = {"super": "weights 1", "predictor": "first"}
 FULL_MS = latency(SPACE.full_transformer())
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "toy.yaml").write_text(yaml.safe_dump(CONFIG))
-    return RunDirectory.create(tmp_path / "toy.yaml")
 
 
 def find(run, *budgets, device=None, inputs=INPUTS):
