@@ -25,7 +25,7 @@ from hat.training.distillation import (
     training_dependencies,
 )
 from hat.training.distilled_text import SPLIT, distilled_data
-from hat.training.loop import TrainingLoop
+from hat.training.loop import TrainingLoop, resumable_inputs
 from hat.training.options import TrainingOptions
 from hat.training.setup import effective, make_trainer
 
@@ -44,6 +44,11 @@ class _Recipe:
     distillation: DistillationConfig | None
     inputs: dict
     options: TrainingOptions
+
+    @property
+    def course(self):
+        """Fingerprint of what the losses on the way depend on."""
+        return files.fingerprint(resumable_inputs(self.inputs, self.training))
 
 
 def train_sub(run, name, architecture, options=None, progress=Progress):
@@ -69,25 +74,25 @@ def train_briefly(run, name, architecture, until, options=None, progress=Progres
     """Do the first `until` updates of the training of `architecture`, into its folder among the run's finalists.
 
     Returns the validation loss there, in nats a token. What was done before isn't repeated, unless it went on beyond
-    `until` without a validation there; what was done with other inputs is dropped. `name` decides whether it has
-    teachers, as in `train_sub`; raises what that does. In one process only.
+    `until` without a validation there; what was done on another course (`resumable_inputs`) is dropped. `name` decides
+    whether it has teachers, as in `train_sub`; raises what that does. In one process only.
     """
     options = options or TrainingOptions()
     _train_full_first(run, name, options)
     recipe = _recipe(run, name, architecture, options)
     directory = run.finalist(architecture)
-    losses = _brief_losses(directory, recipe.inputs)
+    losses = _brief_losses(directory, recipe.course)
     if losses is None or (until not in losses and any(update > until for update in losses)):
         shutil.rmtree(directory, ignore_errors=True)
         losses = {}
-        _keep_brief_losses(directory, recipe.inputs, losses)
+        _keep_brief_losses(directory, recipe.course, losses)
     if until in losses:
         return losses[until]
     with processes.joined(recipe.options.resolved_device()):
         trainer, loop = _begin(run, recipe, directory, progress)
         loop.run(until)
         losses[until] = validate(trainer)["mean"]
-    _keep_brief_losses(directory, recipe.inputs, losses)
+    _keep_brief_losses(directory, recipe.course, losses)
     return losses[until]
 
 
@@ -99,21 +104,21 @@ def is_up_to_date(run, name, architecture, options):
 def brief_loss(run, name, architecture, until, options):
     """What `train_briefly` returned for the same arguments, in nats a token; None if it hasn't come so far."""
     recipe = _recipe(run, name, architecture, options)
-    return (_brief_losses(run.finalist(architecture), recipe.inputs) or {}).get(until)
+    return (_brief_losses(run.finalist(architecture), recipe.course) or {}).get(until)
 
 
-def _brief_losses(directory, inputs):
-    """Update -> validation loss that `train_briefly` recorded for these inputs; None if it never began with them."""
+def _brief_losses(directory, course):
+    """Update -> validation loss that `train_briefly` recorded on this course; None if it never began on it."""
     if not (directory / BRIEF).exists():
         return None
     kept = files.read_json(directory / BRIEF, f"remove {directory} to train from the start")
-    if kept["inputs"] != files.fingerprint(inputs):
+    if kept["inputs"] != course:
         return None
     return {int(update): loss for update, loss in kept["losses"].items()}
 
 
-def _keep_brief_losses(directory, inputs, losses):
-    files.write_json(directory / BRIEF, {"inputs": files.fingerprint(inputs), "losses": losses})
+def _keep_brief_losses(directory, course, losses):
+    files.write_json(directory / BRIEF, {"inputs": course, "losses": losses})
 
 
 def _train_full_first(run, name, options):

@@ -100,6 +100,15 @@ def test_how_often_a_training_saves_may_change_on_the_way(tmp_path):
         assert torch.equal(tensor, ends[1]["model"][name]), name
 
 
+def test_a_brief_training_is_not_repeated_for_another_rhythm_of_saving(tmp_path):
+    run = make_run(_folder(tmp_path, "run"))
+    architecture = run.config.search_space.smallest()
+    loss = train_briefly(run, "small", architecture, 6)
+    changed = _configured(run, section="sub_training", save_every=2, average_checkpoints=2)
+    assert run_and_die(lambda: train_briefly(changed, "small", architecture, 6), backward_passes=1) == 0
+    assert train_briefly(changed, "small", architecture, 6) == loss
+
+
 def test_a_longer_training_goes_on_where_the_rate_does_not_depend_on_its_length(tmp_path):
     straight, longer = (make_run(_folder(tmp_path, name)) for name in ("straight", "longer"))
     assert run_and_die(lambda: train_super(longer, TrainingOptions(max_update=12))) == 0
