@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 from onnx import TensorProto
 
-from hat.deploy.quantisation import DEFAULT_RANGE, activation_parameters, quantise_bias, quantise_rows
+from hat.deploy.quantisation import DEFAULT_RANGE, activation_parameters, quantise_linear, quantise_rows
 
 INT8_INPUTS = 4  # MatMulNBits's name for computing in int8
 OUTPUT_PRODUCT = "decoder.output_projection"  # names the input range of the output product, whatever its matrix
@@ -92,11 +92,9 @@ class Int8Products:
 
     def linear(self, x, name):
         """x (rows, inputs) @ weight.T + bias -> (rows, outputs)"""
-        quantised, scales = quantise_rows(self._weights[f"{name}.weight"])
+        quantised, scales, bias = self._quantised(name)
         weight = self._graph.weight(f"{name}.weight.int8", quantised)
         scale = self._graph.weight(f"{name}.weight.scale", scales)
-        input_scale, _ = activation_parameters(*self._range(name))
-        bias = quantise_bias(self._weights[f"{name}.bias"], input_scale, scales)
         bias = self._graph.weight(f"{name}.bias.int32", bias)
         return self._product(x, name, weight, scale, self._zero(name, len(scales)), [bias])
 
@@ -147,6 +145,11 @@ class Int8Products:
         """
         return self._graph.weight(f"{name}.weight.zero", np.zeros(outputs, np.int8))
 
+    def _quantised(self, name):
+        """`quantise_linear` of a product with a bias."""
+        input_scale, _ = activation_parameters(*self._range(name))
+        return quantise_linear(self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], input_scale)
+
     def _range(self, name):
         return DEFAULT_RANGE if self._ranges is None else self._ranges[name]
 
@@ -163,7 +166,7 @@ class SingleRowProducts(Int8Products):
 
     def linear(self, x, name):
         """x (1, inputs) @ weight.T + bias -> (1, outputs)"""
-        quantised, scales = quantise_rows(self._weights[f"{name}.weight"])
+        quantised, scales, _ = self._quantised(name)
         if not _block_size(quantised.shape[1]):
             return super().linear(x, name)
         weight = self._graph.weight(f"{name}.weight.int8", quantised)

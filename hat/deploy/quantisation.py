@@ -6,12 +6,13 @@ DEFAULT_RANGE = (-4.0, 4.0)  # for graphs that are only timed: about what a laye
 LARGEST_BIAS = 2.0**30  # in quantised units: leaves room for the products' sum in an int32
 
 
-def quantise_rows(weight):
+def quantise_rows(weight, least_scales=0.0):
     """weight (outputs, inputs) float32 -> (int8 of the same shape, scales (outputs,) float32).
 
-    `weight` is about `int8 * scale` row by row; the largest magnitude of a row becomes 127.
+    `weight` is about `int8 * scale` row by row; the largest magnitude of a row becomes 127, unless its scale is
+    at least `least_scales` (outputs,) by then.
     """
-    scales = np.maximum(np.abs(weight).max(axis=1), 1e-9) / 127.0
+    scales = np.maximum(np.maximum(np.abs(weight).max(axis=1), 1e-9) / 127.0, least_scales)
     quantised = np.clip(np.rint(weight / scales[:, None]), -127, 127).astype(np.int8)
     return quantised, scales.astype(np.float32)
 
@@ -22,6 +23,11 @@ def activation_parameters(low, high):
     return np.float32(scale), np.uint8(np.clip(np.rint(-low / scale), 0, 255))
 
 
-def quantise_bias(bias, input_scale, weight_scales):
-    """bias (outputs,) as int32 in units of input_scale * weight_scales."""
-    return np.clip(np.rint(bias / (input_scale * weight_scales)), -LARGEST_BIAS, LARGEST_BIAS).astype(np.int32)
+def quantise_linear(weight, bias, input_scale):
+    """`quantise_rows` of the weight, and bias (outputs,) as int32 in units of input_scale * scales.
+
+    Where a row's weights are so small, or all zero, that its bias would exceed LARGEST_BIAS in their units, the bias
+    decides the scale: what the weights then lose is nothing beside it.
+    """
+    quantised, scales = quantise_rows(weight, np.abs(bias) / (input_scale * LARGEST_BIAS))
+    return quantised, scales, np.rint(bias / (input_scale * scales)).astype(np.int32)

@@ -18,8 +18,11 @@ from tiny import TINY_SPACE, tiny_spec
 
 from hat.calibration import calibrate
 from hat.complexity import parameter_shapes
+from hat.deploy.graph_builder import GraphBuilder
 from hat.deploy.graphs import build_graphs, random_weights
+from hat.deploy.products import PRODUCTS, SINGLE_ROW_PRODUCTS
 from hat.deploy.quantisation import quantise_rows
+from hat.deploy.sessions import make_session
 from hat.errors import UsageError
 from hat.model import SuperTransformer
 
@@ -127,3 +130,21 @@ def test_quantised_rows_come_back_within_half_a_step():
     quantised, scales = quantise_rows(weight.astype(np.float32))
     assert np.abs(quantised).max() == 127
     assert np.all(np.abs(quantised * scales[:, None] - weight) <= scales[:, None] * 0.5001)
+
+
+@pytest.mark.parametrize("single_row", [False, True])
+def test_int8_keeps_the_bias_of_outputs_without_weights(single_row):
+    """Rows of zeros, of weights far smaller than their bias, and a product whose input was always zero."""
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((6, 32)).astype(np.float32)
+    weight[1], weight[2] = 0, weight[2] * 1e-12
+    weights = {"a.weight": weight, "a.bias": np.array([0.5, -3, 7, 0, 1e-3, -40], np.float32)}
+    x = rng.uniform(-4, 4, (1, 32)).astype(np.float32)
+    for high, given in ((4.0, x), (0.0, 0 * x)):
+        graph = GraphBuilder("test")
+        products = (SINGLE_ROW_PRODUCTS if single_row else PRODUCTS)["int8"](graph, weights, {"a": (-high, high)})
+        graph.output(products.linear(graph.input("x", "float32", [1, 32]), "a"), "float32", [1, 6])
+        session = make_session(graph.model({}).SerializeToString(), 1)
+        found = session.run(None, {"x": given})[0]
+        np.testing.assert_allclose(found, given @ weight.T + weights["a.bias"], atol=0.1 * high + 1e-4)
+        assert found[0, 1:3] == pytest.approx([-3, 7], rel=1e-4)
