@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 from hat.errors import ArtifactError
@@ -36,6 +37,9 @@ REQUIRED = {
     "graphs": ("encoder", "step", "beam", "greedy", "beam_shortlist", "greedy_shortlist"),
     "tokenizers": ("source", "target"),
 }
+
+# In an ONNX file, before the name of a file that its weights lie in: StringStringEntryProto("location", NAME).
+LOCATION = re.compile(rb"\x0a\x08location\x12(?P<length>[\x01-\x7f])")
 
 
 class Bundle:
@@ -90,7 +94,11 @@ def open_bundle(path):
             raise ArtifactError(f"{path / DESCRIPTION}: {key} names no file of the bundle; {REMEDY}")
     for name, entry in files.items():
         _check_file(path, name, entry)
-    return Bundle(path, description)
+    bundle = Bundle(path, description)
+    for graph in bundle.graphs().values():
+        for name in _weight_files(graph) - files.keys():
+            raise ArtifactError(f"{path / DESCRIPTION}: files lacks {name}, which {graph.name} reads; {REMEDY}")
+    return bundle
 
 
 def file_entry(path):
@@ -135,6 +143,13 @@ def _check_keys(path, prefix, mapping, keys):
     wrong = [prefix + key for key, types in keys.items() if not isinstance(mapping.get(key), types)]
     if wrong:
         raise ArtifactError(f"{path / DESCRIPTION}: missing or ill-typed {', '.join(wrong)}; {REMEDY}")
+
+
+def _weight_files(graph):
+    """Names of the files that the graph in this ONNX file reads its weights from."""
+    content = graph.read_bytes()
+    found = {content[match.end() :][: match["length"][0]] for match in LOCATION.finditer(content)}
+    return {name.decode("utf-8", errors="replace") for name in found}
 
 
 def _check_file(path, name, entry):

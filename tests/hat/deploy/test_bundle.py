@@ -188,6 +188,15 @@ def test_files_of_another_kind_under_right_checksums(bundle, name, complaint):
     assert "\n" not in str(caught.value)
 
 
+def test_weights_without_a_checksum_are_refused(bundle):
+    files = json.loads((bundle / "bundle.json").read_text())["files"]
+    weights = files.pop("weights.bin")
+    change_description(bundle, files=files)
+    assert "bundle.json: files lacks weights.bin, which encoder.onnx reads; export it again" in error_of(bundle)
+    change_description(bundle, files={**files, "weights.bin": weights})
+    open_bundle(bundle)
+
+
 def test_files_outside_the_bundle_are_refused(bundle):
     description = json.loads((bundle / "bundle.json").read_text())
     change_description(bundle, files={**description["files"], "../evil": {"size": 1, "sha256": ""}})
