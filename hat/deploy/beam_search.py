@@ -24,6 +24,8 @@ class BeamSearch:
         """
         if not sources:
             return []
+        if shortlist is not None:
+            _check_shortlist(options.beam, len(shortlist))
         if self._needs_steps(options, prefixes):
             if shortlist is not None:
                 raise UsageError(
@@ -55,6 +57,16 @@ class BeamSearch:
         if "step" not in self._searches:
             self._searches["step"] = StepSearch(self.encoder, self._sessions["step"], self._padding, self._end)
         return self._searches["step"]
+
+
+def _check_shortlist(beam, length):
+    """Raise UsageError if a shortlist of this length has too few tokens for the candidates of a step."""
+    largest = max(1, length // 2 - 1)  # one hypothesis needs no more than the tokens up to </s>
+    if beam > largest:
+        raise UsageError(
+            f"beam {beam} is too large for the {length} tokens of the shortlist; ask for a beam of {largest} at most, "
+            "or leave the shortlist out"
+        )
 
 
 def loop_name(graphs, beam, sentences, shortlisted=False):

@@ -272,6 +272,21 @@ def test_a_shortlist_limits_the_words(bundle, translator, tmp_path):
         Translator(path, shortlist=True, unk_penalty=1.0).translate(SENTENCES)
 
 
+def test_a_beam_larger_than_the_shortlist_is_refused(bundle, tmp_path):
+    path = shutil.copytree(bundle, tmp_path / "bundle")
+    Shortlist([0] * 49, [], range(7)).save(path / "shortlist.npz")
+    description = json.loads((path / "bundle.json").read_text())
+    description["files"]["shortlist.npz"] = file_entry(path / "shortlist.npz")
+    (path / "bundle.json").write_text(json.dumps({**description, "shortlist": "shortlist.npz"}))
+    for beam in (3, 4, 40):
+        with pytest.raises(
+            UsageError, match=r"beam \d+ is too large for the 7 tokens of the shortlist; .* of 2 at most"
+        ):
+            Translator(path, shortlist=True, beam=beam).translate(SENTENCES)
+    for beam in (1, 2):
+        assert any(Translator(path, shortlist=True, beam=beam).translate(SENTENCES))
+
+
 def test_prefixes_begin_the_translations(translator):
     free = translator.translate(SENTENCES[:3])
     prefixes = ["The old", "", "  "]
