@@ -4,6 +4,7 @@ from hat import files
 from hat.complexity import count_parameters
 from hat.config import to_mapping
 from hat.data.prepared import PreparedData
+from hat.deploy.batching import usable_cores
 from hat.errors import UsageError
 from hat.evaluation_targets import find_target
 from hat.evaluation_text import split_text
@@ -61,7 +62,7 @@ def _evaluations(run, found, texts, device, latency):
     prepared = PreparedData(run.data)
     costs = _costs(run, found, device, latency)
     for text in texts:
-        translations = found.translate(prepared, text.sources, device.threads)
+        translations = found.translate(prepared, text.sources, min(device.threads, usable_cores()))
         evaluation = _quality(found, text, translations, prepared.target_lang) | costs
         kept = _kept_at(found, text, latency)
         if kept is not None:

@@ -183,6 +183,13 @@ def test_is_kept_beside_its_bundle_and_used_while_true(run, measurer):
     assert json.loads(kept.read_text()) == saved
 
 
+def test_a_device_of_more_threads_than_this_machine_has_cores(run, measurer, tmp_path):
+    (tmp_path / "large.yaml").write_text("backend: onnxruntime\nthreads: 4096\n")
+    for target in ("small", run.export("small") / "fp32"):
+        assert evaluate(run, target, device=str(tmp_path / "large.yaml"))["device"] == "large"
+    assert [device.threads for device, _ in measurer] == [4096, 4096]
+
+
 def test_a_retrained_model_is_judged_anew(run, measurer, tmp_path):
     folder = run.path / "retrained"
     save_model(folder, load_model(run.sub("small")))
