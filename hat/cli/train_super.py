@@ -8,7 +8,8 @@ def main(arguments=None):
     """Entry point of `hat-train-super`."""
     parser = ArgumentParser(
         "Train the SuperTransformer; interrupted, run the same command again and it goes on. "
-        "In N processes: torchrun --nproc_per_node N -m -- hat.cli.train_super, with the same arguments."
+        "In N processes: torchrun --nproc_per_node N --no-python -- hat-train-super, with the same arguments; "
+        "the -- keeps --run from torchrun."
     )
     parser.add_argument("config", metavar="CONFIG", nargs="?", help="experiment config: makes or goes on with its run")
     add_run_option(parser)
