@@ -4,7 +4,6 @@ An order by inherited weights often turns round once the weights are trained; wh
 beginning of its final training.
 """
 
-from hat.run_directory import FULL
 from search.finalists import by_inherited_loss
 
 
@@ -43,12 +42,9 @@ def train_finalists(run, options, architectures, until):
     They are trained at the same time, one process a core, by the run's own recipe with TrainingOptions `options`, in
     folders of the run that its searches share and that `hat-train-sub` goes on from.
     """
-    from hat.training.distillation import can_teach, training_dependencies
     from hat.training.parallel import Job, train_all
     from hat.training.sub import brief_loss
 
     jobs = [Job(f"finalist-{run.finalist(each).name}", each, until) for each in architectures]
-    if FULL in training_dependencies(run, jobs[0].name) and not can_teach(run, FULL):
-        train_all(run, [Job(FULL, run.config.search_space.full_transformer())], options, "train the teacher")
     train_all(run, jobs, options, f"train {len(jobs)} finalists to update {until}")
     return [brief_loss(run, job.name, job.architecture, until, options) for job in jobs]

@@ -30,6 +30,15 @@ def can_teach(run, teacher):
     return all((directory / file).exists() for file in ("done.json", "model.json", "model.safetensors"))
 
 
+def lacks_full(run, names):
+    """Whether the full-size Transformer is the one teacher that these sub-trainings lack and that is not among them.
+
+    It is then to be trained first; another teacher is the user's to train.
+    """
+    needed = {teacher for name in names for teacher in training_dependencies(run, name)}
+    return {teacher for teacher in needed - set(names) if not can_teach(run, teacher)} == {FULL}
+
+
 def distillation_inputs(run, name, spec):
     """What the training of `name`, with this ModelSpec, depends on by its teachers; None without them.
 

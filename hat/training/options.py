@@ -1,6 +1,6 @@
 """TrainingOptions: how a training runs, as opposed to what it trains (that is the config's)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hat.errors import DeviceError, UsageError
 
@@ -14,6 +14,10 @@ class TrainingOptions:
     threads: int | None = None
     max_update: int | None = None
     init: str | None = None
+
+    def of_a_teacher(self):
+        """The TrainingOptions of the teacher of what is trained with these: its recipe is the config's."""
+        return replace(self, max_update=None, init=None)
 
     def resolved_device(self):
         """'cpu' or 'cuda'; raises DeviceError if a GPU is asked for and absent, UsageError for fp16 on a CPU."""

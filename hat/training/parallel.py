@@ -17,6 +17,7 @@ from hat.architecture import Architecture
 from hat.deploy.batching import usable_cores
 from hat.errors import HatError
 from hat.progress import Progress
+from hat.run_directory import FULL
 from hat.training import processes
 
 TORCHRUN = ("WORLD_SIZE", "RANK", "LOCAL_RANK")  # what tells a process of others
@@ -34,12 +35,16 @@ class Job:
 def train_all(run, jobs, options, title):
     """Do all Jobs, what is up to date left out, with TrainingOptions `options`; `title` names them in the progress.
 
-    Those that learn from others of the run come after the rest. The output of each goes to a file in the run's folder
+    Those that learn from others of the run come after the rest, and the full-size Transformer before all, even if it
+    is no job, where it is to teach and isn't there. The output of each goes to a file in the run's folder
     `logs`. Raises the error of the first that fails, which names its log; the others are then stopped, and go on from
     their last checkpoints when this is called again.
     """
-    from hat.training.distillation import training_dependencies
+    from hat.training.distillation import lacks_full, training_dependencies
 
+    if lacks_full(run, [job.name for job in jobs]):
+        teacher = Job(FULL, run.config.search_space.full_transformer())
+        train_all(run, [teacher], options.of_a_teacher(), "train the teacher")
     for taught in (False, True):
         wave = [job for job in jobs if bool(training_dependencies(run, job.name)) == taught]
         if wave:

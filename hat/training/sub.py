@@ -18,11 +18,10 @@ from hat.run_directory import FULL, is_current, mark_done, stamp
 from hat.training import processes
 from hat.training.averaging import average_weights
 from hat.training.distillation import (
-    can_teach,
     distillation_inputs,
     distillation_of,
+    lacks_full,
     load_teachers,
-    training_dependencies,
 )
 from hat.training.distilled_text import SPLIT, distilled_data
 from hat.training.loop import TrainingLoop, resumable_inputs
@@ -60,7 +59,9 @@ def train_sub(run, name, architecture, options=None, progress=Progress):
     checkpoint; DeviceError. `progress` makes what shows the progress.
     """
     options = options or TrainingOptions()
-    _train_full_first(run, name, options)
+    if lacks_full(run, [name]):
+        train_sub(run, FULL, run.config.search_space.full_transformer(), options.of_a_teacher())
+        processes.barrier()
     recipe = _recipe(run, name, architecture, options)
     directory = run.sub(name)
     if is_current(directory, recipe.inputs):
@@ -75,10 +76,10 @@ def train_briefly(run, name, architecture, until, options=None, progress=Progres
 
     Returns the validation loss there, in nats a token. What was done before isn't repeated, unless it went on beyond
     `until` without a validation there; what was done on another course (`resumable_inputs`) is dropped. `name` decides
-    whether it has teachers, as in `train_sub`; raises what that does. In one process only.
+    whether it has teachers, as in `train_sub`, but all of them must be trained; raises what that does. In one process
+    only.
     """
     options = options or TrainingOptions()
-    _train_full_first(run, name, options)
     recipe = _recipe(run, name, architecture, options)
     directory = run.finalist(architecture)
     losses = _brief_losses(directory, recipe.course)
@@ -119,14 +120,6 @@ def _brief_losses(directory, course):
 
 def _keep_brief_losses(directory, course, losses):
     files.write_json(directory / BRIEF, {"inputs": course, "losses": losses})
-
-
-def _train_full_first(run, name, options):
-    """Train the full-size Transformer if it is the one teacher of `name` that is missing."""
-    if [teacher for teacher in training_dependencies(run, name) if not can_teach(run, teacher)] == [FULL]:
-        plain = replace(options, max_update=None, init=None)
-        train_sub(run, FULL, run.config.search_space.full_transformer(), plain)
-        processes.barrier()
 
 
 def _recipe(run, name, architecture, options):

@@ -21,12 +21,13 @@ from hat.fairseq_plugin.generation import translate_ids
 from hat.fairseq_plugin.teachers import Teachers
 from hat.model import Transformer
 from hat.run_directory import FULL, RunDirectory, mark_done
-from hat.training import distilled_text
+from hat.training import distilled_text, parallel
 from hat.training.distillation import distillation_inputs, distillation_of, training_dependencies
 from hat.training.distilled_text import distilled_data
 from hat.training.options import TrainingOptions
+from hat.training.parallel import Job, train_all
 from hat.training.setup import make_trainer
-from hat.training.sub import train_sub
+from hat.training.sub import brief_loss, train_sub
 
 BOTH = {"word_level": 0.5, "sequence_level": "beside", "sequence_beam": 3}
 
@@ -232,6 +233,19 @@ def test_teachers_train_first_and_by_themselves(run):
     train_sub(run, "small", run.config.search_space.smallest(), TrainingOptions(max_update=2))
     metrics = files.read_json_lines(run.sub(FULL) / "metrics.jsonl")
     assert metrics[-1]["update"] == run.config.sub_training.max_update  # the student's options are its own
+
+
+def test_trainings_at_the_same_time_wait_for_their_teacher(run, monkeypatch):
+    monkeypatch.setattr(parallel, "usable_cores", lambda: 2)
+    run = with_settings(run, word_level=0.5)
+    shutil.rmtree(run.sub(FULL))
+    space = run.config.search_space
+    jobs = [Job("small", space.smallest(), until=2), Job("large", space.largest(), until=2)]
+    train_all(run, jobs, TrainingOptions(max_update=2), "students")
+    metrics = files.read_json_lines(run.sub(FULL) / "metrics.jsonl")
+    assert metrics[-1]["update"] == run.config.sub_training.max_update
+    losses = [brief_loss(run, job.name, job.architecture, 2, TrainingOptions(max_update=2)) for job in jobs]
+    assert None not in losses
 
 
 def test_teachers_that_can_not_teach(run):
