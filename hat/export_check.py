@@ -2,6 +2,7 @@
 
 import contextlib
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,11 +10,11 @@ from hat.data.pairs import sample_text
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError
 from hat.evaluation import score_translations
+from hat.export_graphs import TIE, GraphReference, log_probabilities
 
 SENTENCES = 200  # of the validation set, translated
-FORCED_SENTENCES = 16  # of these, compared token by token
+FORCED_SENTENCES = 16  # of these, compared token by token, and translated by every graph
 LOGIT_TOLERANCE = 1e-4
-TIE = 1e-4  # scores closer than this may be told apart by rounding alone
 
 
 class Reference:
@@ -32,14 +33,24 @@ class Reference:
         self._sources = [[*ids, end] for ids in tokenizer.encode(sources)]
         with one_torch_thread():
             self._hypotheses = _translate_by_length(model, prepared, self._sources, settings)
+            some, hypotheses = self._sources[:FORCED_SENTENCES], self._hypotheses[:FORCED_SENTENCES]
             self._forced = [
-                (source, [end, *ids], _log_probabilities(model, source, [end, *ids]))
-                for source, (ids, _) in list(zip(self._sources, self._hypotheses, strict=True))[:FORCED_SENTENCES]
+                (source, [end, *ids], log_probabilities(model, source, [end, *ids]))
+                for source, (ids, _) in zip(some, hypotheses, strict=True)
             ]
 
+            def translate(beam):
+                return _translate_by_length(model, prepared, some, replace(settings, beam=beam))
+
+            self._graphs = GraphReference(model, some, hypotheses, settings, translate)
+
     def judge(self, bundle, exact):
-        """`check_exact` or `compare`."""
-        return self.check_exact(bundle) if exact else self.compare(bundle)
+        """`check_exact`; else `compare`, where only graphs that differ by more than the weights do are refused."""
+        if exact:
+            return self.check_exact(bundle)
+        result = self.compare(bundle)
+        _check_graphs(result["graphs"], max(LOGIT_TOLERANCE, result["largest_logit_difference"]))
+        return result
 
     def check_exact(self, bundle):
         """Like `compare`; raises ArtifactError unless the bundle does what PyTorch does, ties apart."""
@@ -56,6 +67,7 @@ class Reference:
                 f"the exported bundle translates {different} of {result['sentences']} validation sentences differently "
                 f"from PyTorch; nothing was replaced; please report this with the architecture"
             )
+        _check_graphs(result["graphs"], LOGIT_TOLERANCE, exact=True)
         return result
 
     def compare(self, bundle):
@@ -72,6 +84,7 @@ class Reference:
             "identical": sum(same),
             "ties": sum(close and not equal for close, equal in zip(near, same, strict=True)),
             "largest_logit_difference": self._largest_difference(translator.beam_search),
+            "graphs": self._compare_graphs(translator),
             "bleu": bleu,
             "bleu_drop": reference_bleu - bleu,
         }
@@ -92,12 +105,28 @@ class Reference:
         ]
         return float(np.max(differences))
 
+    def _compare_graphs(self, translator):
+        with one_torch_thread():
+            return self._graphs.compare(translator)
+
     def _bleu(self, translations):
         import sentencepiece
 
         path = self._prepared.sentencepiece(self._prepared.target_lang)
         texts = sentencepiece.SentencePieceProcessor(model_file=str(path)).decode(translations)
         return score_translations(texts, self._references, self._prepared.target_lang)["bleu"]
+
+
+def _check_graphs(graphs, tolerance, exact=False):
+    """Raise ArtifactError naming the first graph whose scores are off by more, or (`exact`) that finds others."""
+    for name, found in graphs.items():
+        difference, different = found["largest_score_difference"], found["sentences"] - found["identical"]
+        if not difference <= tolerance or (exact and different > found["ties"]):
+            raise ArtifactError(
+                f"the exported graph {name} searches differently from PyTorch ({different} of {found['sentences']} "
+                f"translations, scores by {difference:.1e}, at most {tolerance:.1e} is allowed); nothing was replaced; "
+                "please report this with the architecture"
+            )
 
 
 @contextlib.contextmanager
@@ -127,12 +156,3 @@ def _translate_by_length(model, prepared, sources, settings):
         for index, hypothesis in zip(group, translate_ids(model, prepared, batch, *limits), strict=True):
             hypotheses[index] = hypothesis
     return hypotheses
-
-
-def _log_probabilities(model, source, target):
-    """Log-probabilities (time, vocabulary) after each prefix of `target`, by the PyTorch model."""
-    import torch
-
-    with torch.inference_mode():
-        logits = model(torch.tensor([source]), torch.tensor([target]))
-    return logits[0].log_softmax(-1).numpy()

@@ -355,3 +355,46 @@ def test_the_one_file_runtime_is_put_into_new_and_into_finished_bundles(run):
     command = [sys.executable, run.export(NAME) / "int8" / "translate.py"]
     result = subprocess.run(command, input=SENTENCES[0].encode(), capture_output=True, check=True)
     assert result.stdout.decode() == Translator(run.export(NAME) / "int8").translate(SENTENCES[:1])[0] + "\n"
+
+
+def test_every_graph_is_compared_for_one_sentence_and_a_batch(run):
+    export(run, NAME)
+    results = json.loads((run.export(NAME) / "export.json").read_text())["bundles"]
+    for precision in ("fp32", "int8"):
+        compared = results[precision]["check"]["graphs"]
+        graphs = open_bundle(run.export(NAME) / precision).graphs().keys()
+        assert compared.keys() | {"encoder"} == graphs
+        assert compared["beam"]["sentences"] == compared["beam_shortlist"]["sentences"] == 1 + len(SENTENCES)
+        if precision == "int8":
+            assert compared["greedy_single"]["sentences"] == compared["greedy_single_shortlist"]["sentences"] == 1
+    for found in results["fp32"]["check"]["graphs"].values():
+        assert found["identical"] == found["sentences"]
+        assert found["largest_score_difference"] < 1e-5
+    different = [found["largest_score_difference"] for found in results["int8"]["check"]["graphs"].values()]
+    assert min(different) > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("graph", "precision"),
+    [
+        ("greedy", "fp32"),
+        ("beam_shortlist", "fp32"),
+        ("greedy_shortlist", "fp32"),
+        ("greedy_single", "int8"),
+        ("greedy_single_shortlist", "int8"),
+    ],
+)
+def test_a_wrong_graph_is_refused_whether_the_bundles_beam_uses_it_or_not(run, monkeypatch, graph, precision):
+    build = export_module.build_graphs
+
+    def with_one_of_other_weights(architecture, spec, weights, wanted, ranges):
+        built = build(architecture, spec, weights, wanted, ranges)
+        if wanted == precision:
+            swapped = {**weights, "decoder.layers.0.fc1.bias": weights["decoder.layers.0.fc1.bias"] + 2.0}
+            built |= build(architecture, spec, swapped, wanted, ranges, [graph])
+        return built
+
+    monkeypatch.setattr(export_module, "build_graphs", with_one_of_other_weights)
+    with pytest.raises(ArtifactError, match=f"the exported graph {graph} searches differently"):
+        export(run, NAME, [precision], allowed_drop=100)
+    assert not (run.export(NAME) / precision).exists()
