@@ -88,13 +88,19 @@ class SshServer:
 
 @pytest.fixture
 def ssh_server(tmp_path):
-    """A running SshServer; skips the test where there is no sshd."""
-    if SSHD is None or shutil.which("ssh") is None:
-        pytest.skip("needs OpenSSH's sshd: apt-get install openssh-server")
+    """A running SshServer; see `need_sshd` for where there is no sshd."""
+    need_sshd()
     server = SshServer(tmp_path)
     server.start()
     yield server
     server.stop()
+
+
+def need_sshd():
+    """Skip the test where OpenSSH isn't installed, or fail it where HAT_TESTS_NEED_SSHD is set."""
+    if SSHD is None or shutil.which("ssh") is None:
+        reason = "needs OpenSSH's sshd: apt-get install openssh-server"
+        pytest.fail(reason) if os.environ.get("HAT_TESTS_NEED_SSHD") else pytest.skip(reason)
 
 
 def make_key(path):
