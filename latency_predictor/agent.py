@@ -2,6 +2,8 @@
 
 Requests are JSON lines on standard input, each answered by one JSON line on standard output. The end of the input,
 which a lost connection is, ends the agent at once, whatever it is doing; so does a request that takes too long.
+A network may also be cut without a word, and the input stays open: so the host says every few seconds that it is
+alive, and an agent that hears nothing for a while ends.
 """
 
 import contextlib
@@ -21,7 +23,7 @@ from hat.errors import ArtifactError, HatError, StorageError
 from latency_predictor import environment
 from latency_predictor.workplace import BusyError, DeviceLock, make_folder, pin, temporary_folder
 
-IDLE_LIMIT_S = 3600.0  # without a request; a host that lives on starts another agent
+IDLE_LIMIT_S = 60.0  # without a word from the host, until a setup says otherwise
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -44,20 +46,26 @@ class Agent:
         self._requests = queue.SimpleQueue()
         self._make_bench = make_bench or _make_bench
         self._bench = self._lock = self._folder = None
-        self._busy_wait_s = 0.0
+        self._busy_wait_s, self._idle_limit_s = 0.0, IDLE_LIMIT_S
 
     def read(self, lines):
         """Take in requests until the host is gone; then end."""
-        for line in lines:
-            self._requests.put(json.loads(line))
-        self.end()
+        try:
+            for line in lines:
+                self._requests.put(json.loads(line))
+        finally:  # also when the connection was cut in the middle of a line
+            self.end()
 
     def serve(self):
         """Answer the requests that are read, for ever."""
         while True:
-            with self._limit(IDLE_LIMIT_S):
+            with self._limit(self._idle_limit_s):
                 request = self._requests.get()
-            self._write(self.handle(request))
+            if request["type"] == "alive":
+                continue
+            answer = self.handle(request)
+            with self._limit(self._idle_limit_s):
+                self._write(answer)
 
     def handle(self, request):
         """The answer to one request; what goes wrong is an answer, too."""
@@ -77,6 +85,7 @@ class Agent:
         cpus = pin(request["cpus"], request["threads"])
         before = environment.read_environment()  # once we measure, the load is our own
         self._lock, self._busy_wait_s = DeviceLock(request["session"]), request["busy_wait_s"]
+        self._idle_limit_s = request["idle_limit_s"]
         with self._lock.held(self._busy_wait_s), self._limit(request["timeout_s"], "setup"):
             self._folder = make_folder()
             self._bench = self._make_bench(str(self._folder), request)

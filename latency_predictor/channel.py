@@ -6,6 +6,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 
 CHUNK = 1 << 16  # bytes read at a time
@@ -22,7 +23,10 @@ class ChannelClosed(Exception):  # noqa: N818
 
 
 class Channel:
-    """Runs `command`, a list of words. Not stopped by the terminal's Ctrl-C, which is this process's to handle."""
+    """Runs `command`, a list of words. Not stopped by the terminal's Ctrl-C, which is this process's to handle.
+
+    For one thread.
+    """
 
     def __init__(self, command):
         pipe = subprocess.PIPE
@@ -33,6 +37,7 @@ class Channel:
         for each in self._pipes:
             os.set_blocking(each.fileno(), False)
         self._received, self._said = bytearray(), bytearray()
+        self._in_use, self._closing = threading.Lock(), threading.Event()
 
     def exchange(self, content, timeout_s):
         """Send `content`, bytes, and return the next message: a line that is a JSON object with a "type".
@@ -41,7 +46,7 @@ class Channel:
         """
         deadline, unsent = time.monotonic() + timeout_s, memoryview(content)
         stdin, stdout, stderr = self._pipes
-        with selectors.DefaultSelector() as selector:
+        with self._in_use, selectors.DefaultSelector() as selector:
             selector.register(stdin, selectors.EVENT_WRITE)
             selector.register(stdout, selectors.EVENT_READ)
             selector.register(stderr, selectors.EVENT_READ)
@@ -62,9 +67,21 @@ class Channel:
                 if not unsent and stdin in selector.get_map():
                     selector.unregister(stdin)
 
+    def repeat(self, content, every_s):
+        """From now on send `content`, a few bytes, every so many seconds, save while an exchange is going on."""
+        threading.Thread(target=self._repeat, args=(content, every_s), daemon=True).start()
+
+    def _repeat(self, content, every_s):
+        while not self._closing.wait(every_s):
+            if self._in_use.acquire(blocking=False):
+                with contextlib.suppress(OSError, ValueError):  # gone, full or closed: the next exchange will tell
+                    os.write(self._process.stdin.fileno(), content)
+                self._in_use.release()
+
     def close(self):
         """Close its input, at which the agent ends; kill the process, and those that it started, if it goes on."""
-        with contextlib.suppress(OSError):
+        self._closing.set()
+        with self._in_use, contextlib.suppress(OSError):
             self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(END_S)

@@ -4,7 +4,6 @@ import math
 import threading
 from dataclasses import replace
 
-from hat.errors import HatError
 from hat.files import append_json_line
 from hat.progress import Progress
 from latency_predictor.budget import parse_budget
@@ -38,7 +37,7 @@ def collect_all(run, device_names, samples=None):
     def attempt(name):
         try:
             collect(run, name, samples)
-        except HatError as error:
+        except Exception as error:  # what befalls the device, a full disk here, or a fault of ours
             errors.append(error)
             if len(names) > 1:
                 print(f"{name}: {error}")

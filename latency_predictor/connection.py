@@ -15,6 +15,8 @@ HANGS = 2  # answers in a row that take too long, before that is an error
 START_S = 60.0  # for Python, numpy and onnxruntime to be loaded, from a slow card
 BUSY_WAIT_S = 60.0  # for another agent there to finish its sample
 GRACE_S = 10.0  # for the agent to say by itself that it took too long, and for the way
+ALIVE_S = 10.0  # between two words to an agent that has nothing to do
+IDLE_LIMIT_S = 60.0  # without a word, after which the agent ends by itself; a host that lives on starts another
 
 
 class _Lost(Exception):  # noqa: N818
@@ -41,6 +43,7 @@ class Connection:
             "cpus": list(device.cpus),
             "timeout_s": device.sample_timeout_s,
             "busy_wait_s": BUSY_WAIT_S,
+            "idle_limit_s": IDLE_LIMIT_S,
             **setup,
             "session": uuid.uuid4().hex,
         }
@@ -97,6 +100,7 @@ class Connection:
         except HatError:
             self.close()
             raise
+        self._channel.repeat(_line({"type": "alive"}), ALIVE_S)
 
     def _exchange(self, content, timeout_s):
         try:

@@ -1,10 +1,12 @@
 """What an agent uses of its device: CPUs, a private folder, and the right to measure (standard library, Python 3.9)."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
 import signal
+import stat
 import tempfile
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from latency_predictor.environment import cpus_in_use, highest_frequency, siblin
 
 MEMORY_FOLDER = Path("/dev/shm")
 ENOUGH_MEMORY = 2 << 30  # bytes free in the memory folder for it to be used; weights of a large model are 0.3 GB
+NOT_OWN = (errno.EACCES, errno.EISDIR, errno.ELOOP)  # of opening another user's file, a folder, a link
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -96,13 +99,12 @@ class DeviceLock:
     """The right to measure, which one agent of a user has at a time on a device.
 
     `session` names the host's connection. An agent of the same session that still measures has lost its host: it is
-    ended at once. Others are waited for.
+    ended at once. Others are waited for. Raises DeviceError where the file at `path` isn't this user's own.
     """
 
     def __init__(self, session, path=None):
-        path = path or temporary_folder() / f"{_prefix()}lock"
         self._session = session
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        self._file = _open_own(path or temporary_folder() / f"{_prefix()}lock")
 
     @contextlib.contextmanager
     def held(self, wait_s):
@@ -138,6 +140,22 @@ class DeviceLock:
         if session == self._session:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(process), signal.SIGKILL)
+
+
+def _open_own(path):
+    """The descriptor of this user's file at `path`, in a folder that others may write to; made if it isn't there."""
+    problem = DeviceError(f"{path} there is not this user's own file; remove it, or set TMPDIR to a folder of your own")
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno in NOT_OWN:
+            raise problem from None
+        raise
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid() or found.st_nlink != 1:
+        os.close(handle)
+        raise problem
+    return handle
 
 
 class _TimeUp(Exception):  # noqa: N818

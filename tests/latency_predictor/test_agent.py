@@ -13,7 +13,7 @@ from deployed import blocking_imports
 from other_pythons import find_python
 
 from hat.deploy.one_file import needed_modules
-from hat.errors import ArtifactError, StorageError, UsageError
+from hat.errors import ArtifactError, DeviceError, StorageError, UsageError
 from latency_predictor import agent_file, workplace
 from latency_predictor.agent import Agent
 from latency_predictor.agent_file import agent_source, boot_code
@@ -27,11 +27,11 @@ OF_ONNXRUNTIME = ("flatbuffers", "google", "packaging", "sympy", "mpmath", "colo
 MODULES = needed_modules(agent_file.ENTRY, agent_file.PACKAGES, agent_file.WITHOUT)
 
 
-def run_agent(*options, source=None, prelude="", python=sys.executable):
-    """(answers, what it said) of the agent in a process of its own that is asked nothing."""
+def run_agent(*options, source=None, prelude="", python=sys.executable, asked=b""):
+    """(answers, what it said) of the agent in a process of its own that is asked nothing but `asked`."""
     content = (source or agent_source()).encode()
     command = [python, *options, "-u", "-c", prelude + boot_code(content)]
-    done = subprocess.run(command, input=content, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(command, input=content + asked, capture_output=True, check=False, timeout=50)
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
 
 
@@ -134,6 +134,10 @@ def test_the_end_of_input_ends_it():
     assert run_agent() == ([], "")
 
 
+def test_a_connection_that_is_cut_within_a_request_ends_it():
+    assert run_agent(asked=b'{"type": "measure", "subj') == ([], "")
+
+
 class Bench:
     """Raises the error that it was made with."""
 
@@ -164,6 +168,7 @@ def test_failures_are_answers(tmp_path, monkeypatch, error, kind, message):
     monkeypatch.setattr("latency_predictor.agent.pin", lambda cpus, threads: cpus)
     agent = Agent(io.BytesIO(), make_bench=lambda folder, setup: Bench(error))
     setup = {"session": "a", "threads": 1, "cpus": sorted(os.sched_getaffinity(0)), "timeout_s": 60, "busy_wait_s": 0}
+    setup["idle_limit_s"] = 60
     assert agent.handle({"type": "setup", **setup})["type"] == "ready"
     answer = agent.handle({"type": "measure", "cool_down_s": 0, "timeout_s": 60})
     assert (answer["type"], answer["kind"]) == ("failed", kind)
@@ -211,7 +216,31 @@ def test_only_an_orphan_of_the_same_session_is_ended(lock_path, session):
 
 def test_a_lock_that_is_a_link_is_not_followed(lock_path, tmp_path):
     lock_path.symlink_to(tmp_path / "precious")
-    with pytest.raises(OSError, match="symbolic"):
+    with pytest.raises(DeviceError, match="not this user's own file; remove it, or set TMPDIR"):
+        DeviceLock("a", lock_path)
+    assert not (tmp_path / "precious").exists()
+
+
+def test_a_lock_that_is_another_name_of_a_file_is_left_alone(lock_path, tmp_path):
+    (tmp_path / "precious").write_text("kept")
+    lock_path.hardlink_to(tmp_path / "precious")
+    with pytest.raises(DeviceError, match="not this user's own"):
+        DeviceLock("a", lock_path)
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_lock_of_another_user_is_refused(lock_path, monkeypatch):
+    lock_path.write_text("")
+    mine = os.getuid()
+    monkeypatch.setattr(workplace.os, "getuid", lambda: mine + 1)
+    with pytest.raises(DeviceError, match=f"{lock_path} there is not this user's own file"):
+        DeviceLock("a", lock_path)
+
+
+def test_a_lock_that_may_not_be_opened_is_refused(lock_path):
+    """A folder stands for another user's file, which root may open."""
+    lock_path.mkdir()
+    with pytest.raises(DeviceError, match="not this user's own"):
         DeviceLock("a", lock_path)
 
 

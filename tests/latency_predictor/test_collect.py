@@ -1,5 +1,6 @@
 """Collecting: which architectures are measured, and that a kill at any moment changes nothing of it."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from latency_runs import REFERENCE_MS, made_up_sample, make_run, write_samples
 from search_toys import SPACE, latency
 
 from hat import files
+from hat.cli import measure_latency
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, DeviceError
 from hat.run_directory import mark_done
@@ -211,6 +213,21 @@ def test_one_device_that_fails_does_not_stop_the_others(run, measure_with, monke
         collect_all(run, ["rpi4", "cpu", "rpi5", "cpu"])
     assert done == ["rpi5", "cpu"]  # remote ones first; here one at a time, when the others are done
     assert "rpi4: no way there" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("devices", [["rpi4"], ["rpi4", "cpu"]])
+def test_a_full_disk_here_ends_the_measuring_of_a_device_elsewhere(run, monkeypatch, capsys, devices):
+    def fill_up(run, name, samples):
+        if name == "rpi4":
+            raise OSError(errno.ENOSPC, "No space left on device", "latency/rpi4.jsonl")
+
+    monkeypatch.setattr("latency_predictor.collect.collect", fill_up)
+    options = [f"--device={name}" for name in devices]
+    with pytest.raises(SystemExit) as end:
+        measure_latency.main(options)
+    assert end.value.code == 7
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "error: latency/rpi4.jsonl: the disk is full; free some space and run again" in line
 
 
 def test_the_vocabulary_is_that_of_the_prepared_data_else_that_of_the_config(run):

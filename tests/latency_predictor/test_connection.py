@@ -73,6 +73,27 @@ def test_an_agent_killed_between_requests_is_replaced():
     assert len(reports) == 1
 
 
+def test_an_agent_whose_host_falls_silent_ends_by_itself(monkeypatch):
+    """As on a half-open network: its input stays open, but nothing comes."""
+    monkeypatch.setattr(connection, "ALIVE_S", 1000.0)
+    reports = []
+    with connect(local_device(), reports, idle_limit_s=1.0) as agent:
+        first = agent.ask(measure(1))
+        assert ends(first["process"], seconds=20)
+        assert not os.path.exists(first["folder"])
+        assert agent.ask(measure(2))["process"] != first["process"]
+    assert len(reports) == 1
+
+
+def test_an_idle_agent_lives_as_long_as_its_host_holds_the_connection(monkeypatch):
+    monkeypatch.setattr(connection, "ALIVE_S", 0.1)
+    with connect(local_device(), idle_limit_s=2.0) as agent:
+        first = agent.ask(measure(1))
+        time.sleep(3.0)
+        assert agent.ask(measure(2))["process"] == first["process"]
+    assert ends(first["process"])
+
+
 def test_an_agent_that_is_killed_again_and_again_is_an_error():
     reports = []
     with connect(local_device(), reports) as agent:
