@@ -1,6 +1,7 @@
 """The measuring stage: latency samples of architectures from the search space, appended to run.latency/DEVICE.jsonl."""
 
 import math
+import secrets
 import threading
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from latency_predictor.features import PerLayerFeatures
 from latency_predictor.history import Fit, append_fit, history_path, read_history
 from latency_predictor.measure import Measurer
 from latency_predictor.pace import Pace, even_latencies_ms
-from latency_predictor.parts import measure_parts, parts_path, write_parts
+from latency_predictor.parts import measure_parts, parts_path, read_parts, write_parts
 from latency_predictor.predictor import LatencyPredictor
 from latency_predictor.sample import read_samples, samples_path, write_samples
 from latency_predictor.selection import (
@@ -71,22 +72,26 @@ def collect(run, device_name, samples=None):
         else:
             collection.measure_number(samples)
         collection.revisit()
-        if not parts_path(run, device).exists():
-            write_parts(parts_path(run, device), measure_parts(measurer, run.config.search_space))
+        if not read_parts(parts_path(run, device), collection.series):
+            parts = measure_parts(measurer, run.config.search_space)
+            write_parts(parts_path(run, device), collection.series, parts)
     collection.report()
     print(f"next: hat-fit-predictor --device {device_name}")
     return collection.path
 
 
 class Collection:
-    """The samples of one device, growing."""
+    """The samples of one device, growing; `series` is what they all have as such, a new one if there are none yet."""
 
     def __init__(self, run, device, measurer):
         self._run, self._device, self._measurer = run, device, measurer
         self._space, self._seed = run.config.search_space, run.config.seed
         self.path = samples_path(run, device)
         samples = read_samples(self.path, self._space, measurer.protocol)
-        self._samples = {sample.architecture: sample for sample in samples}
+        self.series = (samples and samples[0].series) or secrets.token_hex(8)
+        self._samples = {sample.architecture: replace(sample, series=self.series) for sample in samples}
+        if list(self._samples.values()) != samples:
+            write_samples(self.path, self._samples.values())  # those of an earlier version had no series
 
     def measure_number(self, count):
         """Measure the first `count` planned architectures."""
@@ -105,7 +110,7 @@ class Collection:
                 # Where an interruption cut a batch short, its choice is made again from the samples before it.
                 known = list(self._samples)[: fitted_count(len(self._samples), most)]
                 fit, predictor = self._fit(known)
-                history = read_history(path, fit.samples)
+                history = read_history(path, self.series, fit.samples)
                 if not history or history[-1].samples < fit.samples:
                     append_fit(path, fit)
                     history.append(fit)
@@ -128,7 +133,7 @@ class Collection:
             for sample in doubtful:
                 again = self._measurer.measure(sample.architecture)
                 better = min(sample, again, key=lambda each: abs(math.log(each.reference_ms.typical / pace.usual_ms)))
-                self._samples[sample.architecture] = replace(better, visits=2)
+                self._samples[sample.architecture] = replace(better, visits=2, series=self.series)
                 write_samples(self.path, self._samples.values())
                 progress.advance()
 
@@ -148,7 +153,7 @@ class Collection:
 
     def _measure(self, architectures, progress):
         for architecture in architectures:
-            sample = self._measurer.measure(architecture)
+            sample = replace(self._measurer.measure(architecture), series=self.series)
             append_json_line(self.path, sample.to_dict())
             self._samples[architecture] = sample
             progress.advance(note=f"{sample.timing(self._measurer.lengths).typical:.2f} ms")
@@ -163,7 +168,7 @@ class Collection:
         predictor = LatencyPredictor.fit(architectures, self._latencies_ms(architectures), self._seed, features)
         error = predictor.comparison[predictor.model]["mape"]
         near = margin(predictor, architectures, self._budgets_ms())
-        return Fit(len(architectures), predictor.model, error, near), predictor
+        return Fit(len(architectures), predictor.model, error, near, self.series), predictor
 
     def _budgets_ms(self):
         """The latencies that the config's budgets are about."""

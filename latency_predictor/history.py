@@ -8,12 +8,15 @@ from hat.config import from_mapping, to_mapping
 
 @dataclass(frozen=True)
 class Fit:
-    """A fit to the first `samples` samples: cross-validated `mape`, `margin` of the upper bound near the budgets."""
+    """A fit to the first `samples` samples of a series: cross-validated `mape`, `margin` of the upper bound near the
+    budgets. An earlier version named no series; such a fit may be of samples that are gone.
+    """
 
     samples: int
     model: str
     mape: float
     margin: float
+    series: str | None = None
 
 
 def history_path(run, device):
@@ -21,10 +24,14 @@ def history_path(run, device):
     return run.latency / "history" / f"{device.name}.jsonl"
 
 
-def read_history(path, most_samples):
-    """The Fits of a JSON-lines file ([] if there is none) to at most `most_samples` samples, one for each number."""
+def read_history(path, series, most_samples):
+    """The Fits of a JSON-lines file to at most `most_samples` samples of the `series`, one for each number.
+
+    [] if there are none, as where the samples were moved away and others measured.
+    """
     rows = enumerate(files.read_json_lines(path), start=1)
-    fits = {fit.samples: fit for fit in (from_mapping(Fit, row, f"{path}, line {number}") for number, row in rows)}
+    kept = [from_mapping(Fit, row, f"{path}, line {number}") for number, row in rows]
+    fits = {fit.samples: fit for fit in kept if series is not None and fit.series == series}
     return [fits[samples] for samples in sorted(fits) if samples <= most_samples]
 
 

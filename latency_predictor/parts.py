@@ -55,14 +55,16 @@ def parts_path(run, device):
     return run.latency / f"{device.name}.parts.json"
 
 
-def write_parts(path, parts):
-    """Keep Parts as JSON."""
-    files.write_json(path, [to_mapping(each) for each in parts])
+def write_parts(path, series, parts):
+    """Keep Parts as JSON, with the series of samples whose pace they have."""
+    files.write_json(path, {"series": series, "parts": [to_mapping(each) for each in parts]})
 
 
-def read_parts(path):
-    """What `write_parts` kept; [] if there is nothing."""
+def read_parts(path, series):
+    """What `write_parts` kept with this series; [] if there is nothing of it."""
     if not path.exists():
         return []
-    rows = files.read_json(path, "remove it and measure again")
-    return [from_mapping(Parts, row, str(path)) for row in rows]
+    kept = files.read_json(path, "remove it and measure again")
+    if not isinstance(kept, dict) or series is None or kept.get("series") != series:  # a list named no series
+        return []
+    return [from_mapping(Parts, row, str(path)) for row in kept.get("parts", ())]

@@ -27,8 +27,9 @@ def write_report(run, device, quantile, predictor, quality, measured_ms):
     path = run.latency / f"{device.name}{quantile_suffix(quantile)}.html"
     samples = read_samples(samples_path(run, device), run.config.search_space)
     lengths, spec = run_lengths(run), measuring_spec(run)
-    history = read_history(history_path(run, device), len(samples))
-    parts = [asdict(each) for each in read_parts(parts_path(run, device))]
+    series = samples[0].series
+    history = read_history(history_path(run, device), series, len(samples))
+    parts = [asdict(each) for each in read_parts(parts_path(run, device), series)]
     architectures = [sample.architecture for sample in samples]
     data = PageData(
         title=f"Latency of {run.config.name} on {device.name}",

@@ -72,6 +72,7 @@ class LatencySample:
     The reference architecture took `reference_ms.typical` meanwhile: see latency_predictor.pace. `stable` says whether
     the confidence interval became as narrow as the protocol wants, `taken` which share of the time other processes had
     the processor. `visits` counts how often the architecture was measured, of which this is the one that counts.
+    `series` names the samples that were collected together: what is derived from them and kept elsewhere says it, too.
     """
 
     architecture: Architecture
@@ -83,6 +84,7 @@ class LatencySample:
     taken: float
     environment: Environment
     visits: int = 1
+    series: str | None = None
 
     def scaled(self, factor):
         """This sample with the architecture's milliseconds times `factor`."""

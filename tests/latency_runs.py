@@ -23,6 +23,7 @@ SETTINGS = {
     "vocabulary_size": 20,
 }
 REFERENCE_MS = 8.0
+SERIES = "a series"  # of made-up samples in files
 
 
 def make_run(folder, **settings):
@@ -56,5 +57,6 @@ def write_samples(run, count, device_name="cpu"):
     """Append made-up samples of the first `count` planned architectures; returns their path."""
     path = samples_path(run, load_device(device_name))
     for architecture in planned_architectures(run.config.search_space, run.config.seed, count):
-        append_json_line(path, made_up_sample(run, architecture, latency(architecture), device_name).to_dict())
+        sample = made_up_sample(run, architecture, latency(architecture), device_name)
+        append_json_line(path, dataclasses.replace(sample, series=SERIES).to_dict())
     return path

@@ -1,6 +1,7 @@
 """Collecting: which architectures are measured, and that a kill at any moment changes nothing of it."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -126,7 +127,8 @@ def test_without_a_number_it_stops_when_the_predictor_is_good(tmp_path, monkeypa
     assert measured[:FIRST] == planned_architectures(SPACE, run.config.seed, FIRST)
     output = capsys.readouterr().out
     assert f"stopped: {len(measured)} samples give a cross-validated error of" in output
-    history = read_history(history_path(run, load_device("cpu")), len(measured))
+    (series,) = {sample.series for sample in read_samples(path, SPACE)}
+    history = read_history(history_path(run, load_device("cpu")), series, len(measured))
     assert [fit.samples for fit in history][-1] == len(measured)
     assert history[-1].mape <= GOOD_ERROR
     assert run.last_measured_device() == "cpu"  # what hat-search takes without --device
@@ -180,12 +182,65 @@ def test_what_was_measured_at_an_unusual_pace_is_measured_once_more(run, measure
 
 def test_where_the_time_goes_is_measured_once(run, measure_with):
     measurer = measure_with(MadeUp(run))
-    collect(run, "cpu")
-    parts = read_parts(parts_path(run, load_device("cpu")))
+    path = collect(run, "cpu")
+    parts = read_parts(parts_path(run, load_device("cpu")), read_samples(path, SPACE)[0].series)
     assert [each.name for each in parts] == ["smallest", "reference", "full-size"]
     full_ms = latency(SPACE.full_transformer())
     shares = [0.2 * full_ms, 0.8 * 0.75 * full_ms, 0.8 * 0.25 * full_ms]
     np.testing.assert_allclose([parts[2].encoder_ms, parts[2].decoder_ms, parts[2].output_ms], shares)
+    count = len(measurer.measured)
+    collect(run, "cpu")
+    assert len(measurer.measured) == count
+
+
+class Slow(MadeUp):
+    """A device ten times slower than `MadeUp`, whose samples are off by 3 % at random."""
+
+    def measure(self, architecture):
+        self.measured.append(architecture)
+        noise = np.random.default_rng(len(self.measured)).standard_normal()
+        return made_up_sample(self._run, architecture, 10 * latency(architecture) * np.exp(0.03 * noise))
+
+    def measure_paced(self, architecture, target_vocabulary=None):
+        return made_up_sample(self._run, architecture, 10 * latency(architecture))
+
+
+def test_nothing_is_left_of_samples_that_were_moved_away(tmp_path, monkeypatch, capsys, measure_with):
+    """Another device is measured under the same name: neither the fits nor the parts of the former count."""
+    monkeypatch.chdir(tmp_path)
+    run, device = make_run(tmp_path, samples=None, most_samples=FIRST + 10), load_device("cpu")
+    measure_with(MadeUp(run))
+    path = collect(run, "cpu")
+    (before,) = {sample.series for sample in read_samples(path, SPACE)}
+    path.rename(tmp_path / "away.jsonl")
+    capsys.readouterr()
+    slow = measure_with(Slow(run))
+    collect(run, "cpu")
+    assert len(slow.measured) == FIRST + 10
+    (series,) = {sample.series for sample in read_samples(path, SPACE)}
+    history = read_history(history_path(run, device), series, FIRST + 10)
+    assert [fit.samples for fit in history] == [FIRST, FIRST + 10]
+    assert min(fit.mape for fit in history) > 0.01
+    assert f"error of {history[-1].mape:.1%}" in capsys.readouterr().out
+    parts = read_parts(parts_path(run, device), series)
+    assert parts[2].total_ms == pytest.approx([10 * latency(SPACE.full_transformer())])
+    assert read_parts(parts_path(run, device), before) == []
+    (tmp_path / "away.jsonl").rename(path)
+    assert read_history(history_path(run, device), before, FIRST)[-1].mape < 0.01  # they are back
+
+
+def test_samples_of_an_earlier_version_become_a_series_and_its_history_does_not_count(run, measure_with):
+    path, device = write_samples(run, 12), load_device("cpu")
+    rows = [{key: value for key, value in row.items() if key != "series"} for row in files.read_json_lines(path)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    files.append_json_line(history_path(run, device), {"samples": 12, "model": "ridge", "mape": 0.0, "margin": 0.0})
+    files.write_json(parts_path(run, device), [])
+    measurer = measure_with(MadeUp(run))
+    collect(run, "cpu")
+    (series,) = {sample.series for sample in read_samples(path, SPACE)}
+    assert [row | {"series": None} for row in files.read_json_lines(path)] == [row | {"series": None} for row in rows]
+    assert read_history(history_path(run, device), series, 12) == []
+    assert len(read_parts(parts_path(run, device), series)) == 3
     count = len(measurer.measured)
     collect(run, "cpu")
     assert len(measurer.measured) == count
