@@ -168,7 +168,7 @@ class LatencyConfig:
     """
 
     samples: Count | None = None
-    most_samples: Count = 400
+    most_samples: Annotated[int, Between(10)] = 400
     source_length: Length | None = None
     target_steps: Length | None = None
     beam: Count = 4

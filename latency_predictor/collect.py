@@ -1,5 +1,6 @@
 """The measuring stage: latency samples of architectures from the search space, appended to run.latency/DEVICE.jsonl."""
 
+import itertools
 import math
 import secrets
 import threading
@@ -19,7 +20,9 @@ from latency_predictor.sample import read_samples, samples_path, write_samples
 from latency_predictor.selection import (
     FIRST,
     fitted_count,
+    fixed_architectures,
     margin,
+    mark_random,
     next_architectures,
     planned_architectures,
     stop_reason,
@@ -89,23 +92,33 @@ class Collection:
         self.path = samples_path(run, device)
         samples = read_samples(self.path, self._space, measurer.protocol)
         self.series = (samples and samples[0].series) or secrets.token_hex(8)
-        self._samples = {sample.architecture: replace(sample, series=self.series) for sample in samples}
+        known = mark_random(samples, self._space, self._seed)
+        self._samples = {sample.architecture: replace(sample, series=self.series) for sample in known}
         if list(self._samples.values()) != samples:
-            write_samples(self.path, self._samples.values())  # those of an earlier version had no series
+            self._keep_what_was_missing(known)
+
+    def _keep_what_was_missing(self, known):
+        """Write samples of an earlier version again, and say which count as drawn at random."""
+        write_samples(self.path, self._samples.values())
+        random = sum(sample.at_random for sample in known)
+        print(
+            f"{self.path}: an earlier version didn't keep which samples were drawn at random; {random} of {len(known)} "
+            "are known to be, the others count as chosen: they are fitted, but errors and bounds aren't found from them"
+        )
 
     def measure_number(self, count):
         """Measure the first `count` planned architectures."""
         planned = planned_architectures(self._space, self._seed, count)
-        pending = [architecture for architecture in planned if architecture not in self._samples]
-        with self._progress(len(planned), len(planned) - len(pending)) as progress:
-            self._measure(pending, progress)
+        done = sum(architecture in self._samples for architecture in planned)
+        with self._progress(len(planned), done) as progress:
+            self._measure_planned(planned, progress)
 
     def measure_enough(self, most):
         """Measure until the predictor is good enough, gets no better, or `most` are measured."""
         path = history_path(self._run, self._device)
         planned = planned_architectures(self._space, self._seed, min(FIRST, most))
         with self._progress(most, len(self._samples)) as progress:
-            self._measure([architecture for architecture in planned if architecture not in self._samples], progress)
+            self._measure_planned(planned, progress)
             while True:
                 # Where an interruption cut a batch short, its choice is made again from the samples before it.
                 known = list(self._samples)[: fitted_count(len(self._samples), most)]
@@ -119,11 +132,11 @@ class Collection:
                     print(f"stopped: {reason}")
                     return
                 chosen = next_architectures(self._space, self._seed, known, predictor, self._budgets_ms())
-                pending = [architecture for architecture in chosen if architecture not in self._samples]
+                pending = self._pending(chosen)
                 if not pending:
                     print("stopped: all architectures that could be found are measured")
                     return
-                self._measure(pending[: most - len(self._samples)], progress)
+                self._measure(dict(itertools.islice(pending.items(), most - len(self._samples))), progress)
 
     def revisit(self):
         """Measure once more what was measured when the device was far from its usual pace; the better visit counts."""
@@ -133,14 +146,19 @@ class Collection:
             for sample in doubtful:
                 again = self._measurer.measure(sample.architecture)
                 better = min(sample, again, key=lambda each: abs(math.log(each.reference_ms.typical / pace.usual_ms)))
-                self._samples[sample.architecture] = replace(better, visits=2, series=self.series)
+                kept = {"at_random": sample.at_random, "series": self.series}
+                self._samples[sample.architecture] = replace(better, visits=2, **kept)
                 write_samples(self.path, self._samples.values())
                 progress.advance()
 
     def report(self):
         """One line on all samples, one on those that something disturbed."""
         latencies = self._latencies_ms(self._samples)
-        print(f"{self.path}: {len(latencies)} samples of {min(latencies):.2f} to {max(latencies):.2f} ms")
+        random = sum(sample.at_random for sample in self._samples.values())
+        print(
+            f"{self.path}: {len(latencies)} samples, {random} of them drawn at random, of {min(latencies):.2f} to "
+            f"{max(latencies):.2f} ms"
+        )
         shaky = sum(not sample.stable for sample in self._samples.values())
         if shaky:
             print(
@@ -151,9 +169,18 @@ class Collection:
     def _progress(self, total, done):
         return Progress(f"Measuring on {self._device.name}", total, "architectures", done)
 
-    def _measure(self, architectures, progress):
-        for architecture in architectures:
-            sample = replace(self._measurer.measure(architecture), series=self.series)
+    def _pending(self, drawn):
+        """What isn't measured yet of {architecture: whether it was drawn at random}."""
+        return {architecture: random for architecture, random in drawn.items() if architecture not in self._samples}
+
+    def _measure_planned(self, planned, progress):
+        fixed = fixed_architectures(self._space)
+        self._measure(self._pending({architecture: architecture not in fixed for architecture in planned}), progress)
+
+    def _measure(self, drawn, progress):
+        """Measure all of {architecture: whether it was drawn at random}."""
+        for architecture, random in drawn.items():
+            sample = replace(self._measurer.measure(architecture), at_random=random, series=self.series)
             append_json_line(self.path, sample.to_dict())
             self._samples[architecture] = sample
             progress.advance(note=f"{sample.timing(self._measurer.lengths).typical:.2f} ms")
@@ -165,13 +192,17 @@ class Collection:
     def _fit(self, architectures):
         """(Fit, LatencyPredictor) of measured architectures."""
         features = PerLayerFeatures(self._space)
-        predictor = LatencyPredictor.fit(architectures, self._latencies_ms(architectures), self._seed, features)
+        at_random = [self._samples[architecture].at_random for architecture in architectures]
+        latencies_ms = self._latencies_ms(architectures)
+        predictor = LatencyPredictor.fit(architectures, latencies_ms, self._seed, features, at_random=at_random)
         error = predictor.comparison[predictor.model]["mape"]
-        near = margin(predictor, architectures, self._budgets_ms())
-        return Fit(len(architectures), predictor.model, error, near, self.series), predictor
+        random = list(itertools.compress(architectures, at_random))
+        near = margin(predictor, random, self._budgets_ms())
+        return Fit(len(architectures), predictor.model, error, near, len(random), self.series), predictor
 
     def _budgets_ms(self):
         """The latencies that the config's budgets are about."""
-        first = planned_architectures(self._space, self._seed, FIRST)
+        planned = planned_architectures(self._space, self._seed, FIRST)
+        first = [architecture for architecture in planned if architecture in self._samples]
         full_ms = self._latencies_ms(first)[first.index(self._space.full_transformer())]
         return [parse_budget(text).resolve(full_ms) for text in self._run.config.search.latency]

@@ -8,6 +8,7 @@ import numpy as np
 from hat import files
 from hat.errors import ArtifactError, DataError
 from hat.run_directory import is_current, mark_done
+from latency_predictor.conformal import LEAST_SCORES
 from latency_predictor.csv_files import read_hat_csv
 from latency_predictor.devices import load_device
 from latency_predictor.features import PHYSICAL, AveragedFeatures, PerLayerFeatures
@@ -19,14 +20,17 @@ from latency_predictor.predictor import VERSION, LatencyPredictor
 from latency_predictor.quality import assess, table
 from latency_predictor.report import write_report
 from latency_predictor.sample import predictor_directory, read_samples, samples_path
+from latency_predictor.selection import FIRST, mark_random
 
 MIN_SAMPLES = 10
+MIN_RANDOM = 5  # of them
 CSV_SEED = 1
 
 
 def read_latencies(run, device, quantile=0.5):
-    """(architectures, latencies_ms (architectures,)) of all samples of a Device in run.latency/DEVICE.jsonl.
+    """(architectures, latencies_ms, at_random) of all samples of a Device in run.latency/DEVICE.jsonl.
 
+    `latencies_ms` and the mask `at_random`, of those that were drawn so, are (architectures,).
     A latency is what this quantile of the corpus's sentences stay within, at the pace that the device usually had.
     Raises ArtifactError for samples that were measured otherwise than the run and the device say now.
     """
@@ -34,8 +38,10 @@ def read_latencies(run, device, quantile=0.5):
     protocol = protocol_of(run, device, measuring_spec(run), lengths)
     samples = read_samples(samples_path(run, device), space, protocol)
     if not samples:
-        return [], np.zeros(0)
-    return [sample.architecture for sample in samples], even_latencies_ms(space, samples, lengths, quantile)
+        return [], np.zeros(0), np.zeros(0, bool)
+    at_random = np.array([sample.at_random for sample in mark_random(samples, space, run.config.seed)])
+    latencies_ms = even_latencies_ms(space, samples, lengths, quantile)
+    return [sample.architecture for sample in samples], latencies_ms, at_random
 
 
 def fit_predictor(run, device_name, model="auto", quantile=0.5):
@@ -45,19 +51,22 @@ def fit_predictor(run, device_name, model="auto", quantile=0.5):
     ArtifactError, naming the command that measures, where there are too few samples.
     """
     device = load_device(device_name)
-    architectures, measured_ms = read_latencies(run, device, quantile)
-    if len(architectures) < MIN_SAMPLES:
+    architectures, measured_ms, at_random = read_latencies(run, device, quantile)
+    if len(architectures) < MIN_SAMPLES or at_random.sum() < MIN_RANDOM:
         raise ArtifactError(
-            f"{samples_path(run, device)}: {len(architectures)} samples, but a predictor needs at least {MIN_SAMPLES}; "
+            f"{samples_path(run, device)}: {len(architectures)} samples, but a predictor needs at least {MIN_SAMPLES}, "
+            f"{MIN_RANDOM} of them drawn at random ({at_random.sum()} are); "
             f"run `hat-measure-latency --device {device_name}`"
         )
     features = PerLayerFeatures(run.config.search_space)
-    samples = features.matrix(architectures), measured_ms
+    samples = features.matrix(architectures), measured_ms, at_random
     directory, inputs = predictor_directory(run, device, quantile), _inputs(run, device, quantile)
     title = f"{run.config.name} on {device.name}"
     predictor, quality = _fit(features, samples, run.config.seed, model, directory, title)
     page = write_report(run, device, quantile, predictor, quality, measured_ms)
     mark_done(directory, inputs)
+    if quality["at_random"] < LEAST_SCORES:
+        print(f"`hat-measure-latency --device {device_name} --samples {FIRST}` draws what is missing of random samples")
     print(f"{directory}: predictor, quality.json, predicted_vs_measured.png\n{page}: how far to trust it")
     print(f"next: hat-search --device {device_name} --latency 50%")
     return predictor
@@ -83,7 +92,8 @@ def fit_csv(path, output, model="auto"):
         raise DataError(f"{path}: {len(measured_ms)} samples, but a predictor needs at least {MIN_SAMPLES}")
     name = path.name.removesuffix(".gz").removesuffix(".csv")
     directory = Path(output) / f"{name}.predictor"
-    predictor, _ = _fit(AveragedFeatures(), (matrix, measured_ms), CSV_SEED, model, directory, name)
+    samples = matrix, measured_ms, np.full(len(measured_ms), True)
+    predictor, _ = _fit(AveragedFeatures(), samples, CSV_SEED, model, directory, name)
     print(f"{directory}: predictor, quality.json, predicted_vs_measured.png")
     return predictor
 
@@ -101,9 +111,10 @@ def _inputs(run, device, quantile):
 
 
 def _fit(features, samples, seed, model, directory, title):
-    """(LatencyPredictor, its quality) of `samples` (raw matrix, milliseconds), saved, drawn and printed."""
-    predictor = LatencyPredictor.fit_matrix(*samples, seed, features, model)
-    quality = assess(predictor, *samples, seed)
+    """(LatencyPredictor, its quality) of `samples` (raw matrix, ms, at_random), saved, drawn and printed."""
+    matrix, measured_ms, at_random = samples
+    predictor = LatencyPredictor.fit_matrix(matrix, measured_ms, seed, features, model, at_random)
+    quality = assess(predictor, matrix, measured_ms, seed)
     predictor.save(directory)
     files.write_json(directory / "quality.json", quality)
     draw_predicted_against_measured(quality, title, directory / "predicted_vs_measured.png")

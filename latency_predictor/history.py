@@ -9,13 +9,15 @@ from hat.config import from_mapping, to_mapping
 @dataclass(frozen=True)
 class Fit:
     """A fit to the first `samples` samples of a series: cross-validated `mape`, `margin` of the upper bound near the
-    budgets. An earlier version named no series; such a fit may be of samples that are gone.
+    budgets, both found from the `at_random` samples that were drawn so. An earlier version named no series; such a fit
+    may be of samples that are gone.
     """
 
     samples: int
     model: str
     mape: float
     margin: float
+    at_random: int = 0
     series: str | None = None
 
 

@@ -109,16 +109,18 @@ def _cards(data):
         f'<div class="card"><b class="{css}">{value}</b><span>{escape(text)}</span></div>' for css, value, text in cards
     )
     note = (
-        f"All by cross-validation on {quality.get('samples', len(data.measured_ms))} samples: "
-        "each architecture is predicted by a model that did not see it."
+        f"All by cross-validation, on the {quality.get('at_random', 0)} samples of "
+        f"{quality.get('samples', len(data.measured_ms))} that were drawn at random: each is predicted by a model that "
+        "did not see it. So errors and bounds hold for random architectures. Those that a search picks for their low "
+        "bound exceed it more often; they are measured."
     )
     return f'<div class="cards">{body}</div><p class="note">{escape(note)}</p>'
 
 
 def _coverage_card(quality):
     """The share of upper bounds that held: good unless it is lower than claimed by more than chance explains."""
-    share, samples = quality.get("bound_coverage"), quality.get("samples")
-    text = f"of latencies are below their upper bound; {_percent(CONFIDENCE, 0)} is claimed"
+    share, samples = quality.get("bound_coverage"), quality.get("at_random")
+    text = f"of random architectures are below their upper bound; {_percent(CONFIDENCE, 0)} is claimed"
     if share is None or not samples:
         return "", _percent(share), text
     chance = 2 * math.sqrt(CONFIDENCE * (1 - CONFIDENCE) / samples)  # two standard deviations of a binomial share
@@ -151,6 +153,7 @@ def _errors(data):
         return _section(title, "No sample has an out-of-fold prediction.")
     left_out = len(judged) - len(errors)
     note = f"{len(errors)} samples" + (f"; {left_out} more were left out as outliers." if left_out else ".")
+    note += " Those that were chosen, for being extreme or uncertain, are shown too."
     latencies = [np.array(column, float)[judged] for column in (data.measured_ms, data.predicted_ms, data.upper_ms)]
     by_depth = "Boxes hold the middle half, whiskers 90 %. All boxes should straddle zero and be of like height."
     decoder, encoder = np.array(data.decoder_layers)[judged], np.array(data.encoder_layers)[judged]

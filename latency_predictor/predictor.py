@@ -21,10 +21,10 @@ from latency_predictor.outliers import mishaps
 from latency_predictor.quality import errors
 
 FORMAT = "hat-latency-predictor"
-VERSION = 2
+VERSION = 3
 REMEDY = "run hat-fit-predictor again"
 CORRECTIONS = {"boosting": Boosting, "mlp": Network}
-CALIBRATION = ("level", "bound", "usual_error", "largest_leverage", "out_of_fold", "out_of_fold_upper")
+CALIBRATION = ("level", "bound", "deviation", "largest_leverage", "out_of_fold", "out_of_fold_upper", "at_random")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class LatencyPredictor:
 
     `model` is 'ridge', 'boosting' or 'mlp'; `comparison` and `why` are those of its Findings. `out_of_fold` (samples,)
     are ms of the fitted samples, in their order, by models that did not see them; `out_of_fold_upper` likewise.
+    `at_random` (samples,) tells those that were drawn at random: errors and bound are found from them alone.
     """
 
     def __init__(self, features, ridge, correction, calibration, findings):
@@ -50,18 +51,21 @@ class LatencyPredictor:
         self._calibration, self._findings = calibration, findings
         self.model, self.comparison, self.why = correction.name, findings.comparison, findings.why
         self.out_of_fold, self.out_of_fold_upper = calibration["out_of_fold"], calibration["out_of_fold_upper"]
+        self.at_random = calibration["at_random"]
 
     @classmethod
-    def fit(cls, architectures, latencies_ms, seed, features, model="auto"):
+    def fit(cls, architectures, latencies_ms, seed, features, model="auto", at_random=None):
         """Fit to measured architectures; `latencies_ms` (architectures,); see `fit_matrix`."""
-        return cls.fit_matrix(features.matrix(architectures), latencies_ms, seed, features, model)
+        return cls.fit_matrix(features.matrix(architectures), latencies_ms, seed, features, model, at_random)
 
     @classmethod
-    def fit_matrix(cls, matrix, latencies_ms, seed, features, model="auto"):
+    def fit_matrix(cls, matrix, latencies_ms, seed, features, model="auto", at_random=None):
         """Fit to raw features, `matrix` (samples, raw columns), and positive `latencies_ms` (samples,).
 
         `model` 'auto' compares all MODELS by cross-validation and keeps the best. The MLP that it compares is a small
-        quick one; the paper's is fitted by `model` 'mlp' alone. Raises UsageError for an unknown model.
+        quick one; the paper's is fitted by `model` 'mlp' alone. All samples are fitted, but only those `at_random`, a
+        mask (samples,), judge the models and make the bound; None where all were drawn at random. Raises UsageError
+        for an unknown model.
         """
         if model not in ("auto", *MODELS):
             raise UsageError(f"model {model!r} is unknown; use auto, {', '.join(MODELS)}")
@@ -69,18 +73,21 @@ class LatencyPredictor:
         from threadpoolctl import threadpool_limits
 
         inputs, latencies_ms = features.inputs(matrix), np.asarray(latencies_ms, dtype=np.float64)
+        judges = np.full(len(latencies_ms), True) if at_random is None else np.asarray(at_random, dtype=bool)
         with threadpool_limits(1):  # for matrices this small threads only wait for each other
             names = MODELS if model == "auto" else (model,)
             validated = cross_validate(names, inputs, latencies_ms, seed, quick=model == "auto")
-            name, why = choose(latencies_ms, validated.predicted_ms)
+            judged = {each: guess[judges] for each, guess in validated.predicted_ms.items()}
+            name, why = choose(latencies_ms[judges], judged)
             ridge = Ridge.fit(inputs.physical, latencies_ms)
             correction = fit_correction(name, inputs, latencies_ms, ridge, seed, validated.penalty)
         findings = Findings(
-            comparison={each: errors(latencies_ms, guess) for each, guess in validated.predicted_ms.items()},
+            comparison={each: errors(latencies_ms[judges], guess) for each, guess in judged.items()},
             why=why if model == "auto" else f"{name} was asked for",
             seen=_seen(features, matrix),
         )
-        return cls(features, ridge, correction, _calibrate(validated, name, latencies_ms, seed), findings)
+        calibration = _calibrate(validated, name, latencies_ms, judges, seed)
+        return cls(features, ridge, correction, calibration, findings)
 
     def predict(self, architectures):
         """Milliseconds (architectures,), float64; raises UsageError for an architecture outside of the space."""
@@ -92,7 +99,10 @@ class LatencyPredictor:
         return self._calibration["level"] * self._correction.predict(inputs, self._ridge.predict(inputs.physical))
 
     def upper(self, architectures):
-        """Milliseconds (architectures,) that the latency stays below with probability conformal.CONFIDENCE."""
+        """Milliseconds (architectures,) that the latency of a random one is below with conformal.CONFIDENCE.
+
+        Among architectures that were picked for a low bound, more than the rest of them are above.
+        """
         return self.upper_matrix(self.features.matrix(architectures)) if len(architectures) else np.zeros(0)
 
     def upper_matrix(self, matrix):
@@ -104,7 +114,7 @@ class LatencyPredictor:
         if not len(architectures):
             return np.zeros(0)
         leverage = self._leverage(self.features.matrix(architectures))
-        return self._calibration["usual_error"] * conformal.spread(leverage)
+        return self._calibration["deviation"] * conformal.spread(leverage)
 
     def extrapolates(self, architectures):
         """Boolean (architectures,): True outside of what was measured.
@@ -169,19 +179,20 @@ class LatencyPredictor:
             raise ArtifactError(f"{path} does not describe a predictor ({error}); {REMEDY}") from None
 
 
-def _calibrate(validated, name, latencies_ms, seed):
+def _calibrate(validated, name, latencies_ms, at_random, seed):
     """The numbers `CALIBRATION` of the model `name` of a CrossValidation."""
     predicted, spread = validated.predicted_ms[name], conformal.spread(validated.leverage)
     values = conformal.scores(latencies_ms, predicted, validated.leverage)
-    counted = ~mishaps(latencies_ms, predicted)
+    counted = at_random & ~mishaps(latencies_ms, predicted)
     bounds = conformal.held_out_bounds(values, counted, folds(len(values), seed))
     return {
         "level": validated.levels[name],
         "bound": conformal.quantile(values[counted]),
-        "usual_error": conformal.usual_error(values),
+        "deviation": conformal.deviation(values[at_random]),
         "largest_leverage": validated.leverage.max(),
         "out_of_fold": predicted,
         "out_of_fold_upper": predicted * (1 + bounds * spread),
+        "at_random": at_random,
     }
 
 

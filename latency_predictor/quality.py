@@ -3,7 +3,7 @@
 import numpy as np
 
 from latency_predictor.comparison import folds
-from latency_predictor.conformal import CONFIDENCE
+from latency_predictor.conformal import CONFIDENCE, LEAST_SCORES
 from latency_predictor.outliers import GROSS, mishaps
 
 
@@ -33,44 +33,50 @@ def scores(measured_ms, predicted_ms):
 def assess(predictor, matrix, latencies_ms, seed):
     """Quality of a predictor fitted to all samples (rows of `matrix`) with `seed`, each judged by a model without it.
 
-    Baselines are cross-validated alike: least squares on the two depths alone ("depth"), and on all raw features
-    ("linear"). `mishaps` counts samples that neither the model nor its bound was made for. `bound_coverage` is the
-    share of samples below the upper bound that was made without them, and `bound_margin` how far that bound is above
-    the prediction, relatively, in the median.
+    Only the samples that were drawn at random are judged, `at_random` of the `samples`: the others, chosen because they
+    are extreme or the predictor was unsure of them, are not like what it will be asked for. Baselines are
+    cross-validated alike: least squares on the two depths alone ("depth"), and on all raw features ("linear").
+    `mishaps` counts samples that neither the model nor its bound was made for. `bound_coverage` is the share of samples
+    below the upper bound that was made without them, and `bound_margin` how far that bound is above the prediction,
+    relatively, in the median.
     """
     depths = [predictor.features.names.index(name) for name in predictor.features.depth_names]
-    pairs = zip(latencies_ms.tolist(), predictor.out_of_fold.tolist(), strict=True)
+    judged = predictor.at_random
+    measured, predicted = latencies_ms[judged], predictor.out_of_fold[judged]
+    upper = predictor.out_of_fold_upper[judged]
+    pairs = zip(measured.tolist(), predicted.tolist(), strict=True)
     return {
-        **scores(latencies_ms, predictor.out_of_fold),
+        **scores(measured, predicted),
         "samples": len(latencies_ms),
+        "at_random": len(measured),
         "held_out": [{"measured_ms": real, "predicted_ms": guess} for real, guess in pairs],
         "baselines": {
-            "depth": _linear(matrix[:, depths], latencies_ms, seed),
-            "linear": _linear(matrix, latencies_ms, seed),
+            "depth": _linear(matrix[:, depths], latencies_ms, judged, seed),
+            "linear": _linear(matrix, latencies_ms, judged, seed),
         },
         "mishaps": int(mishaps(latencies_ms, predictor.out_of_fold).sum()),
         "model": predictor.model,
         "why": predictor.why,
         "comparison": predictor.comparison,
-        "bound_coverage": float(np.mean(latencies_ms <= predictor.out_of_fold_upper)),
-        "bound_margin": float(np.median(predictor.out_of_fold_upper / predictor.out_of_fold - 1)),
+        "bound_coverage": float(np.mean(measured <= upper)),
+        "bound_margin": float(np.median(upper / predicted - 1)),
     }
 
 
-def _linear(columns, latencies_ms, seed):
+def _linear(columns, latencies_ms, judged, seed):
     from sklearn.linear_model import LinearRegression
 
     predicted_ms = np.zeros(len(latencies_ms))
     for fitted, held_out in folds(len(latencies_ms), seed):
         model = LinearRegression().fit(columns[fitted], latencies_ms[fitted])
         predicted_ms[held_out] = model.predict(columns[held_out])
-    return scores(latencies_ms, predicted_ms)
+    return scores(latencies_ms[judged], predicted_ms[judged])
 
 
 def table(quality):
     """The quality beside its baselines, the models compared, which was kept and why, as lines of text."""
     lines = [
-        f"{quality['samples']} samples, each held out once",
+        f"{quality['samples']} samples; judged by the {quality['at_random']} drawn at random, each held out once",
         f"{'':<12}{'RMSE':>12}{'MAPE':>9}{'Kendall tau':>14}{'within 5 %':>13}{'within 10 %':>13}",
     ]
     rows = {"predictor": quality, "linear": quality["baselines"]["linear"], "depth only": quality["baselines"]["depth"]}
@@ -92,7 +98,13 @@ def table(quality):
             "and they were left out of the fit and of the bound"
         )
     lines.append(
-        f"upper bound of {CONFIDENCE:.0%}: held for {quality['bound_coverage']:.1%} of the samples, each held out; "
+        f"upper bound of {CONFIDENCE:.0%} for architectures drawn at random: held for "
+        f"{quality['bound_coverage']:.1%} of them, each held out; "
         f"it is {quality['bound_margin']:.1%} above the prediction"
     )
+    if quality["at_random"] < LEAST_SCORES:
+        lines.append(
+            f"that bound is not sure: it is the largest error of {quality['at_random']} samples drawn at random, where "
+            f"{LEAST_SCORES} are needed for {CONFIDENCE:.0%}"
+        )
     return "\n".join(lines)

@@ -72,7 +72,9 @@ class LatencySample:
     The reference architecture took `reference_ms.typical` meanwhile: see latency_predictor.pace. `stable` says whether
     the confidence interval became as narrow as the protocol wants, `taken` which share of the time other processes had
     the processor. `visits` counts how often the architecture was measured, of which this is the one that counts.
-    `series` names the samples that were collected together: what is derived from them and kept elsewhere says it, too.
+    `at_random` tells one whose architecture was drawn at random from one that was chosen: because it is extreme, or
+    because a predictor was unsure of it; an earlier version didn't say. `series` names the samples that were collected
+    together: what is derived from them and kept elsewhere says it, too.
     """
 
     architecture: Architecture
@@ -84,6 +86,7 @@ class LatencySample:
     taken: float
     environment: Environment
     visits: int = 1
+    at_random: bool | None = None
     series: str | None = None
 
     def scaled(self, factor):

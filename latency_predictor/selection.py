@@ -1,15 +1,18 @@
 """Which architectures to measure next, and when enough are measured.
 
-Half of the architectures are drawn at random, so that errors estimated from them hold for the whole space. The others
-are those of which the predictor is least sure, near the budgets first.
+Half of the architectures are drawn at random: errors and bounds that are estimated from them, and from no others, hold
+for the whole space. The others are those of which the predictor is least sure, near the budgets first.
 """
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
+from latency_predictor.conformal import LEAST_SCORES
+
 ATTEMPTS = 50  # random architectures drawn for each one wanted, before a small space counts as used up
-FIRST = 40  # architectures before the first fit, the fixed ones among them
+FIRST = 50  # architectures before the first fit: the fixed ones, and enough random ones to be sure of the bound
 BATCH = 10  # architectures from one fit to the next
 POOL = 40  # random architectures of which the least certain one is measured
 NEAR = 0.25  # how far from a budget, as a share of it, a latency is still of interest
@@ -42,15 +45,32 @@ def planned_architectures(space, seed, count):
     return list(planned)
 
 
+def mark_random(samples, space, seed):
+    """The LatencySamples, each with its `at_random`.
+
+    An earlier version didn't keep that, but every file of it began with the planned architectures. As far as these are
+    found, they were drawn at random, save the fixed ones; all others count as chosen.
+    """
+    planned, fixed = planned_architectures(space, seed, len(samples)), fixed_architectures(space)
+    pairs = zip(planned, [sample.architecture for sample in samples], strict=False)
+    followed = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    derived = [index < followed and sample.architecture not in fixed for index, sample in enumerate(samples)]
+    return [
+        sample if sample.at_random is not None else replace(sample, at_random=random)
+        for sample, random in zip(samples, derived, strict=True)
+    ]
+
+
 def fitted_count(measured, most):
     """To how many of so many measured architectures the predictor is fitted: whole batches, and all at the end."""
     return measured if measured <= FIRST or measured >= most else measured - (measured - FIRST) % BATCH
 
 
 def next_architectures(space, seed, measured, predictor, budgets_ms):
-    """The architectures (at most BATCH) to measure after those in `measured`; [] if a small space is used up.
+    """{architecture: whether it was drawn at random} of those to measure after the ones in `measured`, at most BATCH.
 
-    `predictor` is a LatencyPredictor fitted to them; `budgets_ms` are the latencies of interest.
+    Empty if a small space is used up. `predictor` is a LatencyPredictor fitted to the measured ones; `budgets_ms` are
+    the latencies of interest.
     """
     rng = np.random.default_rng([seed, len(measured)])
     chosen = {}
@@ -59,9 +79,11 @@ def next_architectures(space, seed, measured, predictor, budgets_ms):
         pool = [architecture for architecture in pool if architecture not in measured and architecture not in chosen]
         if not pool:
             continue
-        best = 0 if number % 2 else int(np.argmax(_interest(predictor, pool, budgets_ms)))
-        chosen.setdefault(pool[best])
-    return list(chosen)
+        if number % 2:
+            chosen[pool[0]] = True
+        else:
+            chosen[pool[int(np.argmax(_interest(predictor, pool, budgets_ms)))]] = False
+    return chosen
 
 
 def _interest(predictor, architectures, budgets_ms):
@@ -86,11 +108,15 @@ def margin(predictor, architectures, budgets_ms):
 def stop_reason(history, most_samples):
     """Why measuring can stop, as a sentence, or None; `history` are the fits so far, see latency_predictor.history."""
     last = history[-1]
-    error = f"a cross-validated error of {last.mape:.1%} and a bound {last.margin:.1%} above the prediction"
-    if last.mape <= GOOD_ERROR and last.margin <= GOOD_MARGIN:
+    error = (
+        f"a cross-validated error of {last.mape:.1%} and a bound {last.margin:.1%} above the prediction, both of the "
+        f"{last.at_random} drawn at random"
+    )
+    sure = last.at_random >= LEAST_SCORES
+    if sure and last.mape <= GOOD_ERROR and last.margin <= GOOD_MARGIN:
         return f"{last.samples} samples give {error}"
     before = history[-1 - PLATEAU_FITS] if len(history) > PLATEAU_FITS else None
-    if before and last.samples >= PLATEAU_LEAST and last.mape > (1 - PLATEAU_GAIN) * before.mape:
+    if sure and before and last.samples >= PLATEAU_LEAST and last.mape > (1 - PLATEAU_GAIN) * before.mape:
         return f"more than {before.samples} samples no longer lower the error; {last.samples} give {error}"
     if last.samples >= most_samples:
         return f"latency.most_samples, {most_samples}, are measured; they give {error}"

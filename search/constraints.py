@@ -47,7 +47,10 @@ def ceilings(limits, instruments):
 
 
 class Constraints:
-    """A latency, by its upper bound, of at most `limit_ms`, and the Limits beside it."""
+    """A latency, by its upper bound, of at most `limit_ms`, and the Limits beside it.
+
+    The bound is one for random architectures: what a search picks by it is measured before it is named.
+    """
 
     def __init__(self, limits, limit_ms, instruments):
         self._limit_ms, self._bound = limit_ms, instruments.bound

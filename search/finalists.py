@@ -1,7 +1,9 @@
 """From predicted to measured: the best candidates are timed on the device, and the best that meets the budget wins.
 
-Every candidate is timed side by side with the full-size Transformer, in several rounds, so that both live
-through the same load of the machine; a candidate meets the budget only if it does in every round.
+The best candidates were picked among many for looking fast, so more of them than the bound says of random ones are
+slower than it. Only what is measured counts. Every candidate is timed side by side with the full-size Transformer, in
+several rounds, so that both live through the same load of the machine; a candidate meets the budget only if it does in
+every round.
 """
 
 import statistics

@@ -54,8 +54,9 @@ _RESULT_NOTE = (
 )
 _SEARCH_NOTE = (
     "Evolution over SubTransformers, each scored by its validation loss with weights inherited from the "
-    "SuperTransformer; the best few were then measured, and of those that really meet the budget the best was chosen, "
-    "by its loss after a short training of its own where the config asks for that."
+    "SuperTransformer, within the budget by the predictor's upper bound. That bound is one for random SubTransformers; "
+    "those picked by it exceed it more often. So the best few were then measured, and of those that really meet the "
+    "budget the best was chosen, by its loss after a short training of its own where the config asks for that."
 )
 _PARETO_NOTE = "Each dot is a SubTransformer that was scored; dashed lines are the budgets."
 _PROGRESS_NOTE = "Loss within the budget, by generation."
@@ -166,9 +167,9 @@ def _drawings(data):
 def _quality_note(data):
     quality = data.quality
     return (
-        f"Fitted on {data.samples} measured architectures. On those held out it is wrong by "
-        f"{100 * quality['mape']:.1f} % on average, and {100 * quality['within_10']:.0f} % of its predictions "
-        f"are within 10 %."
+        f"Fitted on {data.samples} measured architectures. On the {quality['at_random']} of them that were drawn at "
+        f"random, each held out, it is wrong by {100 * quality['mape']:.1f} % on average, and "
+        f"{100 * quality['within_10']:.0f} % of its predictions are within 10 %."
     )
 
 

@@ -37,7 +37,7 @@ DRIFT = 1.25
 class Instruments:
     """What a search asks of the rest.
 
-    `predict`: architectures -> milliseconds; `bound`: architectures -> milliseconds that these hardly ever exceed;
+    `predict`: architectures -> milliseconds; `bound`: the same, which random architectures hardly ever exceed;
     `measure`: architecture -> Timing on the device; `scores`: (architectures, part of the validation sentences)
     -> iterator of (validation loss in nats, summed over target tokens; number of these), in the architectures' order;
     `size_bytes`: architecture -> bytes of its bundle. `spec` and `middle_length` (source length, target steps) are for

@@ -24,6 +24,7 @@ SETTINGS = {
 }
 REFERENCE_MS = 8.0
 SERIES = "a series"  # of made-up samples in files
+FIXED = 3  # planned architectures that are not drawn at random: the smallest, the largest, the full-size one
 
 
 def make_run(folder, **settings):
@@ -56,7 +57,7 @@ def made_up_sample(run, architecture, milliseconds, device_name="cpu", pace=1.0,
 def write_samples(run, count, device_name="cpu"):
     """Append made-up samples of the first `count` planned architectures; returns their path."""
     path = samples_path(run, load_device(device_name))
-    for architecture in planned_architectures(run.config.search_space, run.config.seed, count):
+    for index, architecture in enumerate(planned_architectures(run.config.search_space, run.config.seed, count)):
         sample = made_up_sample(run, architecture, latency(architecture), device_name)
-        append_json_line(path, dataclasses.replace(sample, series=SERIES).to_dict())
+        append_json_line(path, dataclasses.replace(sample, at_random=index >= FIXED, series=SERIES).to_dict())
     return path

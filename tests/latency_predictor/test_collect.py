@@ -21,11 +21,13 @@ from hat.errors import ArtifactError, DeviceError
 from hat.run_directory import mark_done
 from latency_predictor.collect import collect, collect_all
 from latency_predictor.devices import load_device
+from latency_predictor.fit import load_or_fit
 from latency_predictor.history import history_path, read_history
 from latency_predictor.lengths import run_lengths
 from latency_predictor.measure import measuring_spec, protocol_of
 from latency_predictor.parts import parts_path, read_parts
 from latency_predictor.sample import read_samples
+from latency_predictor.sample import write_samples as write_samples_again
 from latency_predictor.selection import FIRST, GOOD_ERROR, planned_architectures
 
 COMMAND = [sys.executable, "-c", "from hat.cli.measure_latency import main; main()"]
@@ -155,6 +157,61 @@ def test_interrupted_it_ends_as_it_would_have(tmp_path, monkeypatch, measure_wit
         found.append(architectures(collect(run, "cpu")))
     assert found[0] == found[1]
     assert len(found[0]) == FIRST + 20
+
+
+def test_every_sample_says_whether_it_was_drawn_at_random(tmp_path, monkeypatch, measure_with):
+    """The extremes and every second one after the first fit were chosen; a second visit changes nothing of that."""
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path, samples=None, most_samples=FIRST + 20)
+    monkeypatch.setattr("latency_predictor.collect.stop_reason", lambda history, most: history[-1].samples >= most)
+    measurer = measure_with(MadeUp(run))
+    path = collect(run, "cpu")
+    samples = read_samples(path, SPACE)
+    at_random = [sample.at_random for sample in samples]
+    assert at_random == [False] * 3 + [True] * (FIRST - 3) + [False, True] * 10
+    history = read_history(history_path(run, load_device("cpu")), samples[0].series, FIRST + 20)
+    assert [fit.at_random for fit in history] == [FIRST - 3, FIRST + 2, FIRST + 7]
+    slow = [sample.scaled(1) for sample in samples]
+    for index in (0, 7):
+        slow[index] = replace(slow[index], reference_ms=slow[index].reference_ms.scaled(1.5))
+    write_samples_again(path, slow)
+    count = len(measurer.measured)
+    collect(run, "cpu")
+    assert measurer.measured[count:] == [samples[0].architecture, samples[7].architecture]
+    assert [sample.at_random for sample in read_samples(path, SPACE)] == at_random
+
+
+def test_an_earlier_version_that_drew_fewer_at_random_is_made_up_for(tmp_path, monkeypatch, capsys, measure_with):
+    """Of its 40 planned samples and 20 later ones, 37 count as random; the plan's next ten are drawn first."""
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path, samples=None, most_samples=60)
+    planned = planned_architectures(SPACE, run.config.seed, 90)
+    old = [*planned[:40], *planned[70:90]]
+    path = run.latency / "cpu.jsonl"
+    for architecture in old:
+        row = made_up_sample(run, architecture, latency(architecture)).to_dict()
+        files.append_json_line(path, {key: row[key] for key in row if key not in ("at_random", "series")})
+    assert len(load_or_fit(run, "cpu").out_of_fold) == 60  # read as it is, too
+    assert "the largest error of 37 samples drawn at random, where 45 are needed" in capsys.readouterr().out
+    measurer = measure_with(MadeUp(run))
+    collect(run, "cpu")
+    assert "37 of 60 are known to be, the others count as chosen" in capsys.readouterr().out
+    samples = read_samples(path, SPACE)
+    assert [sample.architecture for sample in samples] == [*old, *planned[40:FIRST]]
+    assert [sample.at_random for sample in samples] == [False] * 3 + [True] * 37 + [False] * 20 + [True] * 10
+    assert measurer.measured[:10] == planned[40:FIRST]
+    capsys.readouterr()
+    collect(run, "cpu")
+    assert "earlier version" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("most", [10, 30])
+def test_few_samples_at_the_most_are_fitted_as_they_are(tmp_path, monkeypatch, capsys, measure_with, most):
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path, samples=None, most_samples=most)
+    measure_with(MadeUp(run))
+    assert architectures(collect(run, "cpu")) == planned_architectures(SPACE, run.config.seed, most)
+    assert f"stopped: latency.most_samples, {most}, are measured" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("second_pace", "kept"), [(1.05, 1.05), (1.9, 1.5)])

@@ -39,7 +39,7 @@ def shown(monkeypatch):
 def write(run, change=lambda index, sample: sample, count=25):
     path = samples_path(run, load_device("cpu"))
     for index, architecture in enumerate(planned_architectures(SPACE, 1, count)):
-        sample = replace(made_up_sample(run, architecture, latency(architecture)), series=SERIES)
+        sample = replace(made_up_sample(run, architecture, latency(architecture)), at_random=index > 2, series=SERIES)
         append_json_line(path, change(index, sample).to_dict())
 
 
@@ -76,7 +76,7 @@ def test_where_the_time_goes_and_how_error_fell(run, shown):
     write(run)
     write_parts(parts_path(run, load_device("cpu")), SERIES, [Parts("smallest", 1.0, 2.0, 0.5, (3,), (3.5,))])
     for samples, error in ((10, 0.2), (20, 0.01), (60, 0.001)):
-        append_fit(history_path(run, load_device("cpu")), Fit(samples, "ridge", error, 0.02, SERIES))
+        append_fit(history_path(run, load_device("cpu")), Fit(samples, "ridge", error, 0.02, 45, SERIES))
     fit_predictor(run, "cpu")
     (data,) = shown
     assert data.parts[0]["output_ms"] == 0.5

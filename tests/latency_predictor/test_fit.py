@@ -2,10 +2,11 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from latency_runs import made_up_sample, make_run, write_samples
+from latency_runs import FIXED, made_up_sample, make_run, write_samples
 from scipy.stats import kendalltau
 from search_toys import SPACE, latency
 from shared_data import shared_data
@@ -54,7 +55,7 @@ def test_fit_leaves_predictor_quality_and_figure(run, capsys):
     folder = run.latency / "cpu.predictor"
     quality = json.loads((folder / "quality.json").read_text())
     assert quality["samples"] == 60
-    assert len(quality["held_out"]) == 60
+    assert quality["at_random"] == len(quality["held_out"]) == 60 - FIXED
     assert quality["mape"] < 0.05 < quality["baselines"]["depth"]["mape"]
     held_out = np.array([[pair["measured_ms"], pair["predicted_ms"]] for pair in quality["held_out"]]).T
     assert scores(*held_out) == {name: quality[name] for name in scores(*held_out)}
@@ -114,6 +115,37 @@ def test_too_few_samples_name_the_command(run, count):
     assert not (run.latency / "cpu.predictor").exists()
 
 
+def test_too_few_drawn_at_random_name_the_command(run):
+    path = samples_path(run, load_device("cpu"))
+    for index, architecture in enumerate(planned_architectures(SPACE, 1, 20)):
+        sample = replace(made_up_sample(run, architecture, latency(architecture)), at_random=index in (4, 8, 11, 19))
+        append_json_line(path, sample.to_dict())
+    with pytest.raises(ArtifactError, match=r"5 of them drawn at random \(4 are\); run `hat-measure-latency"):
+        load_or_fit(run, "cpu")
+
+
+def test_only_samples_drawn_at_random_judge_the_predictor(run, capsys):
+    """The others are ten percent off; that isn't seen in any error."""
+    path, planned = samples_path(run, load_device("cpu")), planned_architectures(SPACE, 1, 120)
+    for index, architecture in enumerate(planned):
+        off = 1.0 if index % 2 else 0.9 + 0.2 * (index % 4 == 0)
+        sample = replace(made_up_sample(run, architecture, off * latency(architecture)), at_random=bool(index % 2))
+        append_json_line(path, sample.to_dict())
+    predictor = fit_predictor(run, "cpu")
+    assert "120 samples; judged by the 60 drawn at random" in capsys.readouterr().out
+    quality = json.loads((run.latency / "cpu.predictor" / "quality.json").read_text())
+    assert [pair["measured_ms"] for pair in quality["held_out"]] == pytest.approx(
+        [latency(architecture) for architecture in planned[1::2]]
+    )
+    assert max(quality["mape"], predictor.comparison[predictor.model]["mape"]) < 0.05
+    errors = np.abs(predictor.out_of_fold / [latency(architecture) for architecture in planned] - 1)
+    assert quality["mape"] == pytest.approx(np.mean(errors[1::2]))
+    assert quality["bound_coverage"] == np.mean(
+        np.array([latency(architecture) for architecture in planned]) <= predictor.out_of_fold_upper,
+        where=predictor.at_random,
+    )
+
+
 # Test RMSE (ms) and MAPE of HAT's own method, fitted to 1,440 rows, as measured with benchmarks/predictor_accuracy.py.
 HATS = {"wmt14ende_cpu_xeon": (16.2, 0.049), "wmt14enfr_cpu_raspberrypi": (74.8, 0.0095)}
 
@@ -156,7 +188,8 @@ def test_a_slow_spell_is_divided_out_by_the_reference(run):
     for index, architecture in enumerate(planned_architectures(SPACE, 1, 60)):
         pace = 1.5 if index > 40 else 1.0
         append_json_line(path, made_up_sample(run, architecture, latency(architecture), pace=pace).to_dict())
-    architectures, latencies_ms = read_latencies(run, load_device("cpu"))
+    architectures, latencies_ms, at_random = read_latencies(run, load_device("cpu"))
+    assert at_random.tolist() == [False] * FIXED + [True] * 57  # found by the plan: these samples don't say
     true_ms = np.array([latency(architecture) for architecture in architectures])
     assert np.abs(latencies_ms / true_ms - 1).max() < 0.05  # the exponent is found, not known
 

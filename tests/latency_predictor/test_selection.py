@@ -1,10 +1,14 @@
 """Which architectures are measured, and when it is enough."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from latency_runs import made_up_sample, make_run
 from search_toys import SPACE, everything, latency
 
 from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
+from latency_predictor.conformal import LEAST_SCORES
 from latency_predictor.history import Fit
 from latency_predictor.selection import (
     BATCH,
@@ -14,7 +18,9 @@ from latency_predictor.selection import (
     PLATEAU_FITS,
     PLATEAU_LEAST,
     fitted_count,
+    fixed_architectures,
     margin,
+    mark_random,
     next_architectures,
     planned_architectures,
     stop_reason,
@@ -58,7 +64,7 @@ def test_a_small_space_is_used_up():
     assert small.size() == 8
     planned = planned_architectures(small, seed=1, count=100)
     assert len(planned) == 8
-    assert next_architectures(small, 1, planned, Oracle(), [5.0]) == []
+    assert next_architectures(small, 1, planned, Oracle(), [5.0]) == {}
 
 
 def test_what_comes_next_is_new_and_the_same_again():
@@ -67,6 +73,18 @@ def test_what_comes_next_is_new_and_the_same_again():
     assert len(set(chosen)) == len(chosen) == BATCH
     assert not set(chosen) & set(measured)
     assert next_architectures(SPACE, 1, measured, Oracle(), [5.0]) == chosen
+
+
+def test_an_earlier_version_drew_at_random_what_follows_the_plan(tmp_path):
+    """Without the plan's beginning, as after another seed, nothing is known to be random."""
+    run = make_run(tmp_path)
+    planned = planned_architectures(SPACE, 1, 60)
+    others = [planned[55], planned[50]]  # in the plan, but not in its place: they were chosen
+    old = [made_up_sample(run, architecture, latency(architecture)) for architecture in [*planned[:40], *others]]
+    assert [sample.at_random for sample in mark_random(old, SPACE, 1)] == [False] * 3 + [True] * 37 + [False] * 2
+    assert not any(sample.at_random for sample in mark_random(old, SPACE, 2))
+    new = [replace(sample, at_random=True) for sample in old]
+    assert mark_random(new, SPACE, 2) == new
 
 
 def test_fits_are_to_whole_batches():
@@ -82,8 +100,10 @@ def test_half_of_them_are_those_of_which_the_predictor_is_least_sure():
     measured = planned_architectures(SPACE, seed=1, count=5)
     oracle = Oracle(lambda architecture: 1.0 if architecture.decoder.embed_dim == 32 else 0.001)
     chosen = next_architectures(SPACE, 1, measured, oracle, [])
-    assert all(architecture.decoder.embed_dim == 32 for architecture in chosen[::2])
-    randoms = [next_architectures(SPACE, seed, measured, oracle, [])[1::2] for seed in range(20)]
+    assert list(chosen.values()) == [False, True] * (BATCH // 2)
+    assert all(architecture.decoder.embed_dim == 32 for architecture, random in chosen.items() if not random)
+    batches = [next_architectures(SPACE, seed, measured, oracle, []) for seed in range(20)]
+    randoms = [[architecture for architecture, random in batch.items() if random] for batch in batches]
     share = np.mean([architecture.decoder.embed_dim == 32 for batch in randoms for architecture in batch])
     assert 0.3 < share < 0.7
 
@@ -93,7 +113,7 @@ def test_near_a_budget_comes_first_where_all_are_equally_unsure():
     latencies = [latency(architecture) for architecture in everything()]
     budget_ms = float(np.quantile(latencies, 0.9))
     chosen = next_architectures(SPACE, 1, measured, Oracle(), [budget_ms])
-    assert all(abs(latency(architecture) / budget_ms - 1) < 0.1 for architecture in chosen[::2])
+    assert all(abs(latency(each) / budget_ms - 1) < 0.1 for each, random in chosen.items() if not random)
 
 
 def test_the_margin_is_that_near_the_budgets():
@@ -109,15 +129,24 @@ def test_the_margin_is_that_near_the_budgets():
     assert margin(Oracle(wide=0.07), architectures, []) == pytest.approx(0.07)
 
 
-def fits(*errors, first=40, margin=0.2):
-    return [Fit(first + 10 * index, "ridge", error, margin) for index, error in enumerate(errors)]
+def fits(*errors, first=50, margin=0.2, at_random=LEAST_SCORES):
+    return [Fit(first + 10 * index, "ridge", error, margin, at_random) for index, error in enumerate(errors)]
 
 
 def test_it_stops_when_error_and_margin_are_good():
-    good = [Fit(50, "ridge", GOOD_ERROR, GOOD_MARGIN)]
+    good = fits(GOOD_ERROR, margin=GOOD_MARGIN)
     assert "50 samples give a cross-validated error of 1.5%" in stop_reason(good, 400)
-    assert stop_reason([Fit(50, "ridge", GOOD_ERROR, 2 * GOOD_MARGIN)], 400) is None
-    assert stop_reason([Fit(50, "ridge", 2 * GOOD_ERROR, GOOD_MARGIN)], 400) is None
+    assert f"both of the {LEAST_SCORES} drawn at random" in stop_reason(good, 400)
+    assert stop_reason(fits(GOOD_ERROR, margin=2 * GOOD_MARGIN), 400) is None
+    assert stop_reason(fits(2 * GOOD_ERROR, margin=GOOD_MARGIN), 400) is None
+
+
+def test_it_does_not_stop_before_random_ones_are_enough_to_judge_by():
+    assert stop_reason(fits(GOOD_ERROR, margin=GOOD_MARGIN, at_random=LEAST_SCORES - 1), 400) is None
+    flat = [0.05] * (PLATEAU_FITS + 1)
+    assert stop_reason(fits(*flat, first=PLATEAU_LEAST, at_random=LEAST_SCORES - 1), 400) is None
+    assert "latency.most_samples, 60, are measured" in stop_reason(fits(0.3, 0.2, at_random=5), 60)
+    assert FIRST - len(fixed_architectures(SPACE)) >= LEAST_SCORES  # the first fit can be the last
 
 
 def test_it_stops_when_more_samples_do_not_help():
@@ -130,4 +159,4 @@ def test_it_stops_when_more_samples_do_not_help():
 
 
 def test_it_stops_at_the_most():
-    assert "latency.most_samples, 60, are measured" in stop_reason(fits(0.3, 0.2, 0.1), 60)
+    assert "latency.most_samples, 70, are measured" in stop_reason(fits(0.3, 0.2, 0.1), 70)

@@ -99,7 +99,12 @@ def write_measurements(run, rng):
         measured = rng.uniform(2, 10, 24)
         held_out = [{"measured_ms": ms, "predicted_ms": ms * rng.normal(1, 0.03)} for ms in measured]
         scores = {"rmse_ms": 0.21, "mape": mape, "kendall_tau": 0.95, "within_5": 0.8, "within_10": 0.98}
-        quality = scores | {"samples": 120, "held_out": held_out, "baselines": {"depth": scores, "linear": scores}}
+        quality = scores | {
+            "samples": 120,
+            "at_random": 77,
+            "held_out": held_out,
+            "baselines": {"depth": scores, "linear": scores},
+        }
         files.write_json(run.latency / directory / "quality.json", quality)
 
 
