@@ -94,9 +94,16 @@ def _inputs(run, found, device):
             KEPT_SPLIT,
             stamp(run.data),
             run.sections("evaluation"),
-            [to_mapping(device), run.sections("latency")],
+            [to_mapping(device), run.sections("latency"), _pace_series(run, device)],
         ]
     )
+
+
+def _pace_series(run, device):
+    """What names the samples whose pace the latencies are told at."""
+    from latency_predictor.sample import samples_path, series_at
+
+    return series_at(samples_path(run, device))
 
 
 def _read_current(path, inputs):
@@ -143,13 +150,16 @@ def _costs(run, found, device, latency):
 
 
 def _measure(run, found, device):
-    """The latency keys of an evaluation; none where the device can't run that precision."""
+    """The latency keys of an evaluation; none where the device can't run that precision.
+
+    Bundles of every precision are told at one pace, that of the samples of the device as it was named.
+    """
     from latency_predictor.devices import with_precision
     from latency_predictor.measure import Measurer
 
     if device.backend == "torch" and found.precision != "fp32":
         return {}
-    with Measurer(run, with_precision(device, found.precision), found.spec) as measurer:
+    with Measurer(run, with_precision(device, found.precision), found.spec, paced_as=device) as measurer:
         sample = measurer.measure_paced(found.architecture)
         median, p90 = (sample.timing(measurer.lengths, quantile).typical for quantile in (0.5, 0.9))
     return {"latency_ms": median, "latency_p90_ms": p90, "device": device.name}

@@ -13,6 +13,7 @@ from latency_predictor.pace import Pace
 from latency_predictor.sample import VERSION, LatencySample, Protocol, read_samples, samples_path
 
 ATTEMPTS = 2  # at a sample that doesn't become stable
+REFERENCE_PRECISION = "fp32"  # beside every precision, so that a device's pace is one for all of them
 
 
 def measuring_spec(run):
@@ -32,6 +33,7 @@ def reference_architecture(space):
 def protocol_of(run, device, spec, lengths):
     """The Protocol of samples that are taken on `device` in this run."""
     source_lengths, target_steps = zip(*lengths.points, strict=True)
+    reference = fingerprint(reference_architecture(run.config.search_space).to_dict())[:12]
     return Protocol(
         version=VERSION,
         backend=device.backend,
@@ -44,19 +46,20 @@ def protocol_of(run, device, spec, lengths):
         target_steps=target_steps,
         source_vocabulary=spec.source_vocabulary,
         target_vocabulary=spec.target_vocabulary,
-        reference=fingerprint(reference_architecture(run.config.search_space).to_dict())[:12],
+        reference=reference if device.precision == REFERENCE_PRECISION else f"{reference}.{REFERENCE_PRECISION}",
     )
 
 
 class Measurer:
     """Times architectures, with random weights, on a Device as a run's config says; no trained model is needed.
 
+    `measure_paced` takes its pace from the samples of the Device `paced_as`: this one, or it at another precision.
     Use as a context manager: the device is taken up by the first measurement and let go at the end. Measuring raises
     DeviceError for a device that can't be used, StorageError where its disk is full.
     """
 
-    def __init__(self, run, device, spec=None):
-        self._run, self.device = run, device
+    def __init__(self, run, device, spec=None, paced_as=None):
+        self._run, self.device, self._paced_as = run, device, paced_as or device
         self._usual_spec = measuring_spec(run)
         self._spec = spec or self._usual_spec
         self.lengths = run_lengths(run)
@@ -98,8 +101,9 @@ class Measurer:
     @functools.cached_property
     def _pace(self):
         space = self._run.config.search_space
-        samples = read_samples(samples_path(self._run, self.device), space)
-        if not samples or self.protocol.difference(samples[0].protocol):
+        samples = read_samples(samples_path(self._run, self._paced_as), space)
+        protocol = protocol_of(self._run, self._paced_as, self._spec, self.lengths)
+        if not samples or protocol.difference(samples[0].protocol):
             return None
         return Pace.of(samples, space, self.lengths)
 
@@ -134,7 +138,7 @@ class AgentBench:
             "repeats": latency_config.repeats,
             "points": [list(point) for point in points],
             "source_vocabulary": source_vocabulary,
-            "reference": self._skeleton(*reference),
+            "reference": self._skeleton(*reference, REFERENCE_PRECISION),
         }
         self._connection = Connection(device, setup)
         for warning in self._connection.ready["warnings"]:
@@ -142,13 +146,14 @@ class AgentBench:
 
     def time(self, architecture, spec):
         """The lengths, reference_ms, stable, taken and environment of a LatencySample, as a dictionary."""
-        reply = self._connection.ask({"type": "measure", "subject": self._skeleton(architecture, spec)})
+        subject = self._skeleton(architecture, spec, self._device.precision)
+        reply = self._connection.ask({"type": "measure", "subject": subject})
         return {name: value for name, value in reply.items() if name != "type"}
 
     def close(self):
         self._connection.close()
 
-    def _skeleton(self, architecture, spec):
+    def _skeleton(self, architecture, spec, precision):
         from latency_predictor.skeleton import make_skeleton
 
-        return make_skeleton(architecture, spec, self._device.precision, self._beam)
+        return make_skeleton(architecture, spec, precision, self._beam)

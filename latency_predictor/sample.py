@@ -21,7 +21,7 @@ class Protocol:
     """What was timed: samples are comparable only if these are equal.
 
     One batch of `batch` sentences with `beam` hypotheses, at each pair of `source_lengths` tokens and `target_steps`
-    decoder steps, beside the `reference` architecture (its short hash).
+    decoder steps, beside the `reference` architecture (its short hash, and its precision where that is another one).
     """
 
     version: int
@@ -122,6 +122,12 @@ def latencies_ms(samples, lengths, quantile=0.5):
 def samples_path(run, device):
     """Where the samples of a device are kept in a run directory."""
     return run.latency / f"{device.name}.jsonl"
+
+
+def series_at(path):
+    """The series of the samples of a JSON-lines file; None if there are none, or an earlier version didn't name it."""
+    rows = files.read_json_lines(path)
+    return rows[0].get("series") if rows else None
 
 
 def quantile_suffix(quantile):

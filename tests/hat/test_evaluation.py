@@ -107,7 +107,8 @@ def measurer(monkeypatch):
     calls = []
 
     class FakeMeasurer:
-        def __init__(self, run, device, spec):
+        def __init__(self, run, device, spec, paced_as):
+            assert paced_as.precision == "fp32"  # that of the device named, whatever the bundle is
             self._run, self._device, self._spec = run, device, spec
             self.lengths = run_lengths(run)
 
@@ -181,6 +182,19 @@ def test_is_kept_beside_its_bundle_and_used_while_true(run, measurer):
     assert len(measurer) == 2
     evaluate(run, bundle, split="valid", latency=False)
     assert json.loads(kept.read_text()) == saved
+
+
+def test_is_judged_again_at_the_pace_of_other_samples(run, measurer):
+    bundle, samples = run.export("small") / "int8", run.latency / "cpu.jsonl"
+    evaluate(run, bundle, device="cpu", again=True)
+    try:
+        for series in ("first", "second"):
+            files.write_text(samples, json.dumps({"series": series}) + "\n")
+            for _ in range(2):
+                evaluate(run, bundle, device="cpu")
+    finally:
+        samples.unlink()
+    assert len(measurer) == 3
 
 
 def test_a_device_of_more_threads_than_this_machine_has_cores(run, measurer, tmp_path):

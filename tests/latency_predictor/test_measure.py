@@ -13,11 +13,13 @@ from hat.deploy.beam_search import BeamSearch
 from hat.deploy.graphs import build_graphs, graph_names
 from hat.deploy.search_options import SearchOptions
 from hat.deploy.sessions import Sessions
-from hat.errors import DeviceError
+from hat.errors import ArtifactError, DeviceError
 from hat.files import append_json_line
 from hat.model import Transformer
-from latency_predictor.devices import Device, load_device
-from latency_predictor.measure import Measurer
+from latency_predictor.collect import collect
+from latency_predictor.devices import Device, load_device, with_precision
+from latency_predictor.lengths import run_lengths
+from latency_predictor.measure import Measurer, measuring_spec, protocol_of, reference_architecture
 from latency_predictor.on_device import needed_graphs
 from latency_predictor.sample import samples_path
 from latency_predictor.torch_backend import TorchTranslation
@@ -92,6 +94,53 @@ def test_it_is_told_at_the_pace_of_the_samples_there_are(run, monkeypatch):
         monkeypatch.setattr(measurer, "measure", lambda architecture, target_vocabulary: sample)
         again = measurer.measure_paced(SPACE.smallest())
     assert again.timing(measurer.lengths).typical == pytest.approx(2.0 * sample.timing(measurer.lengths).typical)
+
+
+@pytest.mark.parametrize(("named", "measured"), [("fp32", "int8"), ("int8", "fp32")])
+def test_every_precision_is_told_at_the_pace_of_the_device_that_was_named(run, monkeypatch, named, measured):
+    """One reference shows the pace of both: where it takes 1.6 times as long as in the samples, that is divided out."""
+    device = with_precision(load_device("cpu"), named)
+    for seed in range(3):
+        architecture = SPACE.sample(np.random.default_rng(seed))
+        append_json_line(samples_path(run, device), made_up_sample(run, architecture, 12.0, device.name).to_dict())
+    now = made_up_sample(run, SPACE.smallest(), 12.0, with_precision(device, measured).name, pace=1.6)
+    for paced_as, expected_ms in ((device, 12.0), (None, 1.6 * 12.0)):
+        with Measurer(run, with_precision(device, measured), paced_as=paced_as) as measurer:
+            monkeypatch.setattr(measurer, "measure", lambda architecture, target_vocabulary: now)
+            told = measurer.measure_paced(SPACE.smallest())
+            assert told.timing(measurer.lengths).typical == pytest.approx(expected_ms)
+
+
+def test_the_reference_runs_at_one_precision_beside_all(run):
+    """So its time is the same beside int8 as beside fp32, the machine's noise apart."""
+    graphs = {}
+
+    class Connection:
+        ready = {"warnings": []}
+
+        def __init__(self, device, setup):
+            graphs[device.precision] = setup["reference"]["graphs"]
+
+        def ask(self, request):
+            graphs["subject"] = request["subject"]["graphs"]
+            return {"type": "measured"}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("latency_predictor.connection.Connection", Connection)
+        for precision in ("fp32", "int8"):
+            bench = Measurer(run, Device("here", "onnxruntime", precision=precision))._make_bench()
+            bench.time(reference_architecture(SPACE), measuring_spec(run))
+    assert graphs["fp32"] == graphs["int8"] != graphs["subject"]
+
+
+def test_int8_samples_beside_another_reference_are_refused(run):
+    """Those of an earlier version, whose reference ran in int8 too."""
+    device = load_device("cpu.int8")
+    fp32_reference = protocol_of(run, load_device("cpu"), measuring_spec(run), run_lengths(run)).reference
+    old = made_up_sample(run, SPACE.smallest(), 12.0, device.name, reference=fp32_reference)
+    append_json_line(samples_path(run, device), old.to_dict())
+    with pytest.raises(ArtifactError, match=rf"measured with reference {fp32_reference} instead of .*\.fp32; move"):
+        collect(run, "cpu.int8")
 
 
 class Unsteady:
