@@ -1,7 +1,6 @@
 """The measuring stage: latency samples of architectures from the search space, appended to run.latency/DEVICE.jsonl."""
 
 import itertools
-import math
 import secrets
 import threading
 from dataclasses import replace
@@ -144,10 +143,8 @@ class Collection:
         doubtful = [sample for sample in self._samples.values() if sample.visits == 1 and not pace.is_usual(sample)]
         with Progress(f"Measuring again on {self._device.name}", len(doubtful), "architectures") as progress:
             for sample in doubtful:
-                again = self._measurer.measure(sample.architecture)
-                better = min(sample, again, key=lambda each: abs(math.log(each.reference_ms.typical / pace.usual_ms)))
-                kept = {"at_random": sample.at_random, "series": self.series}
-                self._samples[sample.architecture] = replace(better, visits=2, **kept)
+                better = pace.better(sample, self._measurer.measure(sample.architecture))
+                self._samples[sample.architecture] = better
                 write_samples(self.path, self._samples.values())
                 progress.advance()
 

@@ -6,7 +6,7 @@ some more than others. So the exponent of the pace is that with which a ridge le
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,6 +44,11 @@ class Pace:
     def is_usual(self, sample):
         """Whether a LatencySample was taken at about the usual pace; others can be put right only roughly."""
         return abs(math.log(sample.reference_ms.typical / self.usual_ms)) <= math.log(1 + OFF_PACE)
+
+    def better(self, first, again):
+        """Of two LatencySamples of an architecture the one taken closer to the usual pace, as a second visit."""
+        better = min(first, again, key=lambda sample: abs(math.log(sample.reference_ms.typical / self.usual_ms)))
+        return replace(better, visits=2, at_random=first.at_random, series=first.series)
 
     def even(self, sample):
         """The LatencySample as it would be at the usual pace."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from latency_runs import REFERENCE_MS, made_up_sample, make_run, write_samples
+from latency_runs import REFERENCE_MS, MadeUpMeasurer, made_up_sample, make_run, write_samples
 from search_toys import SPACE, latency
 
 from hat import files
@@ -23,8 +23,7 @@ from latency_predictor.collect import collect, collect_all
 from latency_predictor.devices import load_device
 from latency_predictor.fit import load_or_fit
 from latency_predictor.history import history_path, read_history
-from latency_predictor.lengths import run_lengths
-from latency_predictor.measure import measuring_spec, protocol_of
+from latency_predictor.measure import measuring_spec
 from latency_predictor.parts import parts_path, read_parts
 from latency_predictor.sample import read_samples
 from latency_predictor.sample import write_samples as write_samples_again
@@ -81,28 +80,11 @@ def test_samples_taken_otherwise_stop_it_before_anything_is_measured(run, tmp_pa
     assert path.read_bytes() == before
 
 
-class MadeUp:
-    """Takes the place of Measurer: a device whose latencies are made up, at a pace that differs with every sample.
+class MadeUp(MadeUpMeasurer):
+    """A device whose pace differs with every sample."""
 
-    `gone` raises KeyboardInterrupt instead of that measurement.
-    """
-
-    def __init__(self, run, gone=None):
-        self.lengths, self.measured = run_lengths(run), []
-        self._run, self._gone = run, gone
-        self.protocol = protocol_of(run, load_device("cpu"), measuring_spec(run), self.lengths)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def measure(self, architecture):
-        if len(self.measured) == self._gone:
-            raise KeyboardInterrupt
-        self.measured.append(architecture)
-        pace = 1 + 0.1 * (len(self.measured) % 2)
+    def sample_of(self, architecture):
+        pace = 1 + 0.1 * (len(self.measured) % 2 == 0)
         return made_up_sample(self._run, architecture, latency(architecture), pace=pace)
 
     def measure_paced(self, architecture, target_vocabulary=None):
@@ -253,8 +235,7 @@ def test_where_the_time_goes_is_measured_once(run, measure_with):
 class Slow(MadeUp):
     """A device ten times slower than `MadeUp`, whose samples are off by 3 % at random."""
 
-    def measure(self, architecture):
-        self.measured.append(architecture)
+    def sample_of(self, architecture):
         noise = np.random.default_rng(len(self.measured)).standard_normal()
         return made_up_sample(self._run, architecture, 10 * latency(architecture) * np.exp(0.03 * noise))
 
