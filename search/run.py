@@ -16,7 +16,7 @@ from latency_predictor.lengths import check_quantiles
 from latency_predictor.measure import Measurer, measuring_spec
 from latency_predictor.sample import predictor_directory, quantile_suffix
 from search.candidate import LOSS_UNIT
-from search.choice import describe_choice, finalists_table, write_choice
+from search.choice import bound_line, describe_choice, finalists_table, write_choice
 from search.constraints import Constraints
 from search.contest import hold_contest
 from search.evaluations import Evaluations
@@ -244,6 +244,7 @@ class BudgetSearch:
     def _report(self, finalists, winner, losses):
         print(f"\nSearch {self._name}: finalists, best loss first, * chosen")
         print("\n".join(finalists_table(finalists, winner, losses, self._instruments.spec)))
+        print(bound_line(finalists, self._instruments.bound))
         self._warn_of_drift(winner)
         print(
             f"full-size Transformer {winner.full.typical:.2f} ms, chosen {winner.timing.typical:.2f} ms "
