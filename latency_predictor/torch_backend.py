@@ -38,14 +38,32 @@ class TorchBench:
             self._reference = self._translations(*reference, [points[len(points) // 2]])[0]
 
     def time(self, architecture, spec):
-        """The lengths, reference_ms, stable, taken and environment of a LatencySample, as a dictionary."""
+        """The lengths, reference_ms, stable, taken and environment of a LatencySample, as a dictionary.
+
+        Raises DeviceError, after the run in hand, once that takes longer than the device's `sample_timeout_s`.
+        """
+        time.sleep(self._device.cool_down_s)
+        deadline = time.monotonic() + self._device.sample_timeout_s
         with _threads(self._device.threads), torch.no_grad():
             translations = self._translations(architecture, spec, self._points)
+            translations = [self._ending(deadline, translate) for translate in translations]
             found = time_rounds(translations, self._reference, self._config.repeats, self._clock)
         return {**found.to_dict(self._points), "environment": asdict(read_environment(self._gpu))}
 
     def close(self):
         """Nothing is held."""
+
+    def _ending(self, deadline, translate):
+        """`translate`, which raises DeviceError from the deadline on, a time of time.monotonic()."""
+
+        def run():
+            if time.monotonic() > deadline:
+                limit = f"sample_timeout_s: {self._device.sample_timeout_s:g}"
+                remedy = "see what else runs here, or raise it in its file"
+                raise DeviceError(f"device {self._device.name!r}: a sample took longer than {limit}; {remedy}")
+            return translate()
+
+        return run
 
     def _translations(self, architecture, spec, points):
         with torch.random.fork_rng(devices=[]):

@@ -205,6 +205,23 @@ def test_measuring_with_torch_leaves_its_state_alone(run):
     assert torch.get_num_threads() == threads
 
 
+def test_cool_down_comes_before_a_sample_with_torch(run, monkeypatch):
+    slept = []
+    monkeypatch.setattr("latency_predictor.torch_backend.time.sleep", slept.append)
+    with Measurer(run, Device("here", "torch", cool_down_s=0.4), tiny_spec()) as measurer:
+        measurer.measure(TINY_SPACE.smallest())
+    assert set(slept) == {0.4}
+
+
+def test_a_sample_that_takes_too_long_with_torch_is_an_error(run):
+    device = Device("here", "torch", sample_timeout_s=1e-3)
+    with (
+        Measurer(run, device, tiny_spec()) as measurer,
+        pytest.raises(DeviceError, match=r"'here': a sample took longer than sample_timeout_s: 0\.001; see what else"),
+    ):
+        measurer.measure(TINY_SPACE.smallest())
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_no_gpu(run):
     with Measurer(run, load_device("gpu")) as measurer, pytest.raises(DeviceError, match="PyTorch finds no CUDA GPU"):
