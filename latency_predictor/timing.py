@@ -4,8 +4,9 @@ A machine's pace changes: heat, other work, a neighbour on the same host. Every 
 before and after the translations in question, so that it lives through the same; latency_predictor.pace puts samples
 right by it. Rounds go on until the confidence interval of their median is narrow, up to a bound.
 
-What counts of the runs is their lower quartile: other work only ever makes a run longer, and on a busy machine the
-quartile repeats with two thirds of the scatter that the median has. On a quiet one they hardly differ.
+What counts of a round's runs is their lower quartile: other work only ever makes a run longer, and on a busy machine
+the quartile repeats with two thirds of the scatter that the median has. On a quiet one they hardly differ. Runs of one
+round share its pace, so what is known, and how surely, follows from the rounds' quartiles: their median counts.
 
 What runs in a single thread is timed by that thread's own processor time, which is the time it takes on a device that
 does nothing else: moments in which other processes had the processor don't count. Their share is told.
@@ -29,7 +30,10 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of `count` repeated runs; `ci_low` to `ci_high` is the 95 % confidence interval of `p25`."""
+    """Milliseconds of `count` repeated runs; `ci_low` to `ci_high` is the 95 % confidence interval of `p25`.
+
+    `p25` is the median over the rounds of each one's lower quartile, the other percentiles are those of all runs.
+    """
 
     p10: float
     p25: float
@@ -142,7 +146,7 @@ def _summary(rounds):
     """
     reference = [rounds[0][0], *(after for _, _, after in rounds)]
     translations = [_timings(list(batches)) for batches in zip(*(batches for _, batches, _ in rounds))]
-    sums = [sum(np.median(batch[:, 1]) for batch in batches) for _, batches, _ in rounds]
+    sums = [sum(_lower_quartile(batch[:, 1]) for batch in batches) for _, batches, _ in rounds]
     low, high = confidence_interval(sums)
     half_width = float((high - low) / 2 / np.median(sums))
     return translations, _timing([batch[:, 1] for batch in reference]), half_width
@@ -157,30 +161,27 @@ def _timings(batches):
 def _timing(batches):
     """The Timing of a list of arrays of seconds."""
     runs = np.concatenate(batches) * 1e3
-    percentiles = (float(value) for value in np.percentile(runs, (10, 25, 50, 90)))
-    return Timing(*percentiles, *confidence_interval(runs, 0.25), count=len(runs))
+    p10, median, p90 = (float(value) for value in np.percentile(runs, (10, 50, 90)))
+    quartiles = [_lower_quartile(batch) * 1e3 for batch in batches]
+    low, high = confidence_interval(quartiles)
+    return Timing(p10, float(np.median(quartiles)), median, p90, low, high, count=len(runs))
 
 
-def confidence_interval(values, quantile=0.5):
-    """(low, high) around a quantile of the population, with at least 95 % confidence whatever its distribution is.
+def _lower_quartile(runs):
+    return float(np.percentile(runs, 25))
+
+
+def confidence_interval(values):
+    """(low, high) around the median of the population, with at least 95 % confidence whatever its distribution is.
 
     The bounds are order statistics, as far inwards as the binomial distribution of how many of the values lie below the
-    quantile allows, with 2.5 % on either side (David and Nagaraja, "Order statistics", 2003, section 7.1). The smallest
+    median allows, with 2.5 % on either side (David and Nagaraja, "Order statistics", 2003, section 7.1). The smallest
     and the largest value where there are too few for that.
     """
-    ordered, count = sorted(float(value) for value in values), len(values)
-    tail = (1 - CONFIDENCE) / 2
-    low = max(_outside(count, quantile, tail), 1)
-    high = max(_outside(count, 1 - quantile, tail), 1)
-    return ordered[low - 1], ordered[-high]
-
-
-def _outside(count, quantile, tail):
-    """The largest k for which fewer than k of `count` values lie below the quantile with at most this probability."""
-    probability, k = 0.0, 0
-    while k < count:
-        probability += math.comb(count, k) * quantile**k * (1 - quantile) ** (count - k)
-        if probability > tail:
-            break
+    ordered, count = sorted(values), len(values)
+    k, cases = 0, 1  # of the 2**count ways to lie below or above the median, those with at most k below; whole numbers
+    while cases / 2**count <= (1 - CONFIDENCE) / 2:
         k += 1
-    return k
+        cases += math.comb(count, k)
+    k = max(k, 1)
+    return ordered[k - 1], ordered[-k]
