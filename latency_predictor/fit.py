@@ -21,6 +21,7 @@ from latency_predictor.quality import assess, table
 from latency_predictor.report import write_report
 from latency_predictor.sample import predictor_directory, read_samples, samples_path
 from latency_predictor.selection import FIRST, mark_random
+from latency_predictor.timing import clock_name
 
 MIN_SAMPLES = 10
 MIN_RANDOM = 5  # of them
@@ -62,7 +63,8 @@ def fit_predictor(run, device_name, model="auto", quantile=0.5):
     samples = features.matrix(architectures), measured_ms, at_random
     directory, inputs = predictor_directory(run, device, quantile), _inputs(run, device, quantile)
     title = f"{run.config.name} on {device.name}"
-    predictor, quality = _fit(features, samples, run.config.seed, model, directory, title)
+    clock = clock_name(device.threads, device.accelerator)
+    predictor, quality = _fit(features, samples, run.config.seed, model, directory, title, clock)
     page = write_report(run, device, quantile, predictor, quality, measured_ms)
     mark_done(directory, inputs)
     if quality["at_random"] < LEAST_SCORES:
@@ -110,11 +112,14 @@ def _inputs(run, device, quantile):
     }
 
 
-def _fit(features, samples, seed, model, directory, title):
-    """(LatencyPredictor, its quality) of `samples` (raw matrix, ms, at_random), saved, drawn and printed."""
+def _fit(features, samples, seed, model, directory, title, clock=None):
+    """(LatencyPredictor, its quality) of `samples` (raw matrix, ms, at_random), saved, drawn and printed.
+
+    `clock` is what the samples were timed by, if that is known.
+    """
     matrix, measured_ms, at_random = samples
     predictor = LatencyPredictor.fit_matrix(matrix, measured_ms, seed, features, model, at_random)
-    quality = assess(predictor, matrix, measured_ms, seed)
+    quality = assess(predictor, matrix, measured_ms, seed) | {"clock": clock}
     predictor.save(directory)
     files.write_json(directory / "quality.json", quality)
     draw_predicted_against_measured(quality, title, directory / "predicted_vs_measured.png")

@@ -11,6 +11,7 @@ from hat.run_directory import stamp
 from latency_predictor.lengths import run_lengths
 from latency_predictor.pace import Pace
 from latency_predictor.sample import VERSION, LatencySample, Protocol, read_samples, samples_path
+from latency_predictor.timing import clock_name
 
 ATTEMPTS = 2  # at a sample that doesn't become stable
 REFERENCE_PRECISION = "fp32"  # beside every precision, so that a device's pace is one for all of them
@@ -47,6 +48,7 @@ def protocol_of(run, device, spec, lengths):
         source_vocabulary=spec.source_vocabulary,
         target_vocabulary=spec.target_vocabulary,
         reference=reference if device.precision == REFERENCE_PRECISION else f"{reference}.{REFERENCE_PRECISION}",
+        clock=clock_name(device.threads, device.accelerator),
     )
 
 

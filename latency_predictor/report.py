@@ -65,6 +65,7 @@ def _facts(samples, lengths, quantile):
     facts = {
         "Device": f"{samples[-1].device}: {environment.gpu or environment.cpu}, {environment.cores} cores",
         "Runs": f"{protocol.backend}, {protocol.precision}, threads: {protocol.threads}, beam: {protocol.beam}",
+        "Timed by": {"processor": "the processor's time of one thread", "wall": "the wall clock"}[protocol.clock],
         "A latency is that of": sentence if len(lengths.source) > 1 else "one sentence of fixed length",
         "Measured at source tokens / decoder steps": points,
         "Samples": f"{len(samples)}, from {_minute(samples[0])} to {_minute(samples[-1])}",

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from hat.architecture import Architecture
 from hat.config import from_mapping, to_mapping
 from hat.errors import ArtifactError, UsageError
 from latency_predictor.environment import Environment
-from latency_predictor.timing import Timing
+from latency_predictor.timing import Timing, clock_name
 
 VERSION = 2  # of the protocol: samples of another one can't be compared
 
@@ -22,6 +23,7 @@ class Protocol:
 
     One batch of `batch` sentences with `beam` hypotheses, at each pair of `source_lengths` tokens and `target_steps`
     decoder steps, beside the `reference` architecture (its short hash, and its precision where that is another one).
+    By the `clock` "processor" moments in which other processes had the processor don't count.
     """
 
     version: int
@@ -36,6 +38,7 @@ class Protocol:
     source_vocabulary: int
     target_vocabulary: int
     reference: str
+    clock: Literal["processor", "wall"]
 
     def difference(self, other):
         """The first field in which `other` differs, as 'beam 4 instead of 5'; None if they are equal."""
@@ -175,11 +178,19 @@ def _read_sample(row, where):
             "again"
         )
     try:
-        sample = LatencySample.from_dict(row, where)
+        sample = LatencySample.from_dict(_with_clock(row), where)
         _check_times(sample, where)
     except UsageError as error:
         raise ArtifactError(f"{error}; remove that line and measure again") from None
     return sample
+
+
+def _with_clock(row):
+    """The row of a sample; an earlier version didn't say by which clock, which followed from the device."""
+    protocol = row.get("protocol") if isinstance(row, dict) else None
+    if not isinstance(protocol, dict) or not {"threads", "accelerator"} <= protocol.keys():
+        return row
+    return row | {"protocol": {"clock": clock_name(protocol["threads"], protocol["accelerator"])} | protocol}
 
 
 def _check_times(sample, where):

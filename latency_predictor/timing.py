@@ -26,6 +26,7 @@ MAX_ROUNDS = 12
 PRECISE = 0.02  # rounds end when the confidence interval is within this share of the median, either way
 WIDE = 0.05  # a sample whose interval is wider at the end is not stable
 CONFIDENCE = 0.95
+CLOCKS = {"processor": time.thread_time, "wall": time.perf_counter}
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,14 @@ class Rounds:
         return {"lengths": lengths, "reference_ms": reference_ms, "stable": self.stable, "taken": self.taken}
 
 
-def clock_for(threads):
-    """The clock to time with: processor time of the calling thread if it does all the work, else the wall's."""
-    return time.thread_time if threads == 1 else time.perf_counter
+def clock_name(threads, accelerator="cpu"):
+    """Which of CLOCKS to time with: processor time of the calling thread if it does all the work, else the wall's."""
+    return "processor" if threads == 1 and accelerator == "cpu" else "wall"
+
+
+def clock_for(threads, accelerator="cpu"):
+    """The clock that `clock_name` names."""
+    return CLOCKS[clock_name(threads, accelerator)]
 
 
 def time_rounds(translations, reference, repeats, clock):

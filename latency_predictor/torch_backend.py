@@ -33,7 +33,7 @@ class TorchBench:
         self._device, self._config, self._points = device, latency_config, points
         self._source_vocabulary = source_vocabulary
         self._gpu = gpu_name() if device.accelerator == "cuda" else None
-        self._clock = time.perf_counter if self._gpu else clock_for(device.threads)
+        self._clock = clock_for(device.threads, device.accelerator)
         with _threads(device.threads):
             self._reference = self._translations(*reference, [points[len(points) // 2]])[0]
 

@@ -55,6 +55,7 @@ def test_fit_leaves_predictor_quality_and_figure(run, capsys):
     folder = run.latency / "cpu.predictor"
     quality = json.loads((folder / "quality.json").read_text())
     assert quality["samples"] == 60
+    assert quality["clock"] == "processor"
     assert quality["at_random"] == len(quality["held_out"]) == 60 - FIXED
     assert quality["mape"] < 0.05 < quality["baselines"]["depth"]["mape"]
     held_out = np.array([[pair["measured_ms"], pair["predicted_ms"]] for pair in quality["held_out"]]).T

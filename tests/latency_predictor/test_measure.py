@@ -61,6 +61,7 @@ def test_a_sample_says_what_was_timed(run, device):
     assert (sample.device, sample.protocol.backend, sample.protocol.threads) == ("here", device.backend, 1)
     assert (sample.protocol.beam, sample.protocol.source_lengths, sample.protocol.target_steps) == (2, (4,), (3,))
     assert sample.protocol.source_vocabulary == SETTINGS["vocabulary_size"]
+    assert sample.protocol.clock == "processor"
     at = sample.lengths[0]
     assert (at.source_length, at.target_steps) == (4, 3)
     assert at.total_ms.count >= SETTINGS["repeats"]

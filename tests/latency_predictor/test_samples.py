@@ -76,6 +76,26 @@ def test_samples_of_another_protocol_are_refused(run):
         read_samples(path, run.config.search_space, dataclasses.replace(other.protocol, beam=2, threads=4))
 
 
+def test_samples_of_another_clock_are_refused(run):
+    path = write_samples(run, 4)
+    append_json_line(path, made_up_sample(run, run.config.search_space.largest(), 12.5, clock="wall").to_dict())
+    with pytest.raises(ArtifactError, match=r"line 5: measured with clock wall instead of processor; move the file"):
+        read_samples(path, run.config.search_space)
+
+
+@pytest.mark.parametrize(
+    ("device", "clock"),
+    [({}, "processor"), ({"threads": 4}, "wall"), ({"accelerator": "cuda"}, "wall")],
+)
+def test_samples_that_do_not_say_by_which_clock_mean_what_they_meant(run, device, clock):
+    sample = made_up_sample(run, run.config.search_space.largest(), 12.5, clock=clock, **device)
+    row = sample.to_dict()
+    del row["protocol"]["clock"]
+    path = run.latency / "old.jsonl"
+    append_json_line(path, row)
+    assert read_samples(path, run.config.search_space, sample.protocol) == [sample]
+
+
 def test_samples_of_another_version_are_refused(run):
     """Those of the first version had no version at all."""
     path = write_samples(run, 4)

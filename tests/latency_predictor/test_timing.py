@@ -202,3 +202,4 @@ def test_time_taken_by_others_does_not_count_for_a_single_thread():
 
 def test_several_threads_are_timed_by_the_wall():
     assert clock_for(threads=2) is time.perf_counter
+    assert clock_for(threads=1, accelerator="cuda") is time.perf_counter
