@@ -49,30 +49,32 @@ def ceilings(limits, instruments):
 class Constraints:
     """A latency, by its upper bound, of at most `limit_ms`, and the Limits beside it.
 
-    The bound is one for random architectures: what a search picks by it is measured before it is named.
+    The bound is one for random architectures: what a search picks by it is measured before it is named. The `fastest`
+    was measured, and found within the budget, so its bound doesn't matter.
     """
 
-    def __init__(self, limits, limit_ms, instruments):
-        self._limit_ms, self._bound = limit_ms, instruments.bound
+    def __init__(self, limits, limit_ms, fastest, instruments):
+        self._limit_ms, self._fastest, self._bound = limit_ms, fastest, instruments.bound
         self._ceilings = ceilings(limits, instruments)
 
     def allow(self, architectures):
         """Whether each of the architectures meets all: a list of booleans."""
         return [
-            bound_ms <= self._limit_ms and all(ceiling.of(architecture) <= ceiling.most for ceiling in self._ceilings)
+            (bound_ms <= self._limit_ms or architecture == self._fastest)
+            and all(ceiling.of(architecture) <= ceiling.most for ceiling in self._ceilings)
             for architecture, bound_ms in zip(architectures, self._bound(architectures), strict=True)
         ]
 
-    def starters(self, space, seed, fastest, budget_text):
-        """Architectures that meet all, for a search to start from, `fastest` among them if it does.
+    def starters(self, space, seed, budget_text):
+        """Architectures that meet all, for a search to start from, the fastest among them if it does.
 
         Raises BudgetError, saying which limit nothing meets and what is possible, or that nothing meets all of them
         together and what comes nearest.
         """
         for ceiling in self._ceilings:
             ceiling.check(space.smallest())
-        if all(self.allow([fastest])):
-            return [fastest]
+        if all(self.allow([self._fastest])):
+            return [self._fastest]
         nearest, excess = find_least(space, self._excess, seed)
         if excess > 1:
             raise BudgetError(self._not_together(nearest, budget_text))

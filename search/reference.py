@@ -13,7 +13,6 @@ from search.finalists import Finals
 from search.state import load_state, save_state
 
 ATTEMPTS = 3  # at a reference that meets the budgets
-ROUNDING = 1e-9  # relative: an architecture's bound may differ in its last digits with those computed beside it
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,6 @@ class Reference:
     full_ms: float
     fastest: Architecture
     fastest_predicted_ms: float
-    fastest_bound_ms: float
     fastest_ms: float
 
     def check(self, budgets, device_name):
@@ -38,8 +36,8 @@ class Reference:
                 )
 
     def limit_ms(self, budget):
-        """Up to which bound of their latency candidates count as within the budget: never below the fastest's."""
-        return max(budget.resolve(self.full_ms), self.fastest_bound_ms * (1 + ROUNDING))
+        """Up to which bound of their latency candidates count as within the budget; the fastest's may be above."""
+        return budget.resolve(self.full_ms)
 
     def _in_milliseconds(self, budget):
         if budget.fraction is None:
@@ -87,7 +85,4 @@ def _measure_reference(space, instruments, seed):
     timed = Finals(parse_budget("100%"), space.full_transformer(), instruments.measure).time(unscored)
     fastest = min(timed, key=lambda finalist: finalist.timing.typical)
     candidate = fastest.candidate
-    bound_ms = float(instruments.bound([candidate.architecture])[0])
-    return Reference(
-        fastest.full.typical, candidate.architecture, candidate.predicted_ms, bound_ms, fastest.timing.typical
-    )
+    return Reference(fastest.full.typical, candidate.architecture, candidate.predicted_ms, fastest.timing.typical)

@@ -171,8 +171,8 @@ def _prepare(run, device_name, inputs, named, instruments, limits):
     reference = _find_reference(run, device_name, inputs | search_settings(run), list(named.values()), instruments)
     prepared, config = {}, run.config
     for name, budget in named.items():
-        constraints = Constraints(limits, reference.limit_ms(budget), instruments)
-        starters = constraints.starters(config.search_space, config.seed, reference.fastest, budget.text)
+        constraints = Constraints(limits, reference.limit_ms(budget), reference.fastest, instruments)
+        starters = constraints.starters(config.search_space, config.seed, budget.text)
         prepared[name] = constraints, starters
     return reference, prepared
 
