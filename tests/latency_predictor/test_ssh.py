@@ -10,6 +10,7 @@ from fake_agents import connect, dozing, ends, lives, measure, ssh_device
 from sshd import free_port, make_key
 
 from hat.errors import DeviceError, StorageError
+from latency_predictor import connection
 from latency_predictor.connection import Connection
 
 pytestmark = pytest.mark.usefixtures("fake_bench")
@@ -68,6 +69,18 @@ def test_survives_a_loss_within_a_request(ssh_server, tmp_path, cut):
     assert answer["process"] != orphan
     assert ends(orphan)  # at once, not after its time limit
     assert len(reports) == 1, reports
+
+
+def test_an_agent_behind_a_half_open_connection_ends(ssh_server, monkeypatch):
+    """The client is stopped: all stays open, and nothing that the host says comes through."""
+    monkeypatch.setattr(connection, "ALIVE_S", 0.1)
+    with connect(ssh_device(ssh_server), idle_limit_s=2.0) as agent:
+        first = agent.ask(measure(1))
+        time.sleep(3.0)
+        assert lives(first["process"])
+        os.kill(agent._channel._process.pid, signal.SIGSTOP)
+        assert ends(first["process"], seconds=20)
+        assert not os.path.exists(first["folder"])
 
 
 def test_five_losses_in_a_row_of_requests(ssh_server):
