@@ -112,7 +112,7 @@ def _cards(data):
         f"All by cross-validation, on the {quality.get('at_random', 0)} samples of "
         f"{quality.get('samples', len(data.measured_ms))} that were drawn at random: each is predicted by a model that "
         "did not see it. So errors and bounds hold for random architectures. Those that a search picks for their low "
-        "bound exceed it more often; they are measured."
+        "bound may exceed it more often; they are measured."
     )
     return f'<div class="cards">{body}</div><p class="note">{escape(note)}</p>'
 

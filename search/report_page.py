@@ -55,8 +55,8 @@ _RESULT_NOTE = (
 _SEARCH_NOTE = (
     "Evolution over SubTransformers, each scored by its validation loss with weights inherited from the "
     "SuperTransformer, within the budget by the predictor's upper bound. That bound is one for random SubTransformers; "
-    "those picked by it exceed it more often. So the best few were then measured, and of those that really meet the "
-    "budget the best was chosen, by its loss after a short training of its own where the config asks for that."
+    "those picked by it may exceed it more often. So the best few were then measured, and of those that really meet "
+    "the budget the best was chosen, by its loss after a short training of its own where the config asks for that."
 )
 _PARETO_NOTE = "Each dot is a SubTransformer that was scored; dashed lines are the budgets."
 _PROGRESS_NOTE = "Loss within the budget, by generation."
