@@ -144,21 +144,23 @@ def _costs(run, found, device, latency):
         "size_bytes": found.size_bytes,
         "latency_ms": None,
         "latency_p90_ms": None,
+        "no_latency": None,
         "device": None,
     }
     return costs | _measure(run, found, device) if latency else costs
 
 
 def _measure(run, found, device):
-    """The latency keys of an evaluation; none where the device can't run that precision.
+    """The latency keys of an evaluation; `no_latency` says why where the device doesn't run such bundles.
 
     Bundles of every precision are told at one pace, that of the samples of the device as it was named.
     """
-    from latency_predictor.devices import with_precision
+    from latency_predictor.devices import why_not, with_precision
     from latency_predictor.measure import Measurer
 
-    if device.backend == "torch" and found.precision != "fp32":
-        return {}
+    reason = why_not(device, found.precision)
+    if reason:
+        return {"no_latency": reason}
     with Measurer(run, with_precision(device, found.precision), found.spec, paced_as=device) as measurer:
         sample = measurer.measure_paced(found.architecture)
         median, p90 = (sample.timing(measurer.lengths, quantile).typical for quantile in (0.5, 0.9))
@@ -180,7 +182,8 @@ def evaluations_table(evaluations):
             f"{latency:>10} {p90:>10} {row['parameters'] / 1e6:9.2f} M {row['size_bytes'] / 1e6:6.1f} MB"
         )
     compared = [_comparison_line(row, text) for row, text in zip(evaluations, texts, strict=True) if "against" in row]
-    return lines + compared + sorted({_signatures(row) for row in evaluations})
+    reasons = {f"- latency of {row['target']}: {row['no_latency']}" for row in evaluations if row.get("no_latency")}
+    return lines + sorted(reasons) + compared + sorted({_signatures(row) for row in evaluations})
 
 
 def _comparison_line(row, text):

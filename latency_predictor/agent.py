@@ -45,7 +45,7 @@ class Agent:
         self._answers, self._writing = answers, threading.Lock()
         self._requests = queue.SimpleQueue()
         self._make_bench = make_bench or _make_bench
-        self._bench = self._lock = self._folder = None
+        self._bench = self._lock = self._folder = self._gpu = None
         self._busy_wait_s, self._idle_limit_s = 0.0, IDLE_LIMIT_S
 
     def read(self, lines):
@@ -86,6 +86,7 @@ class Agent:
         before = environment.read_environment()  # once we measure, the load is our own
         self._lock, self._busy_wait_s = DeviceLock(request["session"]), request["busy_wait_s"]
         self._idle_limit_s = request["idle_limit_s"]
+        self._gpu = environment.gpu_model() if request["accelerator"] == "cuda" else None
         with self._lock.held(self._busy_wait_s), self._limit(request["timeout_s"], "setup"):
             self._folder = make_folder()
             self._bench = self._make_bench(str(self._folder), request)
@@ -93,7 +94,7 @@ class Agent:
             "type": "ready",
             "process": os.getpid(),
             "cpus": cpus,
-            "environment": dataclasses.asdict(environment.read_environment()),
+            "environment": dataclasses.asdict(environment.read_environment(self._gpu)),
             "warnings": environment.warnings_of(before, request["threads"]),
         }
 
@@ -102,19 +103,24 @@ class Agent:
             time.sleep(request["cool_down_s"])
             with self._limit(request["timeout_s"], "measuring"):
                 measured = self._bench.measure(request)
-        return {"type": "measured", **measured, "environment": dataclasses.asdict(environment.read_environment())}
+        return {
+            "type": "measured",
+            **measured,
+            "environment": dataclasses.asdict(environment.read_environment(self._gpu)),
+        }
 
     def _check(self, _):
         """What `hat-measure-latency --check` shows; packages may be there and yet fail to be imported."""
         import numpy  # noqa: F401
-        import onnxruntime  # noqa: F401
+        import onnxruntime
 
         return {
             "type": "checked",
             "cpus": environment.cpus_in_use(),
             "memory_bytes": environment.free_memory_bytes(),
             "disk_bytes": shutil.disk_usage(temporary_folder()).free,
-            "environment": dataclasses.asdict(environment.read_environment()),
+            "providers": onnxruntime.get_available_providers(),
+            "environment": dataclasses.asdict(environment.read_environment(environment.gpu_model())),
         }
 
     @contextlib.contextmanager

@@ -1,9 +1,10 @@
 """Whether a device can be used, on one screen: what is there, what is missing, and what would mend it."""
 
+import contextlib
 import re
 
 from hat.config import from_mapping
-from hat.errors import HatError
+from hat.errors import DeviceError, HatError, UsageError
 from latency_predictor.connection import ask_once, checked, install_command
 from latency_predictor.devices import load_device
 from latency_predictor.environment import Environment, conditions, read_environment
@@ -31,6 +32,37 @@ def check_device(name):
     return "\n".join([title, *rows, end]), usable
 
 
+def check_accelerator(device):
+    """Raise UsageError, saying what to install, for a Device of this machine whose accelerator can't be used here.
+
+    Of remote devices the agent says so itself.
+    """
+    if device.host is not None or device.accelerator == "cpu":
+        return
+    try:
+        if device.backend == "torch":
+            from latency_predictor.torch_backend import gpu_name
+
+            gpu_name()
+        else:
+            from hat.deploy.sessions import make_session
+
+            with contextlib.redirect_stdout(None):  # onnxruntime prints what it lacks
+                make_session(_smallest_graph(), device.threads, device.accelerator)
+    except (DeviceError, UsageError) as error:
+        raise UsageError(f"device {device.name!r}: {error}; or use --device cpu") from None
+
+
+def _smallest_graph():
+    """A serialised graph that returns its input."""
+    from hat.deploy.graph_builder import GraphBuilder
+
+    graph = GraphBuilder("nothing")
+    graph.input("x", "float32", [1])
+    graph.output(graph.node("Identity", ["x"], ["y"]), "float32", [1])
+    return graph.model({}).SerializeToString()
+
+
 def _agent_lines(device):
     """(state, what, text) of each thing that the agent on the device tells."""
     try:
@@ -46,6 +78,7 @@ def _agent_lines(device):
         (OK, "python", environment.python),
         *(_version_line(device, package, getattr(environment, package)) for package in LOWEST),
         (OK, "machine", f"{environment.cpu}, {environment.cores} cores, {environment.machine}"),
+        *_gpu_lines(device, found["providers"], environment.gpu),
         _cpus_line(device, found["cpus"]),
         _space_line("memory", found["memory_bytes"], "end what else runs there"),
         _space_line("disk", found["disk_bytes"], "free some, or set TMPDIR there"),
@@ -73,6 +106,16 @@ def _version_line(device, package, version):
 
 def _numbers(version):
     return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+
+
+def _gpu_lines(device, providers, gpu):
+    if device.accelerator == "cpu":
+        return []
+    from hat.deploy.sessions import CUDA, CUDA_REMEDY
+
+    provided = (OK, "provider", CUDA) if CUDA in providers else (MISSING, "provider", f"no {CUDA}; {CUDA_REMEDY}")
+    found = (OK, "gpu", gpu) if gpu else (MISSING, "gpu", "nvidia-smi there finds none: see its driver")
+    return [provided, found]
 
 
 def _cpus_line(device, usable):

@@ -40,6 +40,7 @@ class Connection:
         self._setup = {
             "type": "setup",
             "threads": device.threads,
+            "accelerator": device.accelerator,
             "cpus": list(device.cpus),
             "timeout_s": device.sample_timeout_s,
             "busy_wait_s": BUSY_WAIT_S,

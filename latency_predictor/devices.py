@@ -69,12 +69,21 @@ def with_precision(device, precision):
     return changed
 
 
+def why_not(device, precision):
+    """Why a Device doesn't run bundles of that precision; None where it does."""
+    if device.backend == "torch":
+        return f"{device.name} runs PyTorch, not bundles"
+    if device.accelerator == "cuda" and precision == "int8":
+        return f"int8 bundles are made for processors, not for {device.name}"
+    return None
+
+
 def _problem(device, mapping):
     """What is wrong with the values of a device's file; None if nothing."""
     if device.threads < 1:
         return f"threads: {device.threads} is not a positive integer"
-    if device.backend == "onnxruntime" and device.accelerator == "cuda":
-        return "accelerator: cuda is measured with backend: torch"
+    if device.precision == "int8" and device.accelerator == "cuda":
+        return "precision: int8 needs accelerator: cpu; its graphs are made for processors"
     if device.backend == "torch" and device.precision != "fp32":
         return f"precision: {device.precision} needs backend: onnxruntime"
     for key in ("sample_timeout_s", "connect_timeout_s"):

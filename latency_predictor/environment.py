@@ -121,6 +121,16 @@ def _judge_load(environment, _):
     return f"{environment.load}", busy if environment.load > BUSY * environment.cores else None
 
 
+def gpu_model():
+    """Name of the first NVIDIA GPU; None without any, or without its driver."""
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return told.stdout.partition("\n")[0].strip() or None if told.returncode == 0 else None
+
+
 def cpus_in_use():
     """Numbers of the CPUs that this process may run on, in rising order."""
     if hasattr(os, "sched_getaffinity"):

@@ -20,14 +20,15 @@ CHUNK = 1 << 20  # numbers written at a time
 class Bench:
     """Times subjects: graphs without their weights, which are made up here in `folder`.
 
-    `setup` holds `threads`, `beam`, `repeats`, `source_vocabulary`, the `points` [[source_length, target_steps], ...]
-    to measure at, and a subject `reference` that is measured beside all others, at the middle one of the points.
+    `setup` holds `threads`, `accelerator`, `beam`, `repeats`, `source_vocabulary`, the `points`
+    [[source_length, target_steps], ...] to measure at, and a subject `reference` that is measured beside all others, at
+    the middle one of the points.
     A subject is {"graphs": {name: base64 of a compressed ONNX graph}, "weights": {file: bytes}}.
     """
 
     def __init__(self, folder, setup):
         self._folder, self._setup = Path(folder), setup
-        self._clock = clock_for(setup["threads"])
+        self._clock = clock_for(setup["threads"], setup["accelerator"])
         points = setup["points"]
         self._reference = self._translations(setup["reference"], [points[len(points) // 2]])[0]
 
@@ -45,7 +46,7 @@ class Bench:
         for name, path in paths.items():
             path.write_bytes(zlib.decompress(base64.b64decode(subject["graphs"][name])))
         beam = self._setup["beam"]
-        sessions = Sessions(paths, self._setup["threads"])
+        sessions = Sessions(paths, self._setup["threads"], self._setup["accelerator"])
         search = BeamSearch(sessions)
         search.encoder.clock = self._clock
         for name in needed_graphs(paths, beam):

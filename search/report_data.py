@@ -20,13 +20,17 @@ REMEDY = "run hat-run with this run directory's config again"
 
 @dataclass(frozen=True)
 class Bundle:
-    """One deployable form of a system; `latency_ms` is that of the median sentence, `p90_ms` of nine of ten."""
+    """One deployable form of a system; `latency_ms` is that of the median sentence, `p90_ms` of nine of ten.
+
+    Both are None where the device doesn't run such bundles; `no_latency` says why.
+    """
 
     bleu: float
     chrf: float
     bleu_signature: str
-    latency_ms: float
-    p90_ms: float
+    latency_ms: float | None
+    p90_ms: float | None
+    no_latency: str | None
     size_bytes: int
     sentences: int
 
@@ -197,6 +201,7 @@ def _bundle(evaluation):
         bleu_signature=evaluation["bleu_signature"],
         latency_ms=evaluation["latency_ms"],
         p90_ms=evaluation["latency_p90_ms"],
+        no_latency=evaluation.get("no_latency"),
         size_bytes=evaluation["size_bytes"],
         sentences=evaluation["sentences"],
     )

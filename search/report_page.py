@@ -146,13 +146,18 @@ def _result_row(data, index, system):
 def _bundle_note(data):
     bundle, other = data.full.bundles[data.precision], data.other_precision
     scores = "; ".join(
-        f"{system.label} {system.bundles[other].bleu:.1f} BLEU in {system.bundles[other].latency_ms:.2f} ms"
+        f"{system.label} {system.bundles[other].bleu:.1f} BLEU in {_milliseconds(system.bundles[other])}"
         for system in data.systems
     )
     return (
         f'<p class="note">{other} bundles: {escape(scores)}. Test set of {bundle.sentences} sentences; BLEU is '
         f"sacreBLEU <code>{escape(bundle.bleu_signature)}</code>.</p>"
     )
+
+
+def _milliseconds(bundle):
+    """The latency of a bundle, or a dash with why there is none."""
+    return f"- ({bundle.no_latency})" if bundle.latency_ms is None else f"{bundle.latency_ms:.2f} ms"
 
 
 def _drawings(data):

@@ -59,10 +59,12 @@ class Pipeline:
     """
 
     def __init__(self, run, device_name, budgets, limits, source_directory, options):
+        from latency_predictor.check import check_accelerator
         from latency_predictor.devices import load_device
         from latency_predictor.lengths import check_quantiles
 
         device = load_device(device_name)
+        check_accelerator(device)
         check_quantiles(run.config.latency, budgets)
         self._run, self._device_name, self._budgets = run, device_name, budgets
         self._limits, self._precision = limits, device.precision

@@ -38,6 +38,7 @@ def _parser(bundle):
     parser.add_argument("--nbest", type=positive_int, metavar="N", help=NBEST_HELP)
     parser.add_argument("--prefix", metavar="FILE", help="what each translation must begin with, one line a sentence")
     parser.add_argument("--shortlist", action="store_true", help="only words that the bundle's shortlist has for these")
+    parser.add_argument("--accelerator", choices=("cpu", "cuda"), default="cpu", help="cuda needs onnxruntime-gpu")
     for name, kind, metavar, text in SEARCH_OPTIONS:
         parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=f"{text} (default: the bundle's)")
     return parser
@@ -69,6 +70,7 @@ def _translator(options):
         batch_tokens=options.batch,
         workers=options.workers,
         shortlist=options.shortlist,
+        accelerator=options.accelerator,
         **search_options,
     )
 

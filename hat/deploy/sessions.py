@@ -1,4 +1,4 @@
-"""onnxruntime sessions."""
+"""onnxruntime sessions, on the processor or on an NVIDIA GPU."""
 
 import platform
 import threading
@@ -6,21 +6,29 @@ from pathlib import Path
 
 import onnxruntime
 
-from hat.errors import ArtifactError
+from hat.errors import ArtifactError, HatError, UsageError
 
 # A sum and a layer norm take onnxruntime several times as long fused as one by one.
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
+ACCELERATORS = ("cpu", "cuda")
+CUDA = "CUDAExecutionProvider"
+# TensorFloat-32 would round products to 10 bits; what was checked at the export is to be what runs.
+CUDA_OPTIONS = {"use_tf32": "0"}
+CUDA_REMEDY = (
+    "install it: pip uninstall -y onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]>=1.21'; "
+    "an NVIDIA GPU and its driver are needed (see nvidia-smi)"
+)
 
 
 class Sessions:
     """The sessions of a translator's graphs, opened when first asked for; may be shared between threads.
 
-    `models` {name: file's path or serialised model}; each session computes with `threads` threads. Raises ArtifactError
-    for a model that can't be run.
+    `models` {name: file's path or serialised model}; each session computes with `threads` threads, or on the
+    accelerator "cuda". Raises ArtifactError for a model that can't be run, UsageError where CUDA can't be used.
     """
 
-    def __init__(self, models, threads):
-        self._models, self._threads = models, threads
+    def __init__(self, models, threads, accelerator="cpu"):
+        self._models, self._threads, self._accelerator = models, threads, accelerator
         self._opened, self._lock = {}, threading.Lock()
 
     def __contains__(self, name):
@@ -34,15 +42,22 @@ class Sessions:
 
     def _open(self, model):
         try:
-            return make_session(model, self._threads)
+            return make_session(model, self._threads, self._accelerator)
+        except HatError:
+            raise
         except Exception as error:  # onnxruntime's exceptions have no common base of their own
             reason = " ".join(str(error).split())
             source = "the graph" if isinstance(model, bytes) else model
             raise ArtifactError(f"{source}: onnxruntime can't run it ({reason}); try a newer onnxruntime") from None
 
 
-def make_session(model, threads):
-    """An onnxruntime session on the CPU for a file's path or a serialised model, with `threads` threads."""
+def make_session(model, threads, accelerator="cpu"):
+    """An onnxruntime session for a file's path or a serialised model, with `threads` threads on the processor.
+
+    With accelerator "cuda" on the first GPU; inputs and outputs stay in the processor's memory, and a run returns when
+    the GPU has finished. Raises UsageError where CUDA can't be used: onnxruntime alone would go on without it.
+    """
+    providers = _providers(accelerator)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -52,9 +67,23 @@ def make_session(model, threads):
     if _may_saturate():
         options.add_session_config_entry("session.x64quantprecision", "1")
     model = model if isinstance(model, bytes) else str(model)
-    return onnxruntime.InferenceSession(
-        model, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW_FUSIONS
-    )
+    session = onnxruntime.InferenceSession(model, options, providers=providers, disabled_optimizers=SLOW_FUSIONS)
+    if accelerator == "cuda" and CUDA not in session.get_providers():
+        raise UsageError(f"onnxruntime's CUDA provider finds no GPU, or not its libraries; {CUDA_REMEDY}")
+    return session
+
+
+def _providers(accelerator):
+    """What onnxruntime is to run on, most wanted first."""
+    if accelerator not in ACCELERATORS:
+        raise UsageError(f"accelerator {accelerator!r} is not one of {', '.join(ACCELERATORS)}")
+    if accelerator == "cpu":
+        return ["CPUExecutionProvider"]
+    if CUDA not in onnxruntime.get_available_providers():
+        raise UsageError(f"onnxruntime {onnxruntime.__version__} here is without the CUDA provider; {CUDA_REMEDY}")
+    if hasattr(onnxruntime, "preload_dlls"):  # CUDA's libraries from where pip put them
+        onnxruntime.preload_dlls()
+    return [(CUDA, CUDA_OPTIONS), "CPUExecutionProvider"]
 
 
 def _may_saturate():

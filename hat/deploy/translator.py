@@ -21,7 +21,8 @@ class Translator:
     """Translates with the bundle in folder `bundle`; may be used by several threads at once.
 
     `workers` searches run at once for each call, each on `threads` threads; a batch holds at most `batch_tokens`
-    source tokens, padding included. `beam` and the other `search_options` (see SearchOptions) replace the bundle's;
+    source tokens, padding included. With `accelerator` "cuda" searches run on the first NVIDIA GPU, which needs
+    onnxruntime-gpu. `beam` and the other `search_options` (see SearchOptions) replace the bundle's;
     `shortlist` limits the vocabulary to the tokens that the bundle's shortlist has for the sources of a batch, which
     is faster; a translation may then depend on what else is in its batch.
 
@@ -30,7 +31,15 @@ class Translator:
     """
 
     def __init__(
-        self, bundle, threads=1, beam=None, batch_tokens=BATCH_TOKENS, workers=1, shortlist=False, **search_options
+        self,
+        bundle,
+        threads=1,
+        beam=None,
+        batch_tokens=BATCH_TOKENS,
+        workers=1,
+        shortlist=False,
+        accelerator="cpu",
+        **search_options,
     ):
         for name, value in (("threads", threads), ("workers", workers), ("batch_tokens", batch_tokens)):
             if value < 1:
@@ -41,7 +50,7 @@ class Translator:
         self._batch_tokens, self._workers = batch_tokens, workers
         self._tokenizers = Tokenizers(self.bundle)
         # Workers share the sessions: each brings its own thread and finds `threads - 1` more for itself.
-        sessions = Sessions(self.bundle.graphs(), (threads - 1) * workers + 1)
+        sessions = Sessions(self.bundle.graphs(), (threads - 1) * workers + 1, accelerator)
         spec = self.bundle.description["spec"]
         self._new_search = lambda: BeamSearch(sessions, spec["padding"], spec["end_of_sentence"])
         self._searches = Pool(self._new_search)

@@ -233,6 +233,26 @@ def test_command_prints_a_table_or_json(run, capsys):
 
 
 @pytest.mark.parametrize(
+    ("device", "precision", "reason"),
+    [
+        ("{backend: torch, accelerator: cuda}", "fp32", "own runs PyTorch, not bundles"),
+        ("{backend: onnxruntime, accelerator: cuda}", "int8", "int8 bundles are made for processors, not for own"),
+    ],
+)
+def test_a_device_that_does_not_run_the_bundle_has_no_latency_but_a_reason(
+    run, measurer, tmp_path, capsys, device, precision, reason
+):
+    path = tmp_path / "own.yaml"
+    path.write_text(device)
+    bundle = str(run.export("small") / precision)
+    main([bundle, "--device", str(path), "--run", str(run.path)])
+    table = capsys.readouterr().out.splitlines()
+    assert f"- latency of {bundle}: {reason}" in table
+    assert table[1].split()[4:6] == ["-", "-"]
+    assert measurer == []
+
+
+@pytest.mark.parametrize(
     ("target", "status", "message"),
     [
         ("nothing", 4, "neither a sub-training"),

@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from hat import files
+from hat.deploy.sessions import CUDA
 
 CONFIG = """
 name: tiny
@@ -31,18 +34,19 @@ evaluation: {beam: 1, max_len_a: 0.0, max_len_b: 20}
 """
 STAGES = 16  # beside the check of the budgets, which is done before training only
 DEADLINE = 120  # seconds
+FAKE_CUDA = Path(__file__).parent.parent / "fake_cuda"
 
 
-def start(directory, *arguments):
+def start(directory, *arguments, **variables):
     command = [sys.executable, "-m", "hat.cli.run", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     return subprocess.Popen(
         command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
-def hat_run(directory, *arguments):
-    process = start(directory, *arguments)
+def hat_run(directory, *arguments, **variables):
+    process = start(directory, *arguments, **variables)
     output, errors = process.communicate(timeout=DEADLINE)
     return process.returncode, output, errors
 
@@ -93,6 +97,23 @@ def test_every_choice_meets_its_budget_and_has_bundles(finished):
     assert (directory / "run" / "report.html").stat().st_size > 20_000
 
 
+def test_a_run_for_a_gpu_ends_with_a_report(tmp_path):
+    """With onnxruntime's CUDA provider, which a stand-in computes on the processor; int8 bundles aren't run by it."""
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    path = os.pathsep.join([str(FAKE_CUDA), *filter(None, [os.environ.get("PYTHONPATH")])])
+    status, output, errors = hat_run(tmp_path, "tiny.yaml", "--device", "gpu", "--run", "run", PYTHONPATH=path)
+    assert status == 0, errors
+    assert "HAT, 90%" in output
+    exported = tmp_path / "run" / "export" / "gpu-90pct"
+    evaluations = {name: json.loads((exported / f"evaluation.{name}.json").read_text()) for name in ("fp32", "int8")}
+    assert evaluations["fp32"]["latency_ms"] > 0
+    assert evaluations["int8"]["latency_ms"] is None
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "BLEU in - (int8 bundles are made for processors, not for gpu)" in report
+    samples = files.read_json_lines(tmp_path / "run" / "latency" / "gpu.jsonl")
+    assert {row["protocol"]["backend"] for row in samples} == {"onnxruntime"}
+
+
 def test_second_run_does_nothing_again(finished):
     directory, _ = finished
     before = contents(directory / "run")
@@ -119,6 +140,12 @@ def test_a_run_of_another_config_is_refused_and_untouched(finished):
         (["tiny.yaml", "--latency", "20"], 2, "has no unit"),
         (["tiny.yaml", "--device", "toaster"], 5, "toaster"),
         (["missing.yaml"], 4, "no such file"),
+        pytest.param(
+            ["tiny.yaml", "--device", "gpu"],
+            2,
+            "'gpu': onnxruntime",
+            marks=pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="onnxruntime has CUDA here"),
+        ),
     ],
 )
 def test_bad_arguments_are_told_before_any_work(tmp_path, arguments, status, message):

@@ -168,7 +168,7 @@ def test_failures_are_answers(tmp_path, monkeypatch, error, kind, message):
     monkeypatch.setattr("latency_predictor.agent.pin", lambda cpus, threads: cpus)
     agent = Agent(io.BytesIO(), make_bench=lambda folder, setup: Bench(error))
     setup = {"session": "a", "threads": 1, "cpus": sorted(os.sched_getaffinity(0)), "timeout_s": 60, "busy_wait_s": 0}
-    setup["idle_limit_s"] = 60
+    setup |= {"idle_limit_s": 60, "accelerator": "cpu"}
     assert agent.handle({"type": "setup", **setup})["type"] == "ready"
     answer = agent.handle({"type": "measure", "cool_down_s": 0, "timeout_s": 60})
     assert (answer["type"], answer["kind"]) == ("failed", kind)

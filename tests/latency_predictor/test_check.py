@@ -2,15 +2,17 @@
 
 import sys
 
+import onnxruntime
 import pytest
 import torch
 from fake_agents import QUIET, write_script
 from sshd import make_key
 
 from hat.config import to_mapping
-from hat.errors import DeviceError
+from hat.errors import DeviceError, UsageError
 from latency_predictor import check
-from latency_predictor.check import check_device
+from latency_predictor.check import check_accelerator, check_device
+from latency_predictor.devices import load_device
 
 
 def write_device(folder, **values):
@@ -84,7 +86,13 @@ def test_missing_packages(ssh_server):
 
 
 def answering(monkeypatch, **answer):
-    base = {"cpus": [0, 1, 2, 3], "memory_bytes": 4 << 30, "disk_bytes": 4 << 30, "environment": to_mapping(QUIET)}
+    base = {
+        "cpus": [0, 1, 2, 3],
+        "memory_bytes": 4 << 30,
+        "disk_bytes": 4 << 30,
+        "providers": [],
+        "environment": to_mapping(QUIET),
+    }
     monkeypatch.setattr(check, "ask_once", lambda device, request: {"type": "checked", **base, **answer})
 
 
@@ -136,18 +144,43 @@ def test_what_disturbs_is_a_warning_with_a_remedy(monkeypatch, tmp_path):
 
 
 def test_torch_devices_need_cuda_here(monkeypatch, tmp_path):
+    eager = write_device(tmp_path, backend="torch", accelerator="cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    text, usable = check_device("gpu")
+    text, usable = check_device(eager)
     assert not usable
     assert states(text)["gpu"][0] == "missing"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "NVIDIA H200")
-    text, usable = check_device("gpu")
+    text, usable = check_device(eager)
     assert usable
     assert states(text)["gpu"] == ("ok", "NVIDIA H200")
     text, usable = check_device(write_device(tmp_path, backend="torch"))
     assert usable
     assert "gpu" not in states(text)
+
+
+def test_gpus_need_onnxruntime_gpu_and_a_driver(monkeypatch):
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    answering(monkeypatch, providers=providers[1:])
+    text, usable = check_device("gpu")
+    assert not usable
+    assert "pip install 'onnxruntime-gpu" in states(text)["provider"][1]
+    assert states(text)["gpu"] == ("missing", "nvidia-smi there finds none: see its driver")
+    answering(monkeypatch, providers=providers, environment={**to_mapping(QUIET), "gpu": "NVIDIA H200"})
+    text, usable = check_device("gpu")
+    assert usable
+    assert states(text)["gpu"] == ("ok", "NVIDIA H200")
+
+
+def test_an_unusable_accelerator_is_told_with_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="device 'gpu': .*pip install 'onnxruntime-gpu.*; or use --device cpu"):
+        check_accelerator(load_device("gpu"))
+    with pytest.raises(UsageError, match="PyTorch finds no CUDA GPU here"):
+        check_accelerator(load_device(write_device(tmp_path, backend="torch", accelerator="cuda")))
+    check_accelerator(load_device("cpu"))
+    check_accelerator(load_device(write_device(tmp_path, accelerator="cuda", host="jetson")))  # it is asked itself
 
 
 def test_an_unknown_device():

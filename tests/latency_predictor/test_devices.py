@@ -20,7 +20,7 @@ def write_device(folder, name, text):
 def test_shipped_devices_are_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert load_device("cpu").backend == "onnxruntime"
-    assert (load_device("gpu").backend, load_device("gpu").accelerator) == ("torch", "cuda")
+    assert (load_device("gpu").backend, load_device("gpu").accelerator) == ("onnxruntime", "cuda")
 
 
 def test_own_devices_come_first(tmp_path, monkeypatch):
@@ -70,7 +70,7 @@ def test_hosts_as_ssh_takes_them(tmp_path, monkeypatch):
         ("{backend: torch, threads: 0}", "threads: 0 is not a positive integer"),
         ("{backend: torch, threads: two}", "threads: expected int, got 'two'"),
         ("{backend: torch, precision: int8}", "int8 needs backend: onnxruntime"),
-        ("{backend: onnxruntime, accelerator: cuda}", "cuda is measured with backend: torch"),
+        ("{backend: onnxruntime, accelerator: cuda, precision: int8}", "int8 needs accelerator: cpu"),
         ("{backend: onnxruntime, hosts: pi}", "'hosts'; did you mean 'host'"),
         ("{backend: onnxruntime, host: '-oProxyCommand=x'}", "host: '-oProxyCommand=x' is not what ssh takes"),
         ("{backend: onnxruntime, host: 'pi rm'}", "host: 'pi rm' is not what ssh takes"),
@@ -115,7 +115,7 @@ def test_a_device_at_another_precision_has_a_name_and_samples_of_its_own(tmp_pat
     assert dataclasses.replace(int8, name="cpu", precision="fp32") == fp32
     assert load_device("cpu.fp32") == load_device("cpu.int8.fp32") == fp32
     assert samples_path(run, int8).name == "cpu.int8.jsonl"
-    with pytest.raises(UsageError, match="needs backend: onnxruntime"):
+    with pytest.raises(UsageError, match="int8 needs accelerator: cpu"):
         load_device("gpu.int8")
     path = tmp_path / "phone.yaml"
     path.write_text("backend: onnxruntime\nprecision: int8\n")

@@ -1,8 +1,11 @@
 """Measuring times what is deployed: the same graphs and search, exactly so many steps, on either backend."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from latency_runs import SETTINGS, made_up_sample, make_run
@@ -12,7 +15,7 @@ from tiny import TINY_SPACE, tiny_spec
 from hat.deploy.beam_search import BeamSearch
 from hat.deploy.graphs import build_graphs, graph_names
 from hat.deploy.search_options import SearchOptions
-from hat.deploy.sessions import Sessions
+from hat.deploy.sessions import CUDA, Sessions
 from hat.errors import ArtifactError, DeviceError
 from hat.files import append_json_line
 from hat.model import Transformer
@@ -25,6 +28,7 @@ from latency_predictor.sample import samples_path
 from latency_predictor.torch_backend import TorchTranslation
 
 SOURCE = [5, 9, 7, 2]
+FAKE_CUDA = Path(__file__).parent.parent / "fake_cuda"
 
 
 def deployed_search(model):
@@ -223,15 +227,33 @@ def test_a_sample_that_takes_too_long_with_torch_is_an_error(run):
         measurer.measure(TINY_SPACE.smallest())
 
 
+EAGER_GPU = Device("here", "torch", accelerator="cuda")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_no_gpu(run):
-    with Measurer(run, load_device("gpu")) as measurer, pytest.raises(DeviceError, match="PyTorch finds no CUDA GPU"):
+    with Measurer(run, EAGER_GPU) as measurer, pytest.raises(DeviceError, match="PyTorch finds no CUDA GPU"):
         measurer.measure(SPACE.smallest())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_a_gpu_is_measured(run):
+@pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="onnxruntime has CUDA here")
+def test_onnxruntime_without_cuda(run):
+    with Measurer(run, load_device("gpu")) as measurer, pytest.raises(DeviceError, match="'gpu': .*onnxruntime-gpu"):
+        measurer.measure(SPACE.smallest())
+
+
+def test_a_gpu_is_timed_by_the_wall_with_the_graphs_that_are_deployed(run, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{FAKE_CUDA}:{os.environ.get('PYTHONPATH', '')}")
     with Measurer(run, load_device("gpu"), tiny_spec()) as measurer:
+        sample = measurer.measure(TINY_SPACE.smallest())
+    assert (sample.protocol.backend, sample.protocol.accelerator) == ("onnxruntime", "cuda")
+    assert sample.protocol.clock == "wall"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("device", [EAGER_GPU, load_device("gpu")], ids=["torch", "onnxruntime"])
+def test_a_gpu_is_measured(run, device):
+    with Measurer(run, device, tiny_spec()) as measurer:
         sample = measurer.measure(TINY_SPACE.smallest())
     assert sample.protocol.accelerator == "cuda"
     assert sample.environment.gpu

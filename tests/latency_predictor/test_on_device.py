@@ -60,7 +60,13 @@ def test_weights_lie_apart_from_each_other_and_shared_ones_in_one_place():
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_bench_times_every_point(tmp_path, precision):
     points = [[3, 2], [5, 40]]
-    setup = {"threads": 1, "beam": 3, "repeats": 2, "source_vocabulary": tiny_spec().source_vocabulary}
+    setup = {
+        "threads": 1,
+        "accelerator": "cpu",
+        "beam": 3,
+        "repeats": 2,
+        "source_vocabulary": tiny_spec().source_vocabulary,
+    }
     reference = make_skeleton(TINY_SPACE.smallest(), tiny_spec(), precision, 3)
     bench = Bench(tmp_path, {**setup, "points": points, "reference": reference})
     found = bench.measure({"subject": make_skeleton(LARGEST, tiny_spec(), precision, 3)})

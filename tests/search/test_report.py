@@ -275,6 +275,18 @@ def test_a_search_for_int8_is_shown_with_the_int8_bundles(run):
         assert f"{system.label} {system.bundles['fp32'].bleu:.1f} BLEU" in page  # beside, in the note
 
 
+def test_a_latency_that_was_not_measured_is_a_dash_with_the_reason(run):
+    for name in ("full", *NAMES):
+        path = run.export(name) / "evaluation.int8.json"
+        row = json.loads(path.read_text())
+        row |= {"latency_ms": None, "latency_p90_ms": None, "no_latency": "int8 bundles are made for processors"}
+        files.write_json(path, row)
+    path, _ = write_report(run, "cpu", NAMES, [])
+    (note,) = re.findall(r"int8 bundles: (.*?)\. Test set", path.read_text())
+    assert note.count("BLEU in - (int8 bundles are made for processors)") == 3
+    assert "None" not in note
+
+
 def test_a_missing_stage_is_named(run):
     (run.export(NAMES[1]) / "evaluation.int8.json").unlink()
     with pytest.raises(ArtifactError, match="evaluation.int8.json is missing; run hat-run"):
