@@ -287,6 +287,14 @@ def test_a_latency_that_was_not_measured_is_a_dash_with_the_reason(run):
     assert "None" not in note
 
 
+def test_where_bundles_are_not_run_what_the_search_timed_is_not_called_theirs(run):
+    assert "But here no bundle" not in write_report(run, "cpu", NAMES, [])[0].read_text()
+    path = run.export("full") / "evaluation.fp32.json"
+    row = json.loads(path.read_text()) | {"latency_ms": None, "latency_p90_ms": None, "no_latency": "own runs PyTorch"}
+    files.write_json(path, row)
+    assert "But here no bundle was timed (own runs PyTorch)" in write_report(run, "cpu", NAMES, [])[0].read_text()
+
+
 def test_a_missing_stage_is_named(run):
     (run.export(NAMES[1]) / "evaluation.int8.json").unlink()
     with pytest.raises(ArtifactError, match="evaluation.int8.json is missing; run hat-run"):
