@@ -47,3 +47,9 @@ class ProcessError(HatError):
     """Another process of the same command, started by torchrun, has ended."""
 
     exit_status = 8
+
+
+class BusyMachineError(HatError):
+    """A machine with so much other work that latencies measured on it are no verdict."""
+
+    exit_status = 9

@@ -39,7 +39,7 @@ def main():
 
 
 class Agent:
-    """Answers requests. `make_bench(folder, setup)` makes what measures: see latency_predictor.on_device.Bench."""
+    """Answers requests. `make_bench(folder, setup)` makes what measures, a Bench or a CallBench."""
 
     def __init__(self, answers, make_bench=None):
         self._answers, self._writing = answers, threading.Lock()
@@ -69,7 +69,7 @@ class Agent:
 
     def handle(self, request):
         """The answer to one request; what goes wrong is an answer, too."""
-        kinds = {"setup": self._set_up, "measure": self._measure, "check": self._check}
+        kinds = {"setup": self._set_up, "put": self._put, "measure": self._measure, "check": self._check}
         try:
             return kinds[request["type"]](request)
         except Exception as error:
@@ -97,6 +97,9 @@ class Agent:
             "environment": dataclasses.asdict(environment.read_environment(self._gpu)),
             "warnings": environment.warnings_of(before, request["threads"]),
         }
+
+    def _put(self, request):
+        return {"type": "put", **self._bench.put(request)}
 
     def _measure(self, request):
         with self._lock.held(self._busy_wait_s):
@@ -147,9 +150,14 @@ class Agent:
 
 
 def _make_bench(folder, setup):
-    from latency_predictor.on_device import Bench  # after the threads are limited: it imports numpy and onnxruntime
+    # Imported after the threads are limited: they import numpy and onnxruntime.
+    if "reference" in setup:
+        from latency_predictor.on_device import Bench
 
-    return Bench(folder, setup)
+        return Bench(folder, setup)
+    from latency_predictor.call_bench import CallBench
+
+    return CallBench(folder, setup)
 
 
 def _failed(error):

@@ -6,8 +6,6 @@ from hat.deploy.one_file import needed_modules, one_file
 
 ENTRY = "latency_predictor.agent"
 PACKAGES = ("hat", "latency_predictor")
-# `hat` offers this one to its users; the agent has no use for it, nor for the sentencepiece that it needs.
-WITHOUT = ("hat.deploy.translator",)
 
 # Parsed and run by any Python 3 (no f-strings): an old one must be able to say what is missing.
 HEADER = """
@@ -43,7 +41,7 @@ BOOT = (
 @functools.lru_cache(maxsize=1)
 def agent_source():
     """The Python source of the agent, from the installed modules."""
-    return one_file(HEADER, needed_modules(ENTRY, PACKAGES, WITHOUT), FOOTER)
+    return one_file(HEADER, needed_modules(ENTRY, PACKAGES), FOOTER)
 
 
 def boot_code(source):

@@ -29,17 +29,18 @@ def _with_losses(finalist, losses):
     return finalist.to_dict() | {"trained_nats": losses.get(finalist.candidate.architecture, {})}
 
 
-def describe_choice(name, device_name, budget, limits, winner, instruments, space):
-    """The dictionary of choice.json; latencies in ms with their 95 % confidence intervals, loss in nats per token.
+def describe_choice(task, winner, prepared, space):
+    """The dictionary of choice.json; latencies in ms with the range of their rounds, loss in nats per token.
 
-    `limits` are those beside latency. The bundle's size is there if there is a limit of it.
+    `prepared` is how the Task was prepared. The bundle's size is there if there is a limit of it.
     """
+    instruments, budget, limits = prepared.instruments, task.budget, task.limits
     architecture, full = winner.candidate.architecture, space.full_transformer()
     parameters, without_embeddings = count_parameters(architecture, instruments.spec)
     full_parameters, full_without_embeddings = count_parameters(full, instruments.spec)
     return {
-        "name": name,
-        "device": device_name,
+        "name": task.name,
+        "device": task.device_name,
         "precision": instruments.precision,
         "budget": budget.text,
         "quantile": budget.quantile,
@@ -48,10 +49,12 @@ def describe_choice(name, device_name, budget, limits, winner, instruments, spac
         "architecture": architecture.to_dict(),
         "valid_nats": winner.candidate.valid_nats,
         "predicted_ms": winner.candidate.predicted_ms,
-        "measured_ms": winner.timing.typical,
-        "measured_ci_ms": [winner.timing.ci_low, winner.timing.ci_high],
-        "full_ms": winner.full.typical,
-        "full_ci_ms": [winner.full.ci_low, winner.full.ci_high],
+        "measured_ms": winner.latency.ms,
+        "measured_range_ms": [winner.latency.low_ms, winner.latency.high_ms],
+        "full_ms": winner.full.ms,
+        "full_range_ms": [winner.full.low_ms, winner.full.high_ms],
+        "taken": winner.latency.taken,
+        "conversion": to_mapping(prepared.conversion),
         "parameters": parameters,
         "parameters_without_embeddings": without_embeddings,
         "size_bytes": None if limits.size_bytes is None else instruments.size_bytes(architecture),
@@ -80,7 +83,7 @@ def finalists_table(finalists, winner, losses, spec):
         parameters = count_parameters(candidate.architecture, spec)[0] / 1e6
         lines.append(
             f"{mark} {candidate.valid_nats:10.4f}{cells} {candidate.predicted_ms:7.2f} ms "
-            f"{finalist.timing.typical:7.2f} ms {finalist.timing.half_width:6.1%} {finalist.budget_ms:7.2f} ms "
+            f"{finalist.latency.ms:7.2f} ms {finalist.latency.half_width:6.1%} {finalist.budget_ms:7.2f} ms "
             f"{parameters:9.2f} M  {candidate.architecture.summary()}"
         )
     return lines

@@ -47,22 +47,17 @@ def ceilings(limits, instruments):
 
 
 class Constraints:
-    """A latency, by its upper bound, of at most `limit_ms`, and the Limits beside it.
+    """A predicted latency of at most `limit_ms`, and the Limits beside it."""
 
-    The bound is one for random architectures: what a search picks by it is measured before it is named. The `fastest`
-    was measured, and found within the budget, so its bound doesn't matter.
-    """
-
-    def __init__(self, limits, limit_ms, fastest, instruments):
-        self._limit_ms, self._fastest, self._bound = limit_ms, fastest, instruments.bound
+    def __init__(self, limits, limit_ms, instruments):
+        self._limit_ms, self._predict = limit_ms, instruments.predict
         self._ceilings = ceilings(limits, instruments)
 
     def allow(self, architectures):
         """Whether each of the architectures meets all: a list of booleans."""
         return [
-            (bound_ms <= self._limit_ms or architecture == self._fastest)
-            and all(ceiling.of(architecture) <= ceiling.most for ceiling in self._ceilings)
-            for architecture, bound_ms in zip(architectures, self._bound(architectures), strict=True)
+            milliseconds <= self._limit_ms and all(each.of(architecture) <= each.most for each in self._ceilings)
+            for architecture, milliseconds in zip(architectures, self._predict(architectures), strict=True)
         ]
 
     def starters(self, space, seed, budget_text):
@@ -82,14 +77,14 @@ class Constraints:
 
     def _excess(self, architectures):
         """For each, the largest ratio of what it takes to what it may take; at most 1 where all is met."""
-        ratios = [np.asarray(self._bound(architectures)) / self._limit_ms]
+        ratios = [np.asarray(self._predict(architectures)) / self._limit_ms]
         for ceiling in self._ceilings:
             ratios.append([ceiling.of(architecture) / ceiling.most for architecture in architectures])
         return np.max(ratios, axis=0)
 
     def _not_together(self, nearest, budget_text):
         limits = [f"--latency {budget_text}", *(f"{each.option} {each.text(each.most)}" for each in self._ceilings)]
-        taken = [f"{self._bound([nearest])[0]:.4g} ms at most"]
+        taken = [f"{self._predict([nearest])[0]:.4g} ms"]
         taken += [f"{each.text(_rounded_up(each.of(nearest)))}{each.unit}" for each in self._ceilings]
         return (
             f"{' and '.join(limits)} can each be met, but not together; what comes nearest to all takes "

@@ -22,7 +22,7 @@ def draw_whole_front(path, name, device_name, candidates, front, finalists):
     with _picture(path, name, device_name) as axes:
         _draw_scored(axes, candidates, front)
         _draw_measured(axes, finalists, label="measured")
-        axes.axvline(finalists[0].full.typical, color="#4a5361", linestyle="--", linewidth=1.1, label="full-size")
+        axes.axvline(finalists[0].full.ms, color="#4a5361", linestyle="--", linewidth=1.1, label="full-size")
 
 
 @contextlib.contextmanager
@@ -47,7 +47,7 @@ def _draw_scored(axes, candidates, front):
 def _draw_measured(axes, finalists, label=None):
     """A line from each predicted latency to the measured one."""
     for finalist in finalists:
-        candidate, measured_ms = finalist.candidate, finalist.timing.typical
+        candidate, measured_ms = finalist.candidate, finalist.latency.ms
         axes.plot([candidate.predicted_ms, measured_ms], [candidate.valid_nats] * 2, color="#e08e0b", linewidth=0.9)
         axes.plot(measured_ms, candidate.valid_nats, "|", markersize=8, color="#e08e0b", label=label)
         label = None  # one entry in the legend

@@ -1,19 +1,19 @@
 """From predicted to measured: the best candidates are timed on the device, and the best that meets the budget wins.
 
-The best candidates were picked among many for looking fast, so more of them than the bound says of random ones are
-slower than it. Only what is measured counts. Every candidate is timed side by side with the full-size Transformer, in
-several rounds, so that both live through the same load of the machine; a candidate meets the budget only if it does in
-every round.
+The best candidates were picked among many for looking fast, so more than half of them are slower than predicted: only
+what is measured counts. Every candidate is timed side by side with the full-size Transformer, in several rounds, so that both live
+through the same load of the machine; a candidate meets the budget only if it does in every round, with some headroom.
 """
 
 import statistics
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from hat.errors import BudgetError
-from latency_predictor.timing import Timing
+from hat.errors import BudgetError, BusyMachineError
+from latency_predictor.latency import Latency, of_rounds
+from search.aim import HEADROOM
 from search.candidate import Candidate, best_first
 
-ROUNDS = 3
+ROUNDS = 5
 BATCHES = 4
 
 
@@ -22,17 +22,18 @@ class Finalist:
     """A candidate as measured, beside the full-size Transformer and the budget at that time."""
 
     candidate: Candidate
-    timing: Timing
-    full: Timing
+    latency: Latency
+    full: Latency
     budget_ms: float
     meets: bool
 
     def to_dict(self):
         """Plain dictionary for JSON."""
         return self.candidate.to_dict() | {
-            "measured_ms": self.timing.typical,
-            "measured_ci_ms": [self.timing.ci_low, self.timing.ci_high],
-            "full_ms": self.full.typical,
+            "measured_ms": self.latency.ms,
+            "measured_range_ms": [self.latency.low_ms, self.latency.high_ms],
+            "taken": self.latency.taken,
+            "full_ms": self.full.ms,
             "budget_ms": self.budget_ms,
             "meets": self.meets,
         }
@@ -46,9 +47,9 @@ def by_inherited_loss(finalists):
 class Finals:
     """Times candidates against one budget.
 
-    `measure` maps an architecture to the Timing (ms) of one translation on the device; `full` is the
-    full-size Transformer. `kept` are lists of Finalists, as `batches` had them before an interruption: they are taken
-    in place of timing the same candidates again. `keep` is called with them after each timing.
+    `measure` maps an architecture to its Latency on the device, of one round; `full` is the full-size Transformer.
+    `kept` are lists of Finalists, as `batches` had them before an interruption: they are taken in place of timing the
+    same candidates again. `keep` is called with them after each timing.
     """
 
     def __init__(self, budget, full, measure, kept=(), keep=lambda batches: None):
@@ -76,15 +77,14 @@ class Finals:
         for _ in range(ROUNDS):
             full_rounds.append(self._measure(self._full))
             rounds.append([self._measure(candidate.architecture) for candidate in candidates])
-        full = _middle(full_rounds)
-        finalists = []
-        for candidate, timings in zip(candidates, zip(*rounds, strict=True), strict=True):
+        full = of_rounds(full_rounds)
+        budget_ms, finalists = self._budget.resolve(full.ms), []
+        for candidate, latencies in zip(candidates, zip(*rounds, strict=True), strict=True):
             meets = all(
-                timing.typical <= self._budget.resolve(beside.typical)
-                for timing, beside in zip(timings, full_rounds, strict=True)
+                latency.ms <= HEADROOM * self._budget.resolve(beside.ms)
+                for latency, beside in zip(latencies, full_rounds, strict=True)
             )
-            budget_ms = self._budget.resolve(full.typical)
-            finalists.append(Finalist(candidate, _middle(timings), full, budget_ms, meets))
+            finalists.append(Finalist(candidate, of_rounds(latencies), full, budget_ms, meets))
         return finalists
 
     def choose(self, candidates, limit_ms, few, rank=by_inherited_loss):
@@ -93,7 +93,7 @@ class Finals:
         Times the best `few` with a predicted latency within `limit_ms`; while none of them meets the budget,
         goes on with the best of those that would by the prediction corrected for what was measured, and at
         last with the fastest. `rank` puts the Finalists that meet it in order. Raises BudgetError, naming the
-        fastest measured, if none of those does either.
+        fastest measured, if none of those does either, BusyMachineError if other work kept that one from it.
         """
         remaining, correction = sorted(candidates, key=best_first), 1.0
         for batch_number in range(1, BATCHES + 1):
@@ -109,30 +109,30 @@ class Finals:
                     return confirmed
             correction = max(correction, _overshoot(finalists, limit_ms))
             remaining = [candidate for candidate in remaining if candidate not in batch]
-        raise BudgetError(self._nothing_meets())
+        raise self._nothing_meets()
 
     def _nothing_meets(self):
+        """The error that says so."""
         if not self.measured:
-            return f"latency budget {self._budget.text}: the search found no candidate; raise --latency"
-        fastest = min(self.measured, key=lambda finalist: finalist.timing.typical / finalist.budget_ms)
+            return BudgetError(f"latency budget {self._budget.text}: the search found no candidate; raise --latency")
+        fastest = min(self.measured, key=lambda finalist: finalist.latency.ms / finalist.budget_ms)
         count = len({finalist.candidate.architecture for finalist in self.measured})
-        return (
+        found = (
             f"latency budget {self._budget.text} ({fastest.budget_ms:.4g} ms): none of {count} candidates "
-            f"timed on the device meets it; the fastest measured takes {fastest.timing.typical:.4g} ms "
-            f"(predicted {fastest.candidate.predicted_ms:.4g} ms); raise --latency"
+            f"timed on the device meets it; the fastest measured takes {fastest.latency.ms:.4g} ms "
+            f"(predicted {fastest.candidate.predicted_ms:.4g} ms)"
         )
+        if fastest.latency.busy:
+            return BusyMachineError(
+                f"{found}, but other work had the processor {fastest.latency.taken:.0%} of the time, so that this is "
+                "no verdict; end it and run hat-search again"
+            )
+        return BudgetError(f"{found}; raise --latency")
 
 
 def _overshoot(finalists, limit_ms):
     """By which factor these took more of the budget than predicted (their median)."""
     return statistics.median(
-        (finalist.timing.typical / finalist.budget_ms) / (finalist.candidate.predicted_ms / limit_ms)
+        (finalist.latency.ms / (HEADROOM * finalist.budget_ms)) / (finalist.candidate.predicted_ms / limit_ms)
         for finalist in finalists
     )
-
-
-def _middle(timings):
-    """One Timing of several rounds: the median of each figure, all repetitions counted."""
-    names = (field.name for field in fields(Timing) if field.name != "count")
-    medians = {name: statistics.median(getattr(timing, name) for timing in timings) for name in names}
-    return Timing(**medians, count=sum(timing.count for timing in timings))

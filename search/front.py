@@ -11,6 +11,7 @@ from hat.run_directory import is_current, mark_done, stamp
 from latency_predictor.budget import parse_budget
 from latency_predictor.devices import load_device
 from latency_predictor.measure import Measurer
+from search.aim import HEADROOM, aimed, kept_conversion
 from search.candidate import LOSS_UNIT, Candidate
 from search.evolving import evolve
 from search.fastest import find_least
@@ -18,10 +19,20 @@ from search.figure import draw_whole_front
 from search.finalists import ROUNDS, Finals
 from search.front_page import render_front_page
 from search.front_rows import SIZES, measured
+from search.instruments import instruments_maker
 from search.kept_timings import KeptTimings
 from search.nsga2 import FrontEvolution
 from search.pareto import pareto_front
-from search.run import check_supertransformer, front_name, instruments_maker, open_evaluations, search_settings
+from search.run import (
+    PLAIN,
+    check_supertransformer,
+    front_name,
+    known_latencies,
+    open_evaluations,
+    real_calls_on,
+    run_reference,
+    search_settings,
+)
 from search.spread import spread_evenly
 
 POINTS = 8  # of the front that are measured, its two ends among them
@@ -36,8 +47,8 @@ def search_front(run, device_name):
     """
     device = load_device(device_name)
     check_supertransformer(run)
-    with Measurer(run, device) as measurer:
-        make, timing_inputs = instruments_maker(run, device_name, measurer, MEDIAN)
+    with Measurer(run, device) as measurer, real_calls_on(run, device, MEDIAN) as real_calls:
+        make, timing_inputs = instruments_maker(run, device_name, measurer, MEDIAN, PLAIN, real_calls)
         inputs = {"super": stamp(run.super_), **timing_inputs}
         return search_front_with(run, device.name, inputs, make, functools.partial(_bundle_sizes, run))
 
@@ -54,11 +65,16 @@ def search_front_with(run, device_name, inputs, make_instruments, make_sizes):
     `make_sizes` gives {precision: function from an architecture to bytes of its bundle}.
     """
     name = front_name(device_name)
-    inputs = inputs | search_settings(run) | {"points": POINTS, "loss_unit": LOSS_UNIT}
-    if is_current(run.search(name), inputs):
+    all_inputs = inputs | search_settings(run) | {"points": POINTS, "loss_unit": LOSS_UNIT}
+    if is_current(run.search(name), all_inputs):
         print(f"search {name}: up to date")
     else:
-        FrontSearch(run, device_name, inputs, make_instruments(), make_sizes()).run()
+        instruments = make_instruments()
+        reference = run_reference(run, device_name, MEDIAN, inputs, instruments)
+        known = known_latencies(run, device_name, MEDIAN, inputs)
+        conversion = kept_conversion(run.search(name), all_inputs, reference, known.pairs())
+        finalists = FrontSearch(run, device_name, all_inputs, aimed(instruments, conversion), make_sizes()).run()
+        known.add(finalists, instruments.predict)
     return name
 
 
@@ -74,14 +90,17 @@ class FrontSearch:
         self._evaluations = open_evaluations(run, inputs["super"])
 
     def run(self):
-        """Do the whole search, from where an interrupted one stopped, and report on standard output."""
+        """Do the whole search, from where an interrupted one stopped, and report on standard output.
+
+        Returns the Finalists, which are the measured points.
+        """
         evolution = self._evolve()
         stored = self._evaluations.candidates(self._instruments.predict)  # other searches' too
         scored = {candidate.architecture: candidate for candidate in [*evolution.candidates, *stored]}
         front = pareto_front(scored.values(), key=lambda candidate: (candidate.predicted_ms, candidate.valid_nats))
         finalists = self._measure(front)
-        timings = {finalist.candidate.architecture: finalist.timing for finalist in finalists}
-        rows = [self._row(candidate, timings.get(candidate.architecture)) for candidate in front]
+        latencies = {finalist.candidate.architecture: finalist.latency for finalist in finalists}
+        rows = [self._row(candidate, latencies.get(candidate.architecture)) for candidate in front]
         full = self._row(self._full_candidate(), finalists[0].full)
         self._write(evolution, rows, full)
         draw_whole_front(
@@ -89,6 +108,7 @@ class FrontSearch:
         )
         mark_done(self._directory, self._inputs)
         self._report(rows, full)
+        return finalists
 
     def _evolve(self):
         config, instruments = self._run.config, self._instruments
@@ -113,21 +133,21 @@ class FrontSearch:
         with Progress(title, ROUNDS * (len(points) + 1), "timings") as progress:
 
             def measure(architecture):
-                timing = kept_or_measured(architecture)
+                latency = kept_or_measured(architecture)
                 progress.advance()
-                return timing
+                return latency
 
             return Finals(parse_budget("100%"), self._full, measure).time(points)
 
-    def _row(self, candidate, timing):
-        """One architecture of front.json; `timing` is None for those that were not measured."""
+    def _row(self, candidate, latency):
+        """One architecture of front.json; `latency` is None for those that were not measured."""
         parameters, without_embeddings = count_parameters(candidate.architecture, self._instruments.spec)
         return candidate.to_dict() | {
             "parameters": parameters,
             "parameters_without_embeddings": without_embeddings,
             **{f"size_{name}_bytes": size(candidate.architecture) for name, size in self._bundle_sizes.items()},
-            "measured_ms": None if timing is None else timing.typical,
-            "measured_ci_ms": None if timing is None else [timing.ci_low, timing.ci_high],
+            "measured_ms": None if latency is None else latency.ms,
+            "measured_range_ms": None if latency is None else [latency.low_ms, latency.high_ms],
         }
 
     def _write(self, evolution, rows, full):
@@ -160,7 +180,7 @@ class FrontSearch:
         number = 1 + [row["measured_ms"] for row in points].index(budget_ms)
         path = self._directory / "points" / f"{number}.yaml"
         return [
-            f"hat-search --device {self._device_name} --latency {_rounded_up(budget_ms):g}ms",
+            f"hat-search --device {self._device_name} --latency {_rounded_up(budget_ms / HEADROOM):g}ms",
             f"hat-train-sub --architecture {path} --name {self._name}-{number}",
         ]
 
@@ -176,7 +196,7 @@ def points_table(rows, full):
     heads = ["", "nats/token", "predicted", "measured", "+-", "speed-up", *(size.label for size in SIZES), ""]
     lines = [heads]
     for number, row in [*enumerate(measured(rows), start=1), ("full", full)]:
-        low_ms, high_ms = row["measured_ci_ms"]
+        low_ms, high_ms = row["measured_range_ms"]
         architecture = Architecture.from_dict(row["architecture"])
         lines.append(
             [

@@ -54,7 +54,7 @@ def _points(rows, full):
 
 
 def _cells(first, row, full):
-    low_ms, high_ms = row["measured_ci_ms"]
+    low_ms, high_ms = row["measured_range_ms"]
     return [
         first,
         f"{row['valid_nats']:.4f}",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hat import files
 from hat.config import from_mapping, to_mapping
-from latency_predictor.timing import Timing
+from latency_predictor.latency import Latency
 
 
 @dataclass(frozen=True)
@@ -12,11 +12,11 @@ class KeptTiming:
     """One line of the file; `inputs` is a fingerprint of what is timed, and in which order."""
 
     inputs: str
-    timing: Timing
+    latency: Latency
 
 
 class KeptTimings:
-    """A `measure` (architecture -> Timing) that begins by repeating, call by call, what it gave before.
+    """A `measure` (architecture -> Latency) that begins by repeating, call by call, what it gave before.
 
     `inputs` fingerprints what will be asked for: the same architectures in the same order. What isn't in the file at
     `path` yet is measured with the `measure` given, and kept there before it is returned.
@@ -28,11 +28,11 @@ class KeptTimings:
             from_mapping(KeptTiming, row, f"{path}, line {number}")
             for number, row in enumerate(files.read_json_lines(path), start=1)
         ]
-        self._before = [row.timing for row in rows if row.inputs == inputs]
+        self._before = [row.latency for row in rows if row.inputs == inputs]
 
     def __call__(self, architecture):
         if self._before:
             return self._before.pop(0)
-        timing = self._measure(architecture)
-        files.append_json_line(self._path, to_mapping(KeptTiming(self._inputs, timing)))
-        return timing
+        latency = self._measure(architecture)
+        files.append_json_line(self._path, to_mapping(KeptTiming(self._inputs, latency)))
+        return latency

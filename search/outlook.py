@@ -5,21 +5,22 @@ import numpy as np
 SAMPLE = 1000  # random architectures
 
 
-def outlook(space, reference, instruments, constraints, seed):
+def outlook(space, reference, prepared, seed):
     """Lines of text, to be told before anything is scored.
 
-    `reference` is the Reference of the device; `constraints` maps the name of each search to its Constraints.
+    `reference` is the Reference of the device; `prepared` maps the name of each search to its Prepared.
     """
     rng = np.random.default_rng([seed, SAMPLE])
     sample = [space.sample(rng) for _ in range(SAMPLE)]
-    low, median, high = np.quantile(instruments.predict(sample), (0.1, 0.5, 0.9))
+    predict = next(iter(prepared.values())).instruments.predict
+    low, median, high = np.quantile(predict(sample), (0.1, 0.5, 0.9))
     lines = [
         f"the space holds {_count(space.size())} SubTransformers: the fastest found takes {reference.fastest_ms:.2f} "
         f"ms, the full-size Transformer {reference.full_ms:.2f} ms (measured), the median of {SAMPLE} random ones "
         f"{median:.2f} ms, eight of ten of them {low:.2f} to {high:.2f} ms (predicted)"
     ]
-    for name, limits in constraints.items():
-        share = float(np.mean(limits.allow(sample)))
+    for name, search in prepared.items():
+        share = float(np.mean(search.constraints.allow(sample)))
         lines.append(f"search {name}: can be met; of random SubTransformers {_percent(share)} meet all limits")
     return lines
 

@@ -7,37 +7,44 @@ from hat.architecture import Architecture
 from hat.config import from_mapping, to_mapping
 from hat.errors import BudgetError
 from latency_predictor.budget import parse_budget
+from search.aim import HEADROOM
 from search.candidate import Candidate
 from search.fastest import find_least
 from search.finalists import Finals
 from search.state import load_state, save_state
 
 ATTEMPTS = 3  # at a reference that meets the budgets
+ROUNDING = 1e-9  # relative: a prediction may differ in its last digits with those computed beside it
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Milliseconds of one translation: `full_ms` and `fastest_ms` measured, the others predicted."""
+    """Milliseconds of one translation: `full_ms` and `fastest_ms` measured, the others as the predictor has them."""
 
     full_ms: float
+    full_predicted_ms: float
     fastest: Architecture
-    fastest_predicted_ms: float
     fastest_ms: float
+    fastest_predicted_ms: float
+
+    def pairs(self):
+        """[(predicted, measured)] milliseconds."""
+        return [(self.full_predicted_ms, self.full_ms), (self.fastest_predicted_ms, self.fastest_ms)]
 
     def check(self, budgets, device_name):
         """Raise BudgetError, saying what the fastest is, for the first budget that even the fastest is above."""
         for budget in budgets:
             budget_ms = budget.resolve(self.full_ms)
-            if self.fastest_ms > budget_ms:
+            if self.fastest_ms > HEADROOM * budget_ms:
                 raise BudgetError(
                     f"latency budget {budget.text}{self._in_milliseconds(budget)} is below the fastest SubTransformer "
-                    f"found for {device_name!r}: {self.fastest_ms:.4g} ms measured, {self.fastest_predicted_ms:.4g} ms "
-                    f"predicted; raise --latency to {self._enough(budget)} or more"
+                    f"found for {device_name!r}, with {1 - HEADROOM:.0%} to spare: {self.fastest_ms:.4g} ms measured; "
+                    f"raise --latency to {self._enough(budget)} or more"
                 )
 
-    def limit_ms(self, budget):
-        """Up to which bound of their latency candidates count as within the budget; the fastest's may be above."""
-        return budget.resolve(self.full_ms)
+    def limit_ms(self, budget, fastest_ms):
+        """Up to which prediction candidates are looked at: never below `fastest_ms`, that of the fastest."""
+        return max(HEADROOM * budget.resolve(self.full_ms), fastest_ms * (1 + ROUNDING))
 
     def _in_milliseconds(self, budget):
         if budget.fraction is None:
@@ -80,9 +87,12 @@ def _measure_reference(space, instruments, seed):
     """The fastest is by measurement that of two: the fastest by prediction, which may err, and the smallest."""
     fastest, _ = find_least(space, instruments.predict, seed)
     likely = list(dict.fromkeys([fastest, space.smallest()]))  # no set: their order counts
-    predicted = zip(likely, instruments.predict(likely), strict=True)
-    unscored = [Candidate(architecture, float(predicted_ms), math.inf) for architecture, predicted_ms in predicted]
-    timed = Finals(parse_budget("100%"), space.full_transformer(), instruments.measure).time(unscored)
-    fastest = min(timed, key=lambda finalist: finalist.timing.typical)
+    full = space.full_transformer()
+    full_predicted_ms, *predicted_ms = map(float, instruments.predict([full, *likely]))
+    unscored = [Candidate(*pair, math.inf) for pair in zip(likely, predicted_ms, strict=True)]
+    timed = Finals(parse_budget("100%"), full, instruments.measure).time(unscored)
+    fastest = min(timed, key=lambda finalist: finalist.latency.ms)
     candidate = fastest.candidate
-    return Reference(fastest.full.typical, candidate.architecture, candidate.predicted_ms, fastest.timing.typical)
+    return Reference(
+        fastest.full.ms, full_predicted_ms, candidate.architecture, fastest.latency.ms, candidate.predicted_ms
+    )

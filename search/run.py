@@ -1,59 +1,27 @@
 """The search stage: from a SuperTransformer, a latency predictor and budgets to one measured winner a budget."""
 
-import functools
-import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
 
 from hat import files
-from hat.complexity import ModelSpec
 from hat.config import to_mapping
 from hat.errors import ArtifactError, UsageError
-from hat.run_directory import is_current, mark_done, stamp
+from hat.run_directory import is_current, stamp
 from hat.training.options import TrainingOptions
 from latency_predictor.devices import load_device
 from latency_predictor.lengths import check_quantiles
-from latency_predictor.measure import Measurer, measuring_spec
-from latency_predictor.sample import predictor_directory, quantile_suffix
+from latency_predictor.measure import Measurer
+from latency_predictor.real_calls import RealCalls, check_sentences
+from latency_predictor.sample import quantile_suffix
+from search.aim import KnownLatencies, find_conversion, kept_conversion
+from search.budget_search import BudgetSearch, Task, prepare
 from search.candidate import LOSS_UNIT
-from search.choice import bound_line, describe_choice, finalists_table, write_choice
-from search.constraints import Constraints
-from search.contest import hold_contest
 from search.evaluations import Evaluations
-from search.evolution import Evolution
-from search.evolving import evolve
-from search.halving import train_finalists
+from search.instruments import InheritedCalls, instruments_maker
 from search.limits import NO_LIMITS
 from search.outlook import outlook
 from search.reference import find_reference
 
 PLAIN = TrainingOptions()
-
-# A search whose full-size Transformer became faster or slower by this factor meanwhile aimed beside the mark.
-DRIFT = 1.25
-
-
-@dataclass(frozen=True)
-class Instruments:
-    """What a search asks of the rest.
-
-    `predict`: architectures -> milliseconds; `bound`: the same, which random architectures hardly ever exceed;
-    `measure`: architecture -> Timing on the device; `scores`: (architectures, part of the validation sentences)
-    -> iterator of (validation loss in nats, summed over target tokens; number of these), in the architectures' order;
-    `size_bytes`: architecture -> bytes of its bundle. `spec` and `middle_length` (source length, target steps) are for
-    counting parameters and FLOPs; `precision` is that of the bundles. `train`: (architectures, updates) -> validation
-    losses in nats per token after so many updates of their own training.
-    """
-
-    predict: Callable
-    bound: Callable
-    measure: Callable
-    scores: Callable
-    size_bytes: Callable
-    spec: ModelSpec
-    middle_length: tuple[int, int]
-    precision: str = "fp32"
-    train: Callable | None = None
 
 
 def search(run, device_name, budgets, name=None, limits=NO_LIMITS, options=PLAIN):
@@ -62,24 +30,40 @@ def search(run, device_name, budgets, name=None, limits=NO_LIMITS, options=PLAIN
     The winners are within the other Limits, too. Finalists are trained with the TrainingOptions `options`, as their
     final training should be. Results that are up to date stay. Raises ArtifactError naming the stage that has to run
     first, DeviceError for an unknown device, BudgetError before anything is scored if a budget or another limit is
-    impossible, or all of them together are.
+    impossible, or all of them together are; BusyMachineError if other work kept a budget from being met.
     """
     device = load_device(device_name)
     named = name_budgets(device.name, budgets, name, limits)
     check_quantiles(run.config.latency, budgets)
     check_supertransformer(run)
-    with Measurer(run, device) as measurer:
+    check_sentences(run, budgets)
+    with contextlib.ExitStack() as stack:
+        measurer = stack.enter_context(Measurer(run, device))
         searches = []
         for quantile, alike in _by_quantile(named).items():
-            make, timing_inputs = instruments_maker(run, device_name, measurer, quantile, options)
+            real_calls = stack.enter_context(real_calls_on(run, device, quantile))
+            make, timing_inputs = instruments_maker(run, device_name, measurer, quantile, options, real_calls)
             inputs = {"super": stamp(run.super_), **timing_inputs}
             pending = _pending(run, alike, _all_inputs(run, inputs, limits))
             if pending:  # the budgets of every quantile are checked before anything is scored
-                _prepare(run, device.name, inputs, pending, make(), limits)
+                _prepare(run, _tasks(run, device.name, pending, inputs, limits), inputs, make())
             searches.append((alike, inputs, make))
         for alike, inputs, make in searches:
             search_with(run, device.name, alike, inputs, make, limits)
     return list(named)
+
+
+@contextlib.contextmanager
+def real_calls_on(run, device, quantile):
+    """The InheritedCalls to judge by; None where the ruler has to do.
+
+    That is so in this process's PyTorch, and where the config fixes a length that sentences don't have.
+    """
+    if device.backend == "torch" or run.config.latency.source_length is not None:
+        yield None
+    else:
+        with InheritedCalls(run, RealCalls(run, device, quantile), device.precision) as real_calls:
+            yield real_calls
 
 
 def check_supertransformer(run):
@@ -91,13 +75,18 @@ def check_supertransformer(run):
 def check_budgets(run, device_name, budgets, limits=NO_LIMITS):
     """Raise BudgetError if a LatencyBudget or another limit is impossible, or all of them together are.
 
-    Needs latency samples, but no SuperTransformer.
+    By the ruler, as no SuperTransformer is needed, but latency samples are.
     """
     device = load_device(device_name)
+    check_sentences(run, budgets)
     with Measurer(run, device) as measurer:
         for quantile, alike in _by_quantile(name_budgets(device.name, budgets)).items():
-            make, timing_inputs = instruments_maker(run, device_name, measurer, quantile)
-            _prepare(run, device.name, timing_inputs, alike, make(), limits)
+            make, inputs = instruments_maker(run, device_name, measurer, quantile, PLAIN)
+            tasks, instruments = _tasks(run, device.name, alike, inputs, limits), make()
+            budgets_alike = list(alike.values())
+            reference = run_reference(run, device.name, quantile, inputs, instruments, budgets_alike, kind="check")
+            for task in tasks:
+                prepare(run.config, task, find_conversion(reference), reference, instruments)
 
 
 def _by_quantile(named):
@@ -134,14 +123,14 @@ def search_with(run, device_name, named, inputs, make_instruments, limits=NO_LIM
             print(f"search {name}: up to date")
     if pending:
         instruments = make_instruments()
-        reference, prepared = _prepare(run, device_name, inputs, pending, instruments, limits)
-        constraints = {name: each for name, (each, _starters) in prepared.items()}
-        print("\n".join(outlook(run.config.search_space, reference, instruments, constraints, run.config.seed)))
+        tasks = _tasks(run, device_name, pending, inputs, limits)
+        reference, prepared = _prepare(run, tasks, inputs, instruments)
+        print("\n".join(outlook(run.config.search_space, reference, prepared, run.config.seed)))
         evaluations = open_evaluations(run, inputs["super"])
-        for name, budget in pending.items():
-            searched = _search_inputs(_all_inputs(run, inputs, limits), budget)
-            described = name, device_name, budget, limits
-            BudgetSearch(run, *described, searched, reference, prepared[name], instruments, evaluations).run()
+        known = known_latencies(run, device_name, tasks[0].budget.quantile, inputs)
+        for task in tasks:
+            finalists = BudgetSearch(run, task, prepared[task.name], reference, evaluations).run()
+            known.add(finalists, instruments.predict)
     return list(named)
 
 
@@ -166,26 +155,43 @@ def _search_inputs(inputs, budget):
     return inputs | {"budget": budget.text, "loss_unit": LOSS_UNIT}
 
 
-def _prepare(run, device_name, inputs, named, instruments, limits):
-    """(Reference, {name: (Constraints, starters)}) of budgets of one quantile; BudgetError if one is impossible."""
-    reference = _find_reference(run, device_name, inputs | search_settings(run), list(named.values()), instruments)
-    prepared, config = {}, run.config
-    for name, budget in named.items():
-        constraints = Constraints(limits, reference.limit_ms(budget), reference.fastest, instruments)
-        starters = constraints.starters(config.search_space, config.seed, budget.text)
-        prepared[name] = constraints, starters
-    return reference, prepared
+def _tasks(run, device_name, named, inputs, limits):
+    shared = _all_inputs(run, inputs, limits)
+    return [Task(name, device_name, budget, limits, _search_inputs(shared, budget)) for name, budget in named.items()]
 
 
-def _find_reference(run, device_name, inputs, budgets, instruments):
-    timing = {name: value for name, value in inputs.items() if name != "super"}  # weights don't change latencies
-    path = _reference_path(run, device_name, budgets[0].quantile)
-    space, seed = run.config.search_space, run.config.seed
-    return find_reference(path, files.fingerprint(timing), budgets, device_name, space, instruments, seed)
+def _prepare(run, tasks, inputs, instruments):
+    """(Reference, {name: Prepared}) of Tasks of one quantile; BudgetError if one is impossible."""
+    device_name, quantile = tasks[0].device_name, tasks[0].budget.quantile
+    budgets = [task.budget for task in tasks]
+    reference = run_reference(run, device_name, quantile, inputs, instruments, budgets)
+    known = known_latencies(run, device_name, quantile, inputs).pairs()
+    return reference, {
+        task.name: prepare(
+            run.config,
+            task,
+            kept_conversion(run.search(task.name), task.inputs, reference, known),
+            reference,
+            instruments,
+        )
+        for task in tasks
+    }
 
 
-def _reference_path(run, device_name, quantile):
-    return run.path / "search" / f"reference.{device_name}{quantile_suffix(quantile)}.json"
+def run_reference(run, device_name, quantile, inputs, instruments, budgets=(), kind="reference"):
+    """The Reference of a quantile of the sentences on a device, kept in the run; BudgetError for impossible budgets."""
+    path = run.path / "search" / f"{kind}.{device_name}{quantile_suffix(quantile)}.json"
+    fingerprint = files.fingerprint(inputs | search_settings(run))
+    return find_reference(
+        path, fingerprint, budgets, device_name, run.config.search_space, instruments, run.config.seed
+    )
+
+
+def known_latencies(run, device_name, quantile, inputs):
+    """The KnownLatencies of a quantile of the sentences on a device."""
+    path = run.latency / f"{device_name}{quantile_suffix(quantile)}.calls.jsonl"
+    predicted_by = {name: value for name, value in inputs.items() if name != "super"}
+    return KnownLatencies(path, files.fingerprint(predicted_by))
 
 
 def _all_inputs(run, inputs, limits):
@@ -199,112 +205,3 @@ def search_settings(run):
     sections = run.sections("seed", "search_space", "latency", "search", *trained)
     sections["search"].pop("latency")  # the budgets themselves
     return sections
-
-
-class BudgetSearch:
-    """The search for one budget: evolve, choose by measuring, write."""
-
-    def __init__(self, run, name, device_name, budget, limits, inputs, reference, prepared, instruments, evaluations):
-        self._run, self._name, self._device_name, self._budget, self._limits = run, name, device_name, budget, limits
-        self._inputs, self._reference, (self._constraints, self._starters) = inputs, reference, prepared
-        self._instruments, self._evaluations = instruments, evaluations
-        self._directory = run.search(name)
-
-    def run(self):
-        """Do the whole search, from where an interrupted one stopped, and report on standard output."""
-        config, budget, instruments = self._run.config, self._budget, self._instruments
-        limit_ms = self._reference.limit_ms(budget)
-        evolution = self._evolve(limit_ms)
-        print(f"search {self._name}: timing the best of {len(evolution.candidates)} candidates on {self._device_name}")
-        scored = self._evaluations.candidates(instruments.predict)
-        allowed = self._constraints.allow([candidate.architecture for candidate in scored])
-        judged = list(itertools.compress(scored, allowed)), limit_ms, instruments, self._inputs
-        winner, finalists, losses = hold_contest(self._run, self._directory, budget, *judged)
-        described = self._name, self._device_name, budget, self._limits
-        choice = describe_choice(*described, winner, instruments, config.search_space)
-        found = winner, finalists, losses, evolution.candidates, scored, evolution.history
-        write_choice(self._directory, choice, *found)
-        mark_done(self._directory, self._inputs)
-        self._report(finalists, winner, losses)
-
-    def _evolve(self, limit_ms):
-        config, path = self._run.config, self._directory / "state.json"
-        evolution = Evolution(
-            config.search_space,
-            config.search,
-            self._instruments.predict,
-            self._constraints.allow,
-            config.seed,
-            self._starters,
-        )
-        fingerprint, scores = files.fingerprint([self._inputs, limit_ms]), self._instruments.scores
-        evolve(evolution, f"search {self._name}", path, fingerprint, self._evaluations, scores, config.search.parents)
-        return evolution
-
-    def _report(self, finalists, winner, losses):
-        print(f"\nSearch {self._name}: finalists, best loss first, * chosen")
-        print("\n".join(finalists_table(finalists, winner, losses, self._instruments.spec)))
-        print(bound_line(finalists, self._instruments.bound))
-        self._warn_of_drift(winner)
-        print(
-            f"full-size Transformer {winner.full.typical:.2f} ms, chosen {winner.timing.typical:.2f} ms "
-            f"({winner.full.typical / winner.timing.typical:.2f} times faster)\n"
-            f"results: {self._directory} (architecture.yaml, choice.json, front.png)\n"
-            f"next: hat-train-sub {self._name}"
-        )
-
-    def _warn_of_drift(self, winner):
-        before_ms, now_ms = self._reference.full_ms, winner.full.typical
-        if not 1 / DRIFT < now_ms / before_ms < DRIFT:
-            print(
-                f"warning: the full-size Transformer took {before_ms:.2f} ms when the search began and {now_ms:.2f} ms "
-                f"at its end: the machine is busy; when it is quiet, remove {self._directory} and "
-                f"{_reference_path(self._run, self._device_name, self._budget.quantile)} and search again"
-            )
-
-
-def instruments_maker(run, device_name, measurer, quantile, options=PLAIN):
-    """(function that makes the Instruments, what latencies depend on, for fingerprints)."""
-    from latency_predictor.fit import load_or_fit
-
-    predictor = load_or_fit(run, device_name, quantile)
-    inputs = {
-        "device": to_mapping(measurer.device),
-        "predictor": stamp(predictor_directory(run, measurer.device, quantile)),
-    }
-    return functools.partial(_make_instruments, run, measurer, predictor, quantile, options), inputs
-
-
-def _make_instruments(run, measurer, predictor, quantile, options):
-    # loaded when the first candidate needs it
-    scorer = functools.cache(lambda: _load_scorer(run))
-    size_bytes = functools.cache(lambda: _load_size(run, measurer.device.precision))
-    return Instruments(
-        predict=predictor.predict,
-        bound=predictor.upper,
-        measure=lambda architecture: measurer.measure_paced(architecture).timing(measurer.lengths, quantile),
-        scores=lambda architectures, part: _spread(run, scorer(), architectures, part),
-        size_bytes=lambda architecture: size_bytes()(architecture),
-        spec=measuring_spec(run),
-        middle_length=measurer.lengths.middle,
-        train=functools.partial(train_finalists, run, options),
-        precision=measurer.device.precision,
-    )
-
-
-def _load_size(run, precision):
-    from hat.bundle_size import BundleSize
-
-    return BundleSize(run, precision)
-
-
-def _load_scorer(run):
-    from search.scorer import load_scorer
-
-    return load_scorer(run)
-
-
-def _spread(run, scorer, architectures, part):
-    from search.ranks import spread
-
-    return spread(run, scorer, architectures, part)

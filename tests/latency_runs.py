@@ -3,7 +3,7 @@
 import dataclasses
 
 import yaml
-from search_toys import CONFIG, latency, timing
+from search_toys import CONFIG, latency
 
 from hat.files import append_json_line
 from hat.run_directory import RunDirectory
@@ -13,6 +13,7 @@ from latency_predictor.lengths import run_lengths
 from latency_predictor.measure import measuring_spec, protocol_of
 from latency_predictor.sample import LatencySample, LengthTiming, samples_path
 from latency_predictor.selection import planned_architectures
+from latency_predictor.timing import Timing
 
 SETTINGS = {
     "samples": 12,
@@ -32,6 +33,12 @@ def make_run(folder, **settings):
     config = folder / "toy.yaml"
     config.write_text(yaml.safe_dump(CONFIG | {"latency": SETTINGS | settings}), encoding="utf-8")
     return RunDirectory.create(config, folder / "run")
+
+
+def timing(milliseconds, half_width=0.0):
+    """A Timing of runs that took the same, give or take `half_width`, a share of it, wherever a spread is given."""
+    low, high = milliseconds * (1 - half_width), milliseconds * (1 + half_width)
+    return Timing(p25=milliseconds, median=milliseconds, p10=low, p90=high, ci_low=low, ci_high=high, count=1)
 
 
 def made_up_sample(run, architecture, milliseconds, device_name="cpu", pace=1.0, **protocol):

@@ -5,8 +5,8 @@ import itertools
 
 from hat.experiment import SearchConfig
 from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
-from latency_predictor.timing import Timing
-from search.run import Instruments
+from latency_predictor.latency import Latency
+from search.instruments import Instruments
 
 SPACE = SearchSpace(
     qkv_dim=32,
@@ -38,7 +38,7 @@ CONFIG = {  # of an experiment with this space
     },
 }
 LENGTHS = (12, 11)
-HALF_WIDTH = 0.03  # of every confidence interval that a Device measures
+HALF_WIDTH = 0.03  # of every range that a Device measures
 
 
 def everything():
@@ -90,10 +90,9 @@ def evolved(evolution):
     return evolution
 
 
-def timing(milliseconds, half_width=0.0):
-    """A Timing of runs that took the same, give or take `half_width`, a share of it, wherever a spread is given."""
-    low, high = milliseconds * (1 - half_width), milliseconds * (1 + half_width)
-    return Timing(p25=milliseconds, median=milliseconds, p10=low, p90=high, ci_low=low, ci_high=high, count=1)
+def timed(milliseconds, half_width=0.0):
+    """The Latency of a round of calls, give or take `half_width`, a share of it."""
+    return Latency(milliseconds, milliseconds * (1 - half_width), milliseconds * (1 + half_width))
 
 
 def size_bytes(architecture):
@@ -112,7 +111,7 @@ class Device:
     def __init__(self, run, killed_at=None, **others):
         self.scored, self.measured, self._killed_at = [], [], killed_at
         spec = run.config.model_spec(100, 100)
-        usual = Instruments(predict, predict, self._measure, self._scores, size_bytes, spec, LENGTHS, train=self._train)
+        usual = Instruments(predict, self._measure, self._scores, size_bytes, spec, LENGTHS, train=self._train)
         self.instruments = dataclasses.replace(usual, **others)
 
     def _scores(self, architectures, _part):
@@ -128,7 +127,7 @@ class Device:
         if len(self.scored) + len(self.measured) == self._killed_at:
             raise Killed
         self.measured.append(architecture)
-        return timing(latency(architecture), HALF_WIDTH)
+        return timed(latency(architecture), HALF_WIDTH)
 
     def _train(self, architectures, _until):
         return [loss(architecture) for architecture in architectures]

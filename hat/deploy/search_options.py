@@ -1,9 +1,9 @@
 """What a search looks for."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
-from hat.errors import UsageError
+from hat.errors import ArtifactError, UsageError
 
 
 @dataclass(frozen=True)
@@ -47,3 +47,18 @@ class SearchOptions:
                 f"give (max_len_a {self.max_len_a}, max_len_b {self.max_len_b}); lower min_len or raise max_len_b"
             )
         return limit
+
+
+def bundle_options(bundle, **given):
+    """SearchOptions of a Bundle, with those in `given` that aren't None in their place."""
+    names = {field.name for field in fields(SearchOptions)}
+    known = {name: value for name, value in bundle.description["search"].items() if name in names}
+    try:
+        options = SearchOptions(**known)
+    except UsageError as error:
+        raise ArtifactError(f"{bundle.path}: search options of the bundle: {error}; export it again") from None
+    options = replace(options, **{name: value for name, value in given.items() if value is not None})
+    vocabulary = bundle.description["spec"]["target_vocabulary"]
+    if options.beam > vocabulary:
+        raise UsageError(f"beam {options.beam} is above the vocabulary of {vocabulary}; ask for a smaller one")
+    return options

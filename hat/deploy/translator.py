@@ -1,16 +1,15 @@
 """Translator: text in, text out, from a bundle. Needs numpy, onnxruntime and sentencepiece, nothing else."""
 
-import dataclasses
 import itertools
 
 from hat.deploy.batching import Pool, map_in_threads, token_batches, usable_cores, windows
 from hat.deploy.beam_search import BeamSearch
 from hat.deploy.bundle import open_bundle
-from hat.deploy.search_options import SearchOptions
+from hat.deploy.search_options import bundle_options
 from hat.deploy.sessions import Sessions
 from hat.deploy.shortlist import Shortlist
 from hat.deploy.tokenizers import Tokenizers
-from hat.errors import ArtifactError, DataError, UsageError
+from hat.errors import DataError, UsageError
 
 BATCH_TOKENS = 1000
 WINDOW = 1000  # sentences that a stream reads ahead, for each worker
@@ -46,7 +45,7 @@ class Translator:
                 raise UsageError(f"{name} must be at least 1, not {value}")
         _check_cores(threads, workers)
         self.bundle = open_bundle(bundle)
-        self.options = _search_options(self.bundle, beam=beam, **search_options)
+        self.options = bundle_options(self.bundle, beam=beam, **search_options)
         self._batch_tokens, self._workers = batch_tokens, workers
         self._tokenizers = Tokenizers(self.bundle)
         # Workers share the sessions: each brings its own thread and finds `threads - 1` more for itself.
@@ -158,21 +157,6 @@ def _check_cores(threads, workers):
     if threads * workers > cores:
         wanted = f"{workers} workers of {threads} threads each" if workers > 1 else f"{threads} threads"
         raise UsageError(f"{wanted} are more than the {cores} cores that can be used here; ask for fewer")
-
-
-def _search_options(bundle, **given):
-    """SearchOptions of the bundle, with those in `given` that aren't None in their place."""
-    names = {field.name for field in dataclasses.fields(SearchOptions)}
-    known = {name: value for name, value in bundle.description["search"].items() if name in names}
-    try:
-        options = SearchOptions(**known)
-    except UsageError as error:
-        raise ArtifactError(f"{bundle.path}: search options of the bundle: {error}; export it again") from None
-    options = dataclasses.replace(options, **{name: value for name, value in given.items() if value is not None})
-    vocabulary = bundle.description["spec"]["target_vocabulary"]
-    if options.beam > vocabulary:
-        raise UsageError(f"beam {options.beam} is above the vocabulary of {vocabulary}; ask for a smaller one")
-    return options
 
 
 def _paired(sentences, prefixes):

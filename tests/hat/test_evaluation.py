@@ -13,7 +13,7 @@ import pytest
 import sacrebleu
 import torch
 import yaml
-from search_toys import timing
+from latency_runs import timing
 from tiny import TINY_SPACE
 
 from hat import files

@@ -28,7 +28,7 @@ def row(architecture, measured_ms=None):
         "size_fp32_bytes": 4_000_000 + 1000 * sum(architecture.decoder.ffn_dim),
         "size_int8_bytes": 1_000_000 + 1000 * sum(architecture.encoder.ffn_dim),
         "measured_ms": measured_ms,
-        "measured_ci_ms": None if measured_ms is None else [0.99 * measured_ms, 1.01 * measured_ms],
+        "measured_range_ms": None if measured_ms is None else [0.99 * measured_ms, 1.01 * measured_ms],
     }
 
 
@@ -38,7 +38,7 @@ def front_of(count):
     candidates = [row(SPACE.sample(rng)) for _ in range(count)]
     rows = pareto_front(candidates, key=lambda item: (item["predicted_ms"], item["valid_nats"]))
     timed = [
-        item | {"measured_ms": 1.1 * item["predicted_ms"], "measured_ci_ms": [1.0, 2.0]} for item in rows[:MEASURED]
+        item | {"measured_ms": 1.1 * item["predicted_ms"], "measured_range_ms": [1.0, 2.0]} for item in rows[:MEASURED]
     ]
     return candidates, [*timed, *rows[MEASURED:]], row(SPACE.full_transformer(), 12.345)
 

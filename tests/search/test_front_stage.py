@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from search_toys import SPACE, Device, Killed, latency, loss, timing
+from search_toys import SPACE, Device, Killed, latency, loss, timed
 
 from hat.architecture import Architecture
 from hat.architecture_file import load_architecture
@@ -49,7 +49,8 @@ def test_leaves_the_front_of_everything_scored_with_points_measured_along_it(run
     rows, folder = kept(run, "front.json"), run.search("cpu-front")
     points = {(latency(a), loss(a)) for a in device.scored}
     beaten = {b for a in points for b in points if a[0] <= b[0] and a[1] <= b[1] and a != b}
-    assert [(row["predicted_ms"], row["valid_nats"]) for row in rows] == sorted(points - beaten)
+    shown = [(row["predicted_ms"], row["valid_nats"]) for row in rows]
+    assert [pytest.approx(point) for point in shown] == sorted(points - beaten)
     for row in rows:
         architecture = Architecture.from_dict(row["architecture"])
         counted = count_parameters(architecture, device.instruments.spec)
@@ -130,7 +131,7 @@ def test_an_up_to_date_front_stays_and_new_weights_give_another(run, capsys):
     assert not again.scored
 
 
-@pytest.mark.parametrize("killed_at", [0, 4, 13, 41, 71, 72, 80, 91])
+@pytest.mark.parametrize("killed_at", [0, 10, 14, 23, 51, 81, 82, 90, 101])
 def test_killed_and_run_again_ends_like_an_uninterrupted_search(run, tmp_path, killed_at):
     whole = RunDirectory.create(tmp_path / "toy.yaml", tmp_path / "whole")
     uninterrupted = find(whole)
@@ -161,8 +162,8 @@ def test_a_name_of_a_front_is_no_name_of_a_budget():
 
 def test_the_full_size_is_the_one_that_was_measured_beside_the_points(run):
     """The device is slower than predicted."""
-    find(run, Device(run, measure=lambda architecture: timing(1.3 * latency(architecture), 0.02)))
+    find(run, Device(run, measure=lambda architecture: timed(1.3 * latency(architecture), 0.02)))
     full = kept(run, "full.json")
     assert full["measured_ms"] == pytest.approx(1.3 * latency(FULL))
-    assert full["measured_ci_ms"] == pytest.approx([0.98 * full["measured_ms"], 1.02 * full["measured_ms"]])
-    assert full["predicted_ms"] == latency(FULL)
+    assert full["measured_range_ms"] == pytest.approx([0.98 * full["measured_ms"], 1.02 * full["measured_ms"]])
+    assert full["predicted_ms"] == pytest.approx(full["measured_ms"])  # by then it is known how much slower

@@ -4,24 +4,25 @@ import json
 
 import pytest
 import yaml
-from search_toys import CONFIG, SPACE, everything, latency, loss, timing
+from search_toys import CONFIG, SPACE, everything, latency, loss, timed
 
 from hat.errors import BudgetError, UsageError
 from hat.experiment import load_experiment
 from hat.run_directory import RunDirectory
 from latency_predictor.budget import parse_budget
+from search.aim import HEADROOM
 from search.candidate import Candidate
 from search.contest import hold_contest
-from search.finalists import Finals
+from search.finalists import ROUNDS, Finals
 from search.halving import Halving
 
 EVERYTHING = [Candidate(architecture, latency(architecture), loss(architecture)) for architecture in everything()]
 CANDIDATES = list({c.valid_nats: c for c in EVERYTHING}.values())  # no two of one loss
-BEST = sorted((c for c in CANDIDATES if c.predicted_ms <= 9.0), key=lambda c: c.valid_nats)[:6]
+BEST = sorted((c for c in CANDIDATES if c.predicted_ms <= 9.0 * HEADROOM), key=lambda c: c.valid_nats)[:6]
 
 
 def finalists(count):
-    finals = Finals(parse_budget("9ms"), SPACE.full_transformer(), lambda a: timing(latency(a)))
+    finals = Finals(parse_budget("9ms"), SPACE.full_transformer(), lambda a: timed(latency(a)))
     return finals.time(BEST[:count])
 
 
@@ -74,7 +75,7 @@ class Device:
 
     def measure(self, architecture):
         self.measurements += 1
-        return timing(self._measured_ms(architecture))
+        return timed(self._measured_ms(architecture))
 
     def train(self, architectures, until):
         if self._killed:
@@ -98,7 +99,7 @@ def write_config(folder, updates=(10, 20), **search):
 
 def hold(run, device, inputs="inputs"):
     directory = run.search("cpu-9ms")
-    return hold_contest(run, directory, parse_budget("9ms"), CANDIDATES, 9.0, device, inputs)
+    return hold_contest(run, directory, parse_budget("9ms"), CANDIDATES, 9.0 * HEADROOM, device, inputs)
 
 
 def test_a_contest_killed_in_its_trainings_goes_on_with_the_same_finalists(run):
@@ -111,7 +112,7 @@ def test_a_contest_killed_in_its_trainings_goes_on_with_the_same_finalists(run):
         hold(run, killed, "other inputs")
     assert killed.measurements > 0
     assert hold(run, again, "other inputs") == (winner, measured, losses)
-    assert again.measurements == Device().measurements + 3 * 2  # the confirmation alone: three rounds beside the full
+    assert again.measurements == Device().measurements + ROUNDS * 2  # the confirmation alone, beside the full
 
 
 def test_a_survivor_that_fails_when_timed_again_gives_way_to_the_next(run):
@@ -119,7 +120,7 @@ def test_a_survivor_that_fails_when_timed_again_gives_way_to_the_next(run):
 
     def measured_ms(architecture):
         times.append(architecture)
-        return 9.5 if architecture == BEST[1].architecture and times.count(architecture) > 3 else latency(architecture)
+        return 9.5 if architecture == BEST[1].architecture and times.count(architecture) > ROUNDS else latency(architecture)
 
     winner, _, _ = hold(run, Device(measured_ms=measured_ms))
     assert winner.candidate == BEST[0]

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from html_pages import Page
-from search_toys import timing
+from search_toys import timed
 
 from hat import files
 from hat.architecture import Architecture
@@ -22,9 +22,9 @@ from search.architecture_drawing import draw_architecture
 from search.candidate import Candidate
 from search.choice import describe_choice
 from search.finalists import Finalist
+from search.instruments import Instruments
 from search.limits import NO_LIMITS
 from search.report import result_table, write_report
-from search.run import Instruments
 from search.svg import Chart, nice_ticks, padded_range
 
 CONFIG = """
@@ -111,7 +111,7 @@ def write_measurements(run, rng):
 def write_search(run, name, budget, rng, slower=1.0):
     """A search whose choice is 0.1 ms within its budget, everything taking `slower` times what it usually does."""
     space, budget = run.config.search_space, parse_budget(budget)
-    full = timing(slower * FULL_MS, half_width=0.02)
+    full = timed(slower * FULL_MS, half_width=0.02)
     budget_ms = budget.resolve(full.typical)
     candidates = []
     for _ in range(150):
@@ -122,7 +122,7 @@ def write_search(run, name, budget, rng, slower=1.0):
     front = [row for row in candidates if not any(dominates(other, row) for other in candidates)]
     best = min((row for row in front if row["predicted_ms"] < budget_ms), key=lambda row: row["valid_nats"])
     candidate = Candidate(Architecture.from_dict(best["architecture"]), best["predicted_ms"], best["valid_nats"])
-    winner = Finalist(candidate, timing(budget_ms - 0.1, half_width=0.01), full, budget_ms, meets=True)
+    winner = Finalist(candidate, timed(budget_ms - 0.1, half_width=0.01), full, budget_ms, meets=True)
     choice = describe_choice(name, "cpu", budget, NO_LIMITS, winner, instruments(run), space)
     history = [
         {

@@ -1,17 +1,20 @@
 """The search command's work on budgets about several quantiles of sentences, with a made-up device and predictor."""
 
+import contextlib
 import json
 import types
 
 import pytest
 import yaml
-from search_toys import CONFIG, SPACE, latency, loss, timing
+from latency_runs import timing
+from search_toys import CONFIG, SPACE, latency, loss
 
 from hat.errors import BudgetError, UsageError
 from hat.run_directory import RunDirectory, mark_done
 from latency_predictor.budget import parse_budget
 from latency_predictor.devices import load_device
 from latency_predictor.lengths import Lengths
+from search.aim import HEADROOM
 from search.run import check_budgets, search
 
 SLOWER = {0.5: 1.0, 0.9: 1.5}  # nine of ten sentences take up to so many times what the median one takes
@@ -70,7 +73,9 @@ class World:
 def world(monkeypatch):
     world = World()
     monkeypatch.setattr("search.run.Measurer", world.measurer)
-    monkeypatch.setattr("search.run._load_scorer", lambda _run: world.scores)
+    monkeypatch.setattr("search.run.check_sentences", lambda _run, _budgets: None)
+    monkeypatch.setattr("search.run.real_calls_on", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr("search.instruments._load_scorer", lambda _run: world.scores)
     monkeypatch.setattr("latency_predictor.fit.load_or_fit", world.load_or_fit)
     return world
 
@@ -109,9 +114,10 @@ def test_every_budget_is_held_against_its_own_quantile(run, world):
     for choice in choices.values():
         slower = SLOWER[choice["quantile"]]
         assert choice["full_ms"] == pytest.approx(slower * FULL_MS)
-        within = [loss(a) for a in world.scored if slower * latency(a) <= choice["budget_ms"]]
+        within = [loss(a) for a in world.scored if slower * latency(a) <= HEADROOM * choice["budget_ms"]]
         assert choice["valid_nats"] == min(within)
-        assert choice["measured_ms"] == choice["predicted_ms"] <= choice["budget_ms"]
+        assert choice["measured_ms"] == pytest.approx(choice["predicted_ms"])
+        assert choice["measured_ms"] <= choice["budget_ms"]
     assert choices["cpu-60pct-p90"]["budget_ms"] == pytest.approx(1.5 * choices["cpu-60pct"]["budget_ms"])
     assert choices["cpu-9ms-p90"]["valid_nats"] > choices["cpu-9ms"]["valid_nats"]
 
@@ -144,13 +150,12 @@ def test_an_impossible_budget_of_any_quantile_fails_before_anything_is_scored(ru
     assert world.connected == 0
 
 
-def test_checking_budgets_keeps_the_references_for_the_search(run, world):
+def test_checking_budgets_measures_once(run, world):
     check_budgets(run, "cpu", budgets("9ms", "60%@p90"))
-    assert references(run) == ["reference.cpu.json", "reference.cpu.p90.json"]
+    measured = len(world.measured)
+    check_budgets(run, "cpu", budgets("9ms", "60%@p90"))
+    assert len(world.measured) == measured
     assert world.scored == []
-    kept = [(run.path / "search" / name).read_bytes() for name in references(run)]
-    search(run, "cpu", budgets("9ms", "60%@p90"))
-    assert [(run.path / "search" / name).read_bytes() for name in references(run)] == kept
 
 
 def test_checking_budgets_needs_no_supertransformer(run, world):

@@ -1,0 +1,65 @@
+"""What a search aims at: predictions that say what real calls take, and how far below its budget it stays."""
+
+from dataclasses import replace
+
+from hat import files
+from hat.architecture import Architecture
+from hat.config import from_mapping, to_mapping
+from latency_predictor.conversion import Conversion, fit_conversion
+from search.state import load_state, save_state
+
+# Of a budget that a winner takes at most: what was within it once should be on another day.
+HEADROOM = 0.97
+
+
+class KnownLatencies:
+    """The latencies of finalists of earlier searches on a device, kept beside its samples.
+
+    `key` fingerprints what predictions depend on: those that another predictor made are passed over.
+    """
+
+    def __init__(self, path, key):
+        self._path, self._key = path, key
+
+    def pairs(self):
+        """[(predicted by the ruler, latency)] in milliseconds, the last of each architecture."""
+        rows = [row for row in files.read_json_lines(self._path) if row["key"] == self._key]
+        latest = {Architecture.from_dict(row["architecture"], str(self._path)): row for row in rows}
+        return [(row["predicted_ms"], row["latency_ms"]) for row in latest.values()]
+
+    def add(self, finalists, predict):
+        """Keep what was measured of Finalists, as far as no other work disturbed it."""
+        for finalist in finalists:
+            if finalist.latency.busy:
+                continue
+            architecture = finalist.candidate.architecture
+            row = {
+                "key": self._key,
+                "architecture": architecture.to_dict(),
+                "predicted_ms": float(predict([architecture])[0]),
+                "latency_ms": finalist.latency.ms,
+            }
+            files.append_json_line(self._path, row)
+
+
+def find_conversion(reference, known=()):
+    """The Conversion of a Reference and `known` pairs (predicted by the ruler, latency)."""
+    predicted_ms, latencies_ms = zip(*reference.pairs(), *known, strict=True)
+    return fit_conversion(predicted_ms, latencies_ms)
+
+
+def kept_conversion(directory, inputs, reference, known):
+    """The Conversion of a search, which stays the same however often the search is interrupted and goes on."""
+    path, fingerprint = directory / "aim.json", files.fingerprint(inputs)
+    kept = load_state(path, fingerprint)
+    if kept is not None:
+        return from_mapping(Conversion, kept, str(path))
+    conversion = find_conversion(reference, known)
+    save_state(path, fingerprint, to_mapping(conversion))
+    return conversion
+
+
+def aimed(instruments, conversion):
+    """The Instruments with predictions of what real calls take."""
+    predict = instruments.predict
+    return replace(instruments, predict=lambda architectures: conversion.latency_ms(predict(architectures)))

@@ -1,0 +1,137 @@
+"""Instruments: what a search asks of the rest, and how they are made for a run and a device."""
+
+import contextlib
+import functools
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hat import files
+from hat.complexity import ModelSpec
+from hat.config import to_mapping
+from hat.run_directory import stamp
+from latency_predictor.latency import Latency
+from latency_predictor.measure import measuring_spec
+from latency_predictor.sample import predictor_directory
+from search.halving import train_finalists
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """What a search asks of the rest.
+
+    `predict`: architectures -> milliseconds; `measure`: architecture -> Latency on the device, of one round; `scores`:
+    (architectures, part of the validation sentences) -> iterator of (validation loss in nats, summed over target
+    tokens; number of these), in the architectures' order; `size_bytes`: architecture -> bytes of its bundle. `spec` and
+    `middle_length` (source length, target steps) are for counting parameters and FLOPs; `precision` is that of the
+    bundles. `train`: (architectures, updates) -> validation losses in nats per token after so many updates of their own
+    training.
+    """
+
+    predict: Callable
+    measure: Callable
+    scores: Callable
+    size_bytes: Callable
+    spec: ModelSpec
+    middle_length: tuple[int, int]
+    precision: str = "fp32"
+    train: Callable | None = None
+
+
+def instruments_maker(run, device_name, measurer, quantile, options, real_calls=None):
+    """(function that makes the Instruments, what latencies depend on, for fingerprints).
+
+    Latencies are those of `real_calls`, a RealCalls; without, of the `measurer`'s ruler.
+    """
+    from latency_predictor.fit import load_or_fit
+
+    predictor = load_or_fit(run, device_name, quantile)
+    inputs = {
+        "device": to_mapping(measurer.device),
+        "predictor": stamp(predictor_directory(run, measurer.device, quantile)),
+    }
+    return functools.partial(_make_instruments, run, measurer, predictor, quantile, options, real_calls), inputs
+
+
+def _make_instruments(run, measurer, predictor, quantile, options, real_calls):
+    # loaded when the first candidate needs it
+    scorer = functools.cache(lambda: _load_scorer(run))
+    size_bytes = functools.cache(lambda: _load_size(run, measurer.device.precision))
+    if real_calls is None:
+        measure = functools.partial(_by_ruler, measurer, quantile)
+    else:
+        measure = functools.partial(_by_calls, real_calls, quantile)
+    return Instruments(
+        predict=predictor.predict,
+        measure=measure,
+        scores=lambda architectures, part: _spread(run, scorer(), architectures, part),
+        size_bytes=lambda architecture: size_bytes()(architecture),
+        spec=measuring_spec(run),
+        middle_length=measurer.lengths.middle,
+        train=functools.partial(train_finalists, run, options),
+        precision=measurer.device.precision,
+    )
+
+
+def _by_ruler(measurer, quantile, architecture):
+    timing = measurer.measure_paced(architecture).timing(measurer.lengths, quantile)
+    return Latency(timing.typical, timing.ci_low, timing.ci_high)
+
+
+def _by_calls(real_calls, quantile, architecture):
+    return real_calls.time(architecture).latency(quantile)
+
+
+class InheritedCalls:
+    """Times real calls of the bundles that architectures make with the SuperTransformer's weights.
+
+    `real_calls` is a RealCalls; use as a context manager.
+    """
+
+    def __init__(self, run, real_calls, precision):
+        self._run, self._real_calls, self._precision = run, real_calls, precision
+        self._folder = None
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hat-trial-")))
+            stack.enter_context(self._real_calls)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception):
+        self._stack.__exit__(*exception)
+
+    def time(self, architecture):
+        """The Calls of one round."""
+        from hat.trial_bundle import write_trial_bundle
+
+        folder = self._folder / files.fingerprint(architecture.to_dict())
+        if not folder.exists():
+            write_trial_bundle(self._run, self._super.extract(architecture), self._precision, folder)
+        return self._real_calls.time(folder)
+
+    @functools.cached_property
+    def _super(self):
+        from hat.checkpoint import load_model
+
+        return load_model(self._run.super_)
+
+
+def _load_size(run, precision):
+    from hat.bundle_size import BundleSize
+
+    return BundleSize(run, precision)
+
+
+def _load_scorer(run):
+    from search.scorer import load_scorer
+
+    return load_scorer(run)
+
+
+def _spread(run, scorer, architectures, part):
+    from search.ranks import spread
+
+    return spread(run, scorer, architectures, part)
