@@ -1,8 +1,10 @@
 """The evaluation stage: BLEU and chrF on some text, parameters, size on disk, measured latency."""
 
+import tempfile
+from pathlib import Path
+
 from hat import files
 from hat.complexity import count_parameters
-from hat.config import to_mapping
 from hat.data.prepared import PreparedData
 from hat.deploy.batching import usable_cores
 from hat.errors import UsageError
@@ -14,42 +16,57 @@ from hat.significance import paired_bootstrap
 KEPT_SPLIT = "test"  # its evaluations are kept beside what they judge
 
 
-def evaluate(run, target, split=KEPT_SPLIT, device=None, latency=True, again=False):
+NOT_MEASURED = dict.fromkeys(
+    (
+        "latency_ms",
+        "latency_range_ms",
+        "latency_p90_ms",
+        "latency_p90_range_ms",
+        "latency_taken",
+        "latency_with_text",
+        "no_latency",
+        "device",
+    )
+)
+
+
+def evaluate(run, target, meter, split=KEPT_SPLIT, latency=True, again=False):
     """Judge `target` (a sub-training's name, a model's or bundle's folder, an architecture file) on a split.
 
     Returns the evaluation of `evaluate_all`; what is kept and still true is returned as it is, unless `again`.
     """
-    text, device = split_text(PreparedData(run.data), split), _load_device(run, device)
+    text = split_text(PreparedData(run.data), split)
     found = find_target(run, target)
     kept = _kept_at(found, text, latency)
     if kept is not None and not again:
-        current = _read_current(kept, _inputs(run, found, device))
+        current = _read_current(kept, _inputs(run, found, meter))
         if current is not None:
             return current
-    evaluation, _translations = next(_evaluations(run, found, [text], device, latency))
+    evaluation, _translations = next(_evaluations(run, found, [text], meter, latency))
     return evaluation
 
 
-def evaluate_all(run, targets, texts, device=None, latency=True, against=None):
+def evaluate_all(run, targets, texts, meter, latency=True, against=None):
     """Yield the evaluation, a dictionary, of each target on each EvaluationText.
 
-    BLEU and chrF are sacreBLEU's, detokenised and cased; the latency (ms) is that of the median sentence of the run's
-    validation text on the device named, and of the one that nine of ten take no longer than, as the run's config says;
-    None without `latency`. On the test split and with its latency, it is kept beside the model or bundle. With
+    BLEU and chrF are sacreBLEU's, detokenised and cased. The latency, in ms, is what calls of the bundle take on the
+    device of `meter` (see latency_predictor.bundle_meter.BundleMeter): the median sentence of the run's validation
+    text, and the one that nine of ten take no longer than; of a model it is that of the bundle it would make. None
+    without `latency`. On the test split and with its latency, an evaluation is kept beside the model or bundle. With
     `against`, another target, its evaluations come first, and those of the others have as `against` what
     `paired_bootstrap` says of the two. Raises UsageError if one of the targets is that other one itself.
     """
-    device, target_lang = _load_device(run, device), run.config.data.target_lang
+    target_lang = run.config.data.target_lang
     found = [find_target(run, target) for target in targets]
     baselines = [None for _ in texts]
     if against is not None:
         baseline = find_target(run, against)
         _check_different(baseline, found)
-        for number, (evaluation, translations) in enumerate(_evaluations(run, baseline, texts, device, latency)):
+        for number, (evaluation, translations) in enumerate(_evaluations(run, baseline, texts, meter, latency)):
             baselines[number] = translations
             yield evaluation
     for target in found:
-        evaluations = _evaluations(run, target, texts, device, latency)
+        evaluations = _evaluations(run, target, texts, meter, latency)
         for text, other, (evaluation, translations) in zip(texts, baselines, evaluations, strict=True):
             if other is not None:
                 compared = paired_bootstrap(translations, other, text.references, target_lang)
@@ -57,23 +74,17 @@ def evaluate_all(run, targets, texts, device=None, latency=True, against=None):
             yield evaluation
 
 
-def _evaluations(run, found, texts, device, latency):
+def _evaluations(run, found, texts, meter, latency):
     """Yield (evaluation, translations) of a Target on each EvaluationText; keeps what is to be kept."""
     prepared = PreparedData(run.data)
-    costs = _costs(run, found, device, latency)
+    costs = _costs(found, meter if latency else None)
     for text in texts:
-        translations = found.translate(prepared, text.sources, min(device.threads, usable_cores()))
+        translations = found.translate(prepared, text.sources, min(meter.threads, usable_cores()))
         evaluation = _quality(found, text, translations, prepared.target_lang) | costs
         kept = _kept_at(found, text, latency)
         if kept is not None:
-            files.write_json(kept, evaluation | {"inputs": _inputs(run, found, device)})
+            files.write_json(kept, evaluation | {"inputs": _inputs(run, found, meter)})
         yield evaluation, translations
-
-
-def _load_device(run, name):
-    from latency_predictor.devices import load_device
-
-    return load_device(name or run.last_measured_device())
 
 
 def _check_different(baseline, others):
@@ -87,23 +98,10 @@ def _kept_at(found, text, latency):
     return found.result if text.origin["split"] == KEPT_SPLIT and latency else None
 
 
-def _inputs(run, found, device):
+def _inputs(run, found, meter):
     return files.fingerprint(
-        [
-            found.content,
-            KEPT_SPLIT,
-            stamp(run.data),
-            run.sections("evaluation"),
-            [to_mapping(device), run.sections("latency"), _pace_series(run, device)],
-        ]
+        [found.content, KEPT_SPLIT, stamp(run.data), run.sections("evaluation", "seed"), meter.inputs()]
     )
-
-
-def _pace_series(run, device):
-    """What names the samples whose pace the latencies are told at."""
-    from latency_predictor.sample import samples_path, series_at
-
-    return series_at(samples_path(run, device))
 
 
 def _read_current(path, inputs):
@@ -136,35 +134,19 @@ def score_translations(translations, references, target_lang):
     return scores | {"sentences": len(references)}
 
 
-def _costs(run, found, device, latency):
+def _costs(found, meter):
     parameters, without_embeddings = count_parameters(found.architecture, found.spec)
-    costs = {
+    counted = {
         "parameters": parameters,
         "parameters_without_embeddings": without_embeddings,
         "size_bytes": found.size_bytes,
-        "latency_ms": None,
-        "latency_p90_ms": None,
-        "no_latency": None,
-        "device": None,
     }
-    return costs | _measure(run, found, device) if latency else costs
+    return counted | NOT_MEASURED | (_measure(found, meter) if meter else {})
 
 
-def _measure(run, found, device):
-    """The latency keys of an evaluation; `no_latency` says why where the device doesn't run such bundles.
-
-    Bundles of every precision are told at one pace, that of the samples of the device as it was named.
-    """
-    from latency_predictor.devices import why_not, with_precision
-    from latency_predictor.measure import Measurer
-
-    reason = why_not(device, found.precision)
-    if reason:
-        return {"no_latency": reason}
-    with Measurer(run, with_precision(device, found.precision), found.spec, paced_as=device) as measurer:
-        sample = measurer.measure_paced(found.architecture)
-        median, p90 = (sample.timing(measurer.lengths, quantile).typical for quantile in (0.5, 0.9))
-    return {"latency_ms": median, "latency_p90_ms": p90, "device": device.name}
+def _measure(found, meter):
+    with tempfile.TemporaryDirectory(prefix="hat-evaluate-") as folder:
+        return meter.measure(found.bundle(Path(folder) / "bundle"), found.precision)
 
 
 def evaluations_table(evaluations):

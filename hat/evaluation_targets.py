@@ -20,8 +20,8 @@ FLOAT_BYTES = 4
 class Target:
     """Something that translates, found but not loaded yet.
 
-    `translate` maps (PreparedData, plain sentences, threads) to detokenised translations in the same order; blank
-    sentences stay empty.
+    `bundle` gives the folder of its bundle: its own, or one made in the new folder that it is given. `translate` maps
+    (PreparedData, plain sentences, threads) to detokenised translations in the same order; blank sentences stay empty.
     `precision` is that of its weights; `content` changes whenever the translations may; `result` is where the
     evaluation is kept, None for nowhere.
     """
@@ -34,6 +34,7 @@ class Target:
     beam: int
     size_bytes: int
     content: str
+    bundle: Callable
     translate: Callable
     result: Path | None
 
@@ -95,6 +96,12 @@ def _torch_target(run, name, model, **found):
     settings = run.config.evaluation
     _check_vocabularies(run, name, model.spec)
 
+    def bundle(folder):
+        from hat.trial_bundle import write_trial_bundle
+
+        write_trial_bundle(run, model, "fp32", folder)
+        return folder
+
     def translate(prepared, sentences, threads):
         import torch
 
@@ -113,6 +120,7 @@ def _torch_target(run, name, model, **found):
         spec=model.spec,
         precision="fp32",
         beam=settings.beam,
+        bundle=bundle,
         translate=translate,
         **found,
     )
@@ -161,6 +169,7 @@ def _bundle_target(run, path):
         beam=description["search"]["beam"],
         size_bytes=bundle.size_bytes,
         content=files.sha256_of_file(where),  # it holds the digest of every other file
+        bundle=lambda _folder: path,
         translate=translate,
         result=_inside(run, path.resolve().parent / f"evaluation.{path.name}.json"),
     )

@@ -151,13 +151,13 @@ class Agent:
 
 def _make_bench(folder, setup):
     # Imported after the threads are limited: they import numpy and onnxruntime.
-    if "reference" in setup:
-        from latency_predictor.on_device import Bench
+    if setup.get("real_calls"):
+        from latency_predictor.call_bench import CallBench
 
-        return Bench(folder, setup)
-    from latency_predictor.call_bench import CallBench
+        return CallBench(folder, setup)
+    from latency_predictor.on_device import Bench
 
-    return CallBench(folder, setup)
+    return Bench(folder, setup)
 
 
 def _failed(error):

@@ -1,8 +1,9 @@
 """From predicted to measured: the best candidates are timed on the device, and the best that meets the budget wins.
 
 The best candidates were picked among many for looking fast, so more than half of them are slower than predicted: only
-what is measured counts. Every candidate is timed side by side with the full-size Transformer, in several rounds, so that both live
-through the same load of the machine; a candidate meets the budget only if it does in every round, with some headroom.
+what is measured counts. Every candidate is timed side by side with the full-size Transformer, in several rounds, so
+that both live through the same load of the machine; a candidate meets the budget only if it does in every round, with
+some headroom.
 """
 
 import statistics

@@ -1,6 +1,5 @@
 """What the report shows, read from a run directory's files."""
 
-import statistics
 from dataclasses import dataclass
 
 from hat import files
@@ -9,12 +8,15 @@ from hat.complexity import count_flops, count_parameters
 from hat.config import from_mapping
 from hat.data.prepared import PreparedData
 from hat.run_directory import FULL
+from latency_predictor.budget import parse_budget
+from latency_predictor.conversion import Conversion
 from latency_predictor.lengths import run_lengths
 from latency_predictor.predictor import LatencyPredictor
 from latency_predictor.sample import quantile_suffix
 from search.limits import Limits
 
 PRECISIONS = ("fp32", "int8")
+LATENCY_KEYS = {0.5: "latency", 0.9: "latency_p90"}  # of an evaluation, by the quantile of the sentences
 REMEDY = "run hat-run with this run directory's config again"
 
 
@@ -39,7 +41,8 @@ class Bundle:
 class System:
     """A trained Transformer: the full-size one, or one chosen for a budget (then with `budget` and `budget_ms`).
 
-    `full_ms` is the full-size Transformer's latency as measured in turns with this one.
+    `measured_ms` is the latency of its bundle, of the quantile of sentences that the budget is about; `full_ms` is the
+    full-size Transformer's.
     """
 
     name: str
@@ -49,7 +52,7 @@ class System:
     budget_ms: float | None
     predicted_ms: float
     measured_ms: float
-    measured_ci_ms: tuple[float, float]
+    measured_range_ms: tuple[float, float]
     full_ms: float
     valid_nats: float | None
     parameters: int
@@ -142,9 +145,9 @@ def _points(path):
 
 
 def _full(run, predictor, choices):
-    full = run.config.search_space.full_transformer()
-    measured = [choice["full_ms"] for choice in choices]
-    intervals = [choice["full_ci_ms"] for choice in choices]
+    full, choice = run.config.search_space.full_transformer(), choices[0]
+    conversion = from_mapping(Conversion, choice["conversion"], "choice.json: conversion")
+    measured_ms, range_ms = _as_deployed(run, FULL, choice) or (choice["full_ms"], choice["full_range_ms"])
     return _system(
         run,
         FULL,
@@ -152,12 +155,25 @@ def _full(run, predictor, choices):
         label="full-size Transformer",
         budget=None,
         budget_ms=None,
-        predicted_ms=float(predictor.predict([full])[0]),
-        measured_ms=statistics.median(measured),
-        measured_ci_ms=tuple(statistics.median(bounds) for bounds in zip(*intervals, strict=True)),
-        full_ms=statistics.median(measured),
+        predicted_ms=float(conversion.latency_ms(predictor.predict([full]))[0]),
+        measured_ms=measured_ms,
+        measured_range_ms=range_ms,
+        full_ms=measured_ms,
         valid_nats=None,
     )
+
+
+def _as_deployed(run, name, choice):
+    """(latency in ms of the quantile of a choice, its range) of the trained bundle; None where that wasn't measured."""
+    key = LATENCY_KEYS.get(choice["quantile"])
+    evaluation = _evaluation(run, name, choice["precision"])
+    if key is None or evaluation[f"{key}_ms"] is None:
+        return None
+    return evaluation[f"{key}_ms"], evaluation[f"{key}_range_ms"]
+
+
+def _evaluation(run, name, precision):
+    return files.read_json(run.export(name) / f"evaluation.{precision}.json", REMEDY)
 
 
 def _picks(run, choices):
@@ -166,8 +182,25 @@ def _picks(run, choices):
 
 def _chosen(run, name, choice):
     architecture = Architecture.from_dict(choice["architecture"], f"{name}/choice.json")
-    keys = ("budget", "budget_ms", "predicted_ms", "measured_ms", "measured_ci_ms", "full_ms", "valid_nats")
-    return _system(run, name, architecture, label=_label(choice), **{key: choice[key] for key in keys})
+    measured_ms, range_ms = choice["measured_ms"], choice["measured_range_ms"]
+    full_ms, budget_ms = choice["full_ms"], choice["budget_ms"]
+    deployed, full = _as_deployed(run, name, choice), _as_deployed(run, FULL, choice)
+    if deployed and full:
+        (measured_ms, range_ms), (full_ms, _) = deployed, full
+        budget_ms = parse_budget(choice["budget"]).resolve(full_ms)
+    return _system(
+        run,
+        name,
+        architecture,
+        label=_label(choice),
+        budget=choice["budget"],
+        budget_ms=budget_ms,
+        predicted_ms=choice["predicted_ms"],
+        measured_ms=measured_ms,
+        measured_range_ms=range_ms,
+        full_ms=full_ms,
+        valid_nats=choice["valid_nats"],
+    )
 
 
 def _label(choice):
@@ -176,10 +209,7 @@ def _label(choice):
 
 
 def _system(run, name, architecture, **measured):
-    evaluations = {
-        precision: files.read_json(run.export(name) / f"evaluation.{precision}.json", REMEDY)
-        for precision in PRECISIONS
-    }
+    evaluations = {precision: _evaluation(run, name, precision) for precision in PRECISIONS}
     prepared = PreparedData(run.data)
     spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
     parameters, without_embeddings = count_parameters(architecture, spec)

@@ -48,15 +48,15 @@ def render_page(data, commands, examples):
 
 
 _RESULT_NOTE = (
-    "BLEU and chrF are those of the {precision} bundle on the test set. Predicted latency is the predictor's; measured "
-    "is that of the median sentence, or of the quantile that a budget names, on the device (in brackets its 95 % "
-    "confidence interval), by the runtime and with the graphs that are deployed."
+    "BLEU and chrF are those of the {precision} bundle on the test set. Measured is its latency on the device: calls "
+    "with real sentences, text in and text out, one at a time, by the wall's clock; that of the median sentence, or of "
+    "the quantile that a budget names, in brackets the range of the rounds. Predicted is what the predictor says of it."
 )
 _SEARCH_NOTE = (
     "Evolution over SubTransformers, each scored by its validation loss with weights inherited from the "
-    "SuperTransformer, within the budget by the predictor's upper bound. That bound is one for random SubTransformers; "
-    "those picked by it may exceed it more often. So the best few were then measured, and of those that really meet "
-    "the budget the best was chosen, by its loss after a short training of its own where the config asks for that."
+    "SuperTransformer, within the budget by its predicted latency. Those that are picked for looking fast are slower "
+    "than predicted more often than not, so the best few were then measured; of those that really meet the budget the "
+    "best was chosen, by its loss after a short training of its own where the config asks for that."
 )
 _PARETO_NOTE = "Each dot is a SubTransformer that was scored; dashed lines are the budgets."
 _PROGRESS_NOTE = "Loss within the budget, by generation."
@@ -134,7 +134,7 @@ def _result_table(data):
 
 def _result_row(data, index, system):
     bundle, other = system.bundles[data.precision], system.bundles[data.other_precision]
-    low, high = system.measured_ci_ms
+    low, high = system.measured_range_ms
     cells = [
         f'<span class="swatch {colour(index)}"></span>{escape(system.label)}'
         f"<br><small>{escape(system.architecture.summary())}</small>",

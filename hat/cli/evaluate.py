@@ -42,6 +42,7 @@ def _evaluate(options):
     from hat.evaluation import evaluate_all, evaluations_table
     from hat.evaluation_text import file_text, split_text
     from hat.run_directory import RunDirectory
+    from latency_predictor.bundle_meter import BundleMeter
 
     run = RunDirectory.open(options.run)
     if options.test_set:
@@ -49,7 +50,8 @@ def _evaluate(options):
     else:
         texts = [split_text(PreparedData(run.data), options.split)]
     evaluations = []
-    for evaluation in evaluate_all(run, options.target, texts, options.device, not options.no_latency, options.against):
+    meter = BundleMeter(run, options.device)
+    for evaluation in evaluate_all(run, options.target, texts, meter, not options.no_latency, options.against):
         evaluations.append(evaluation)
         if options.json:
             print(json.dumps(evaluation, ensure_ascii=False), flush=True)

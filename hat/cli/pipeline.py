@@ -134,6 +134,7 @@ class Pipeline:
         """Export one Transformer and judge its bundles."""
         from hat.evaluation import evaluate
         from hat.export import export
+        from latency_predictor.bundle_meter import BundleMeter
 
         run, exported = self._run, self._run.export(name)
         # Nothing is refused here: the report shows what int8 costs, and is what the user asked for.
@@ -145,7 +146,9 @@ class Pipeline:
         for precision in PRECISIONS:
             results, bundle = [exported / f"evaluation.{precision}.json"], exported / precision
             self._log.stage(
-                f"evaluate {name} ({precision})", results, lambda b=bundle: evaluate(run, b, device=self._device_name)
+                f"evaluate {name} ({precision})",
+                results,
+                lambda b=bundle: evaluate(run, b, BundleMeter(run, self._device_name)),
             )
 
     def _report(self, names):

@@ -7,13 +7,12 @@ import json
 import math
 import subprocess
 import sys
-import types
+import time
 
 import pytest
 import sacrebleu
 import torch
 import yaml
-from latency_runs import timing
 from tiny import TINY_SPACE
 
 from hat import files
@@ -22,6 +21,7 @@ from hat.cli.evaluate import main
 from hat.complexity import ModelSpec, parameter_shapes
 from hat.data.prepare import prepare
 from hat.data.prepared import PreparedData
+from hat.deploy.bundle import open_bundle
 from hat.deploy.translator import Translator
 from hat.evaluation import evaluate, score_translations
 from hat.export import export
@@ -29,7 +29,7 @@ from hat.fairseq_plugin.datasets import load_batches
 from hat.model import SuperTransformer, Transformer
 from hat.run_directory import RunDirectory, mark_done
 from hat.significance import paired_bootstrap
-from latency_predictor.lengths import run_lengths
+from latency_predictor.bundle_meter import BundleMeter
 
 WORDS = {"ein": "a", "roter": "red", "alter": "old", "Hund": "dog", "Mann": "man", "rennt": "runs", "singt": "sings"}
 SOURCES = [
@@ -101,40 +101,29 @@ def _trained(run):
     return model.eval()
 
 
+class Meter(BundleMeter):
+    """A device where the median sentence takes 12.5 ms, one of ten 20; `measured` is what was asked of any."""
+
+    measured = []
+
+    def measure(self, bundle, precision):
+        assert open_bundle(bundle).description["precision"] == precision
+        self.measured.append((bundle, precision))
+        return {"latency_ms": 12.5, "latency_p90_ms": 20.0, "device": self._device.name}
+
+
 @pytest.fixture
-def measurer(monkeypatch):
-    """A device where the median sentence takes 12.5 ms, one of ten 20; its list of (device, architecture) measured."""
-    calls = []
-
-    class FakeMeasurer:
-        def __init__(self, run, device, spec, paced_as):
-            assert paced_as.precision == "fp32"  # that of the device named, whatever the bundle is
-            self._run, self._device, self._spec = run, device, spec
-            self.lengths = run_lengths(run)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self._device = None
-
-        def measure_paced(self, architecture):
-            assert self._spec.source_vocabulary == PreparedData(self._run.data).source_vocabulary
-            calls.append((self._device, architecture))
-            return types.SimpleNamespace(timing=self._timing)
-
-        def _timing(self, lengths, quantile):
-            assert lengths is self.lengths
-            return timing({0.5: 12.5, 0.9: 20.0}[quantile])
-
-    monkeypatch.setattr("latency_predictor.measure.Measurer", FakeMeasurer)
-    return calls
+def measured(monkeypatch):
+    """The list of (bundle, precision) that a Meter measures, for commands too."""
+    monkeypatch.setattr("latency_predictor.bundle_meter.BundleMeter", Meter)
+    monkeypatch.setattr(Meter, "measured", [])
+    return Meter.measured
 
 
 def test_model_bundle_and_inherited_weights_translate_alike(run):
     architecture_file = run.search("found") / "architecture.yaml"
     bundle = run.export("small") / "fp32"
-    rows = [evaluate(run, target, latency=False) for target in ("small", bundle, architecture_file)]
+    rows = [evaluate(run, target, Meter(run), latency=False) for target in ("small", bundle, architecture_file)]
     assert [row["kind"] for row in rows] == ["model", "bundle", "inherited"]
     assert [row["bleu"] for row in rows] == [rows[0]["bleu"]] * 3
     assert rows[0]["bleu"] > 60  # of phrases that it was trained on
@@ -145,12 +134,12 @@ def test_counts_are_those_of_the_files(run):
     model, spec = load_model(run.sub("small")), load_model(run.sub("small")).spec
     weights = sum(weight.numel() for weight in model.parameters())
     embeddings = math.prod(parameter_shapes(model.architecture, spec)["encoder.embed_tokens.weight"])
-    row = evaluate(run, "small", latency=False)
+    row = evaluate(run, "small", Meter(run), latency=False)
     assert row["parameters"] == weights
     assert row["parameters_without_embeddings"] == weights - embeddings
     assert row["size_bytes"] == (run.sub("small") / "model.safetensors").stat().st_size
     folder = run.export("small") / "int8"
-    bundle = evaluate(run, folder, latency=False)
+    bundle = evaluate(run, folder, Meter(run), latency=False)
     assert bundle["parameters"] == weights
     assert bundle["precision"] == "int8"
     assert bundle["size_bytes"] == sum(file.stat().st_size for file in folder.iterdir())
@@ -168,56 +157,42 @@ def test_scores_are_sacrebleus_cased_and_detokenised():
     assert score_translations(references, references, "en")["bleu"] == pytest.approx(100)
 
 
-def test_is_kept_beside_its_bundle_and_used_while_true(run, measurer):
+def test_is_kept_beside_its_bundle_and_used_while_true(run, measured):
     bundle, kept = run.export("small") / "int8", run.export("small") / "evaluation.int8.json"
-    row = evaluate(run, bundle, device="cpu")
+    row = evaluate(run, bundle, Meter(run))
     assert (row["latency_ms"], row["latency_p90_ms"], row["device"]) == (12.5, 20.0, "cpu")
-    assert measurer[0][0].precision == "int8"
-    assert measurer[0][1] == TINY_SPACE.smallest()
+    assert measured == [(bundle, "int8")]
     saved = json.loads(kept.read_text())
     assert {key: saved[key] for key in row} == row
-    assert evaluate(run, bundle, device="cpu") == row
-    assert len(measurer) == 1
-    evaluate(run, bundle, device="cpu", again=True)
-    assert len(measurer) == 2
-    evaluate(run, bundle, split="valid", latency=False)
+    assert evaluate(run, bundle, Meter(run)) == row
+    assert len(measured) == 1
+    evaluate(run, bundle, Meter(run), again=True)
+    assert len(measured) == 2
+    evaluate(run, bundle, Meter(run), split="valid", latency=False)
     assert json.loads(kept.read_text()) == saved
 
 
-def test_is_judged_again_at_the_pace_of_other_samples(run, measurer):
-    bundle, samples = run.export("small") / "int8", run.latency / "cpu.jsonl"
-    evaluate(run, bundle, device="cpu", again=True)
-    try:
-        for series in ("first", "second"):
-            files.write_text(samples, json.dumps({"series": series}) + "\n")
-            for _ in range(2):
-                evaluate(run, bundle, device="cpu")
-    finally:
-        samples.unlink()
-    assert len(measurer) == 3
-
-
-def test_a_device_of_more_threads_than_this_machine_has_cores(run, measurer, tmp_path):
+def test_a_device_of_more_threads_than_this_machine_has_cores(run, measured, tmp_path):
     (tmp_path / "large.yaml").write_text("backend: onnxruntime\nthreads: 4096\n")
     for target in ("small", run.export("small") / "fp32"):
-        assert evaluate(run, target, device=str(tmp_path / "large.yaml"))["device"] == "large"
-    assert [device.threads for device, _ in measurer] == [4096, 4096]
+        assert evaluate(run, target, Meter(run, str(tmp_path / "large.yaml")))["device"] == "large"
+    assert [precision for _, precision in measured] == ["fp32", "fp32"]
 
 
-def test_a_retrained_model_is_judged_anew(run, measurer, tmp_path):
+def test_a_retrained_model_is_judged_anew(run, measured, tmp_path):
     folder = run.path / "retrained"
     save_model(folder, load_model(run.sub("small")))
-    before = evaluate(run, folder)
+    before = evaluate(run, folder, Meter(run))
     model = load_model(folder)
     torch.nn.init.normal_(model.encoder.embed_tokens.weight, generator=torch.Generator().manual_seed(3))
     save_model(folder, model)
-    assert evaluate(run, folder)["bleu"] < before["bleu"]
-    assert len(measurer) == 2
+    assert evaluate(run, folder, Meter(run))["bleu"] < before["bleu"]
+    assert len(measured) == 2
 
 
-def test_nothing_is_written_outside_the_run(run, measurer, tmp_path):
+def test_nothing_is_written_outside_the_run(run, measured, tmp_path):
     save_model(tmp_path / "mine", load_model(run.sub("small")))
-    evaluate(run, tmp_path / "mine")
+    evaluate(run, tmp_path / "mine", Meter(run))
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["model.json", "model.safetensors"]
 
 
@@ -311,17 +286,17 @@ def test_any_parallel_files_are_translated_alike_by_model_and_bundle(run, other_
     assert [row["test_set"] for row in rows] == [names, names]
 
 
-def test_several_test_sets_and_none_is_kept_as_the_test_split(run, other_text, measurer, capsys):
+def test_several_test_sets_and_none_is_kept_as_the_test_split(run, other_text, measured, capsys):
     bundle = run.export("small") / "int8"
-    evaluate(run, bundle, device="cpu")
+    evaluate(run, bundle, Meter(run))
     kept = (run.export("small") / "evaluation.int8.json").read_bytes()
-    measurer.clear()
+    measured.clear()
     sets = ["--test-set", *map(str, other_text), "--test-set", "text.de", "text.en"]
     main([str(bundle), *sets, "--json", "--run", str(run.path)])
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["sentences"] for row in rows] == [4, 8]
-    assert rows[1]["bleu"] == evaluate(run, bundle, latency=False)["bleu"]
-    assert len(measurer) == 1  # once for all test sets
+    assert rows[1]["bleu"] == evaluate(run, bundle, Meter(run), latency=False)["bleu"]
+    assert len(measured) == 1  # once for all test sets
     assert (run.export("small") / "evaluation.int8.json").read_bytes() == kept
     main([str(bundle), *sets, "--no-latency", "--run", str(run.path)])
     assert str(other_text[0]) in capsys.readouterr().out
@@ -441,3 +416,25 @@ def test_a_truncated_bundle_is_refused(run, tmp_path, capsys):
         main([str(copy), "--no-latency", "--run", str(run.path)])
     assert end.value.code == 4
     assert "weights.bin" in capsys.readouterr().err
+
+
+def test_latency_is_that_of_real_calls_of_a_bundle_that_a_model_would_make(run):
+    """Text in, text out, in turns: what a loop around a Translator measures, on this machine."""
+    row = evaluate(run, "small", BundleMeter(run, "cpu"))
+    translator, calls_ms = Translator(run.export("small") / "fp32"), []
+    for sentence in SOURCES * 5:
+        start = time.perf_counter()
+        translator.translate([sentence])
+        calls_ms.append(1e3 * (time.perf_counter() - start))
+    assert min(calls_ms) / 2 < row["latency_ms"] <= row["latency_p90_ms"] < 10 * max(calls_ms)
+    low_ms, high_ms = row["latency_range_ms"]
+    assert low_ms <= row["latency_ms"] <= high_ms
+    assert row["latency_with_text"] is True
+    assert 0 <= row["latency_taken"] <= 1
+    assert row["device"] == "cpu"
+
+
+def test_a_device_that_runs_no_bundles_has_no_latency_of_them(run, tmp_path):
+    (tmp_path / "eager.yaml").write_text("backend: torch\n")
+    row = evaluate(run, run.export("small") / "fp32", BundleMeter(run, str(tmp_path / "eager.yaml")), again=True)
+    assert row["latency_ms"] is row["latency_p90_ms"] is None

@@ -120,7 +120,11 @@ def test_a_survivor_that_fails_when_timed_again_gives_way_to_the_next(run):
 
     def measured_ms(architecture):
         times.append(architecture)
-        return 9.5 if architecture == BEST[1].architecture and times.count(architecture) > ROUNDS else latency(architecture)
+        return (
+            9.5
+            if architecture == BEST[1].architecture and times.count(architecture) > ROUNDS
+            else latency(architecture)
+        )
 
     winner, _, _ = hold(run, Device(measured_ms=measured_ms))
     assert winner.candidate == BEST[0]
