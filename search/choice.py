@@ -3,7 +3,6 @@
 from hat import files
 from hat.complexity import count_flops, count_parameters
 from hat.config import to_mapping
-from latency_predictor.conformal import CONFIDENCE
 from search.figure import draw_front
 from search.pareto import pareto_front
 
@@ -87,17 +86,3 @@ def finalists_table(finalists, winner, losses, spec):
             f"{parameters:9.2f} M  {candidate.architecture.summary()}"
         )
     return lines
-
-
-def bound_line(finalists, bound):
-    """One line: how many finalists take longer than the predictor's upper bound, `bound`(architectures) in ms.
-
-    It was made for random SubTransformers; these were picked for a low one.
-    """
-    latest = {finalist.candidate.architecture: finalist.timing.typical for finalist in finalists}
-    pairs = zip(latest.values(), bound(list(latest)), strict=True)
-    above = sum(measured_ms > bound_ms for measured_ms, bound_ms in pairs)
-    return (
-        f"{above} of {len(latest)} finalists take longer than the predictor's upper bound; of random SubTransformers "
-        f"{1 - CONFIDENCE:.0%} may, but these were picked by it, and only what is measured counts"
-    )

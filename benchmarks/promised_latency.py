@@ -1,0 +1,132 @@
+"""Whether calls of a finished run's bundles take what its files promise, by the wall's clock as their user sees it.
+
+    python benchmarks/promised_latency.py --run runs/quickstart --json promised.json
+
+Every bundle of every search, and those of the full-size Transformer, translates validation sentences one at a time with
+`hat.Translator`, in this process, in blocks that take turns. The sentences are drawn by another seed than the run's.
+
+For each bundle the JSON holds `promised_ms`, what its evaluation says of the quantile that its budget is about,
+`seen_ms` here and `ratio`, seen / promised. Where the bundle has the precision that was searched for also `chosen_ms`
+of choice.json, `budget_ms`, `within`, the share of calls within the budget, and `met`, whether that is at least the
+quantile. `taken` is the share of the time in which other work had the processor.
+"""
+
+import itertools
+import os
+import time
+
+import numpy as np
+
+from hat.cli.common import ArgumentParser, positive_int, run_command
+
+BLOCK = 20  # sentences in a row with one bundle
+SEED = 20_000  # of the sentences, whatever the run's seed is
+FULL = "full"
+LATENCY_KEYS = {0.5: "latency_ms", 0.9: "latency_p90_ms"}  # of an evaluation, by the quantile of the sentences
+
+
+def main(arguments=None):
+    parser = ArgumentParser("Compare promised latencies of a run's bundles with calls of them.")
+    parser.add_argument("--run", required=True, metavar="DIR", help="finished run directory")
+    parser.add_argument("--calls", type=positive_int, default=300, help="of each bundle")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    run_command(parser, _main, arguments)
+
+
+def _main(options):
+    from hat import files
+    from hat.data.pairs import sample_text
+    from hat.data.prepared import PreparedData
+    from hat.run_directory import RunDirectory
+
+    run = RunDirectory.open(options.run)
+    sentences = [line for line in sample_text(PreparedData(run.data), "valid", options.calls, SEED)[0] if line.strip()]
+    sentences = list(itertools.islice(itertools.cycle(sentences), options.calls))
+    promises = list(_promises(run))
+    calls_ms, taken = _call({promise["bundle"] for promise in promises}, sentences)
+    full_ms = {quantile: _quantile(calls_ms, run.export(FULL), quantile) for quantile in LATENCY_KEYS}
+    rows = [_row(promise, calls_ms[promise["bundle"]], full_ms) for promise in promises]
+    print("\n".join(_table(rows, taken)))
+    if options.json:
+        files.write_json(options.json, {"taken": taken, "calls": options.calls, "bundles": rows})
+
+
+def _promises(run):
+    """What is promised of each bundle: dictionaries, the full-size Transformer's first."""
+    from hat import files
+    from latency_predictor.budget import parse_budget
+
+    choices = [files.read_json(path, "run hat-search") for path in sorted((run.path / "search").glob("*/choice.json"))]
+    plain = {"name": FULL, "budget": None, "quantile": 0.5, "precision": None}
+    for choice in [plain, *choices]:
+        for bundle in sorted(path.parent for path in run.export(choice["name"]).glob("*/bundle.json")):
+            evaluation = files.read_json(bundle.parent / f"evaluation.{bundle.name}.json", "run hat-evaluate on it")
+            searched = bundle.name == choice["precision"]
+            yield {
+                "bundle": str(bundle),
+                "name": choice["name"],
+                "precision": bundle.name,
+                "quantile": choice["quantile"],
+                "promised_ms": evaluation[LATENCY_KEYS[choice["quantile"]]],
+                "chosen_ms": choice["measured_ms"] if searched else None,
+                "budget": parse_budget(choice["budget"]) if searched else None,
+            }
+
+
+def _call(bundles, sentences):
+    """({bundle: milliseconds of each call}, share of the time that other work had the processor)."""
+    from hat.deploy.translator import Translator
+
+    os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])
+    translators = {bundle: Translator(bundle) for bundle in sorted(bundles)}
+    calls_ms = {bundle: [] for bundle in translators}
+    busy, start = time.process_time(), time.perf_counter()
+    for at in range(0, len(sentences), BLOCK):
+        for bundle, translator in translators.items():
+            translator.translate(sentences[at : at + 1])  # after the others' weights were in the caches
+            for sentence in sentences[at : at + BLOCK]:
+                before = time.perf_counter()
+                translator.translate([sentence])
+                calls_ms[bundle].append(1e3 * (time.perf_counter() - before))
+    taken = 1 - (time.process_time() - busy) / (time.perf_counter() - start)
+    return calls_ms, taken
+
+
+def _quantile(calls_ms, exported, quantile):
+    """{precision: milliseconds} of the full-size Transformer's bundles."""
+    return {
+        bundle.rpartition("/")[2]: float(np.quantile(milliseconds, quantile))
+        for bundle, milliseconds in calls_ms.items()
+        if bundle.startswith(f"{exported}/")
+    }
+
+
+def _row(promise, calls_ms, full_ms):
+    quantile, budget = promise["quantile"], promise["budget"]
+    seen_ms = float(np.quantile(calls_ms, quantile))
+    row = promise | {"seen_ms": seen_ms, "ratio": seen_ms / promise["promised_ms"], "budget": None}
+    if budget is not None:
+        budget_ms = budget.resolve(full_ms[quantile][promise["precision"]])
+        within = float(np.mean(np.array(calls_ms) <= budget_ms))
+        row |= {"budget": budget.text, "budget_ms": budget_ms, "within": within, "met": within >= quantile}
+    return row
+
+
+def _table(rows, taken):
+    """Lines of text."""
+    width = max(len(row["name"]) for row in rows)
+    yield f"{'':{width}}  precision  promised      seen   ratio    budget  calls within"
+    for row in rows:
+        line = (
+            f"{row['name']:{width}}  {row['precision']:9} {row['promised_ms']:6.2f} ms {row['seen_ms']:6.2f} ms "
+            f"{row['ratio']:7.3f}"
+        )
+        if row["budget"]:
+            verdict = "met" if row["met"] else "MISSED"
+            line += f" {row['budget_ms']:6.2f} ms {row['within']:7.1%} of {row['quantile']:.0%}: {verdict}"
+        yield line
+    yield f"other work had the processor {taken:.1%} of the time"
+
+
+if __name__ == "__main__":
+    main()
