@@ -11,6 +11,9 @@ from search.state import load_state, save_state
 # Of a budget that a winner takes at most: what was within it once should be on another day.
 HEADROOM = 0.97
 
+# How latencies are judged. In the fingerprints, so that what was judged otherwise is searched for again.
+JUDGED_BY = "calls"
+
 
 class KnownLatencies:
     """The latencies of finalists of earlier searches on a device, kept beside its samples.

@@ -11,7 +11,7 @@ from hat.run_directory import is_current, mark_done, stamp
 from latency_predictor.budget import parse_budget
 from latency_predictor.devices import load_device
 from latency_predictor.measure import Measurer
-from search.aim import HEADROOM, aimed, kept_conversion
+from search.aim import HEADROOM, JUDGED_BY, aimed, kept_conversion
 from search.candidate import LOSS_UNIT, Candidate
 from search.evolving import evolve
 from search.fastest import find_least
@@ -65,7 +65,7 @@ def search_front_with(run, device_name, inputs, make_instruments, make_sizes):
     `make_sizes` gives {precision: function from an architecture to bytes of its bundle}.
     """
     name = front_name(device_name)
-    all_inputs = inputs | search_settings(run) | {"points": POINTS, "loss_unit": LOSS_UNIT}
+    all_inputs = inputs | search_settings(run) | {"points": POINTS, "loss_unit": LOSS_UNIT, "judged_by": JUDGED_BY}
     if is_current(run.search(name), all_inputs):
         print(f"search {name}: up to date")
     else:

@@ -12,7 +12,7 @@ from latency_predictor.lengths import check_quantiles
 from latency_predictor.measure import Measurer
 from latency_predictor.real_calls import RealCalls, check_sentences
 from latency_predictor.sample import quantile_suffix
-from search.aim import KnownLatencies, find_conversion, kept_conversion
+from search.aim import JUDGED_BY, KnownLatencies, find_conversion, kept_conversion
 from search.budget_search import BudgetSearch, Task, prepare
 from search.candidate import LOSS_UNIT
 from search.evaluations import Evaluations
@@ -152,7 +152,7 @@ def _pending(run, named, inputs):
 
 
 def _search_inputs(inputs, budget):
-    return inputs | {"budget": budget.text, "loss_unit": LOSS_UNIT}
+    return inputs | {"budget": budget.text, "loss_unit": LOSS_UNIT, "judged_by": JUDGED_BY}
 
 
 def _tasks(run, device_name, named, inputs, limits):
