@@ -50,9 +50,9 @@ class Prepared:
 def prepare(config, task, conversion, reference, instruments):
     """The Prepared of a Task; raises BudgetError, saying what is possible, if nothing meets its limits."""
     instruments = aimed(instruments, conversion)
-    limit_ms = reference.limit_ms(task.budget, float(instruments.predict([reference.fastest])[0]))
-    constraints = Constraints(task.limits, limit_ms, instruments)
-    starters = constraints.starters(config.search_space, config.seed, reference.fastest, task.budget.text)
+    limit_ms = reference.limit_ms(task.budget)
+    constraints = Constraints(task.limits, limit_ms, reference.fastest, instruments)
+    starters = constraints.starters(config.search_space, config.seed, task.budget.text)
     return Prepared(instruments, conversion, limit_ms, constraints, starters)
 
 

@@ -47,16 +47,20 @@ def ceilings(limits, instruments):
 
 
 class Constraints:
-    """A predicted latency of at most `limit_ms`, and the Limits beside it."""
+    """A predicted latency of at most `limit_ms`, and the Limits beside it.
 
-    def __init__(self, limits, limit_ms, instruments):
-        self._limit_ms, self._predict = limit_ms, instruments.predict
+    The `fastest` was measured, and found within the budget, so its prediction doesn't matter.
+    """
+
+    def __init__(self, limits, limit_ms, fastest, instruments):
+        self._limit_ms, self._fastest, self._predict = limit_ms, fastest, instruments.predict
         self._ceilings = ceilings(limits, instruments)
 
     def allow(self, architectures):
         """Whether each of the architectures meets all: a list of booleans."""
         return [
-            milliseconds <= self._limit_ms and all(each.of(architecture) <= each.most for each in self._ceilings)
+            (milliseconds <= self._limit_ms or architecture == self._fastest)
+            and all(ceiling.of(architecture) <= ceiling.most for ceiling in self._ceilings)
             for architecture, milliseconds in zip(architectures, self._predict(architectures), strict=True)
         ]
 
