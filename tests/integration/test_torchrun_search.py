@@ -15,7 +15,7 @@ from hat.run_directory import RunDirectory
 from hat.training.super import train_super
 from latency_predictor.budget import parse_budget
 from latency_predictor.collect import collect
-from search.run import check_budgets
+from search.run import search
 
 BUDGET = "10s"  # everything meets it, however busy the machine
 NAME = "cpu-10s"
@@ -38,7 +38,7 @@ END = 60  # seconds until the others have ended after a kill
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory):
-    """A run directory with everything that a search reads, the reference of its budgets included."""
+    """A run directory with everything that a search reads, and with what a first one measured before it scored."""
     folder = tmp_path_factory.mktemp("ready")
     run = make_run(folder, latency=LATENCY, search=SEARCH)
     before = os.getcwd()
@@ -46,9 +46,16 @@ def ready(tmp_path_factory):
     try:
         train_super(run)
         collect(run, "cpu")
-        check_budgets(run, "cpu", [parse_budget(BUDGET)])
+        search(run, "cpu", [parse_budget(BUDGET)])
     finally:
         os.chdir(before)
+    for path in [
+        *run.search(NAME).iterdir(),
+        run.path / "search" / "evaluations.jsonl",
+        *run.latency.glob("*.calls.jsonl"),
+    ]:
+        if path.name != "aim.json":
+            path.unlink()
     return run.path
 
 
