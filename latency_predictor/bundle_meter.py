@@ -1,7 +1,7 @@
 """The latency of a bundle as its user sees it on a device: what an evaluation tells of it."""
 
 from hat.config import to_mapping
-from latency_predictor.devices import load_device, with_precision
+from latency_predictor.devices import load_device, why_not, with_precision
 from latency_predictor.real_calls import latencies_of
 
 QUANTILES = (0.5, 0.9)
@@ -24,9 +24,10 @@ class BundleMeter:
         return to_mapping(self._device)
 
     def measure(self, bundle, precision):
-        """Latency keys of an evaluation, for the bundle in a folder; none for a device that doesn't run bundles."""
-        if self._device.backend == "torch":
-            return {}
+        """Latency keys of an evaluation, for the bundle in a folder; `no_latency` says why where there are none."""
+        reason = why_not(self._device, precision)
+        if reason:
+            return {"no_latency": reason}
         device = with_precision(self._device, precision)
         (median, p90), text = latencies_of(self._run, device, bundle, QUANTILES)
         return {

@@ -20,10 +20,10 @@ WARM_UP = 3  # sentences
 
 
 class CallBench:
-    """Times calls of bundles that the host puts into `folder`; `setup` holds `threads`."""
+    """Times calls of bundles that the host puts into `folder`; `setup` holds `threads` and `accelerator`."""
 
     def __init__(self, folder, setup):
-        self._folder, self._threads = Path(folder), setup["threads"]
+        self._folder, self._threads, self._accelerator = Path(folder), setup["threads"], setup["accelerator"]
         self._text = importlib.util.find_spec("sentencepiece") is not None
         self._calls = collections.OrderedDict()  # bundle: function of a sentence and its ids, the latest used last
 
@@ -40,8 +40,8 @@ class CallBench:
         """Milliseconds of one call for each of the `sentences`, one after the other, as a JSON-like dictionary.
 
         `ids` are the sentences' tokens. {"missing": True} if `bundle` isn't here (any more). `taken` is the share of
-        the time in which this process didn't have the processor, None with several threads; `text` says whether the
-        calls began and ended with text.
+        the time in which this process didn't have the processor, None with several threads or on a GPU; `text` says
+        whether the calls began and ended with text.
         """
         call = self._call(request["bundle"])
         if call is None:
@@ -52,7 +52,7 @@ class CallBench:
         busy, start = time.process_time(), time.perf_counter()
         calls_ms = [_milliseconds(call, pair) for pair in pairs]
         share = (time.process_time() - busy) / (time.perf_counter() - start)
-        taken = max(0.0, 1 - share) if self._threads == 1 else None
+        taken = max(0.0, 1 - share) if self._threads == 1 and self._accelerator == "cpu" else None
         return {"missing": False, "calls_ms": calls_ms, "taken": taken, "text": self._text}
 
     def _call(self, name):
@@ -71,11 +71,12 @@ class CallBench:
         if self._text:
             from hat.deploy.translator import Translator
 
-            translator = Translator(folder, self._threads)
+            translator = Translator(folder, self._threads, accelerator=self._accelerator)
             return lambda sentence, _ids: translator.translate([sentence])
         bundle = open_bundle(folder)
         spec = bundle.description["spec"]
-        search = BeamSearch(Sessions(bundle.graphs(), self._threads), spec["padding"], spec["end_of_sentence"])
+        sessions = Sessions(bundle.graphs(), self._threads, self._accelerator)
+        search = BeamSearch(sessions, spec["padding"], spec["end_of_sentence"])
         options = bundle_options(bundle)
         return lambda _sentence, ids: search.search([ids], options)
 

@@ -61,7 +61,7 @@ def test_every_sentence_is_translated_on_the_device(run, tmp_path, precision):
 def test_a_device_without_sentencepiece_times_the_search_alone_and_says_so(run, bundle, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
     monkeypatch.setattr("latency_predictor.call_bench.importlib.util.find_spec", lambda _name: None)
-    bench = CallBench(tmp_path, {"threads": 1})
+    bench = CallBench(tmp_path, {"threads": 1, "accelerator": "cpu"})
     (tmp_path / "there").symlink_to(bundle.resolve())
     answer = bench.measure({"bundle": "there", "sentences": ["ein Hund"], "ids": [[5, 6, 2]]})
     assert answer["text"] is False
@@ -76,7 +76,7 @@ def test_an_agent_that_is_lost_gets_the_bundle_again(run, bundle):
 
 
 def test_a_bundle_that_made_room_for_others_is_sent_again(run, tmp_path):
-    bench = CallBench(tmp_path / "device", {"threads": 1})
+    bench = CallBench(tmp_path / "device", {"threads": 1, "accelerator": "cpu"})
     (tmp_path / "device").mkdir()
     folders = [write_bundle(run, tmp_path / f"{seed}", seed) for seed in range(2)]
     for number in range(KEPT + 1):
