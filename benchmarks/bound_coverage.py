@@ -45,9 +45,9 @@ def measure_fresh(run, device, samples, count, path):
 
     Raises UsageError if the file is about other samples.
     """
-    from latency_predictor.measure import Measurer
-    from latency_predictor.pace import Pace
-    from latency_predictor.sample import read_samples
+    from latency_predictor.fitting.pace import Pace
+    from latency_predictor.sampling.measure import Measurer
+    from latency_predictor.sampling.sample import read_samples
 
     space, series = run.config.search_space, samples[0].series
     architectures = fresh_architectures(space, {sample.architecture for sample in samples}, count)
@@ -76,8 +76,8 @@ def judge(predictor, fresh, lengths, quantile):
     """Figures of one quantile of the sentences; `fresh` are LatencySamples at the pace of the predictor's."""
     from scipy.stats import binomtest
 
-    from latency_predictor.quality import errors
-    from latency_predictor.sample import latencies_ms
+    from latency_predictor.fitting.quality import errors
+    from latency_predictor.sampling.sample import latencies_ms
 
     architectures, measured_ms = [sample.architecture for sample in fresh], latencies_ms(fresh, lengths, quantile)
     predicted_ms, upper_ms = predictor.predict(architectures), predictor.upper(architectures)
@@ -95,10 +95,10 @@ def judge(predictor, fresh, lengths, quantile):
 
 def judge_run(run, device_name, count, again=False):
     """What the JSON holds."""
-    from latency_predictor.devices import load_device
-    from latency_predictor.fit import load_or_fit
-    from latency_predictor.lengths import run_lengths
-    from latency_predictor.sample import read_samples, samples_path
+    from latency_predictor.fitting.fit import load_or_fit
+    from latency_predictor.link.devices import load_device
+    from latency_predictor.sampling.lengths import run_lengths
+    from latency_predictor.sampling.sample import read_samples, samples_path
 
     device = load_device(device_name)
     predictors = {name: load_or_fit(run, device_name, quantile) for name, quantile in QUANTILES.items()}

@@ -99,10 +99,10 @@ def _fit_ends(model, output, sources, seed):
 
 def write_hat_bundle(directory, model, architecture, spec, weights, precision, sources):
     """A bundle of the model in the new folder `directory`; int8 is calibrated on `sources` as their own targets."""
-    from hat.calibration import calibrate
     from hat.config import to_mapping
-    from hat.deploy.bundle_writer import write_bundle
-    from hat.deploy.graphs import build_graphs
+    from hat.deploy.building.bundle_writer import write_bundle
+    from hat.deploy.building.graphs import build_graphs
+    from hat.export.calibration import calibrate
 
     ranges = calibrate(model, [(source, source) for source in sources[:20]]) if precision == "int8" else None
     description = {

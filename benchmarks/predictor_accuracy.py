@@ -18,7 +18,7 @@ import numpy as np
 
 from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.errors import DataError
-from latency_predictor.models import MODELS
+from latency_predictor.fitting.models import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 ENDINGS = (".csv", ".csv.gz")
@@ -29,8 +29,8 @@ HAT_WIDTH, HAT_HIDDEN_LAYERS, HAT_STEPS, HAT_BATCH, HAT_RATE = 400, 3, 5000, 128
 
 def fit_ours(train, test, seed, model):
     """Figures of LatencyPredictor; `train` and `test` are (raw features, milliseconds)."""
-    from latency_predictor.features import AveragedFeatures
-    from latency_predictor.predictor import LatencyPredictor
+    from latency_predictor.fitting.features import AveragedFeatures
+    from latency_predictor.fitting.predictor import LatencyPredictor
 
     start = time.perf_counter()
     predictor = LatencyPredictor.fit_matrix(*train, seed, AveragedFeatures(), model)
@@ -100,7 +100,7 @@ def random_split(samples, seed):
 
 def read_folder(folder):
     """{name without ending: (raw features, milliseconds)} of a folder's CSV files; raises DataError."""
-    from latency_predictor.csv_files import read_hat_csv
+    from latency_predictor.fitting.csv_files import read_hat_csv
 
     folder, found = Path(folder), {}
     if not folder.is_dir():

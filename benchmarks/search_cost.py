@@ -17,7 +17,7 @@ from pathlib import Path
 from hat import files
 from hat.run_directory import RunDirectory
 from latency_predictor.budget import parse_budget
-from latency_predictor.fit import load_or_fit
+from latency_predictor.fitting.fit import load_or_fit
 from search.evaluations import Evaluations
 from search.evolution import Evolution
 from search.evolving import evolve

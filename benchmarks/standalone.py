@@ -222,8 +222,8 @@ def train_one(folder, name, architecture, precision):
 def _judge(run, name):
     """({validation_loss, bleu, chrf...}, translations) of a trained model on the validation split."""
     from hat.checkpoint import load_model
-    from hat.evaluation import score_translations
-    from hat.evaluation_targets import find_target
+    from hat.evaluation.evaluate import score_translations
+    from hat.evaluation.targets import find_target
 
     prepared = PreparedData(run.data)
     sources, references = prepared.raw(SPLIT)

@@ -68,7 +68,7 @@ def find_architectures(folder, run):
     space = run.config.search_space
 
     def choose():
-        from latency_predictor.fit import load_or_fit
+        from latency_predictor.fitting.fit import load_or_fit
 
         return choose_architectures(space, load_or_fit(run, DEVICE).predict)
 
@@ -110,8 +110,8 @@ def choose_recipe(run, options, folder):
 
 def describe(run, row, result):
     """A row for tables and JSON: what is known of an architecture without the SuperTransformer."""
-    from latency_predictor.lengths import run_lengths
-    from latency_predictor.measure import measuring_spec
+    from latency_predictor.sampling.lengths import run_lengths
+    from latency_predictor.sampling.measure import measuring_spec
 
     architecture = row["architecture"]
     parameters, without_embeddings = count_parameters(architecture, measuring_spec(run))

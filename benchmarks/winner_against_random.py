@@ -9,7 +9,7 @@ BLEU of the two is compared by sacreBLEU's paired bootstrap.
 
 The JSON holds `winner` and `random` (a list, best loss first), each with loss, bleu, parameters and predicted_ms;
 `rank` of the winner among all by loss and by bleu, 1 being best; `best_random` (an id) by loss and by bleu, and
-`difference`, winner minus that one; `paired`, what hat.significance says of the winner and that one by bleu.
+`difference`, winner minus that one; `paired`, what hat.evaluation.significance says of the winner and that one by bleu.
 """
 
 from pathlib import Path
@@ -23,9 +23,9 @@ from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.complexity import count_parameters
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError
+from hat.evaluation.significance import paired_bootstrap
 from hat.experiment import SUPER
 from hat.run_directory import RunDirectory, stamp
-from hat.significance import paired_bootstrap
 
 SEED = 2  # of the random architectures, whatever the run's seed is
 NEAR = 0.05  # of the winner's latency
@@ -45,7 +45,7 @@ def find_architectures(folder, run, name, count):
     choice = files.read_json(directory / "choice.json", "run hat-search again")
 
     def choose():
-        from latency_predictor.fit import load_or_fit
+        from latency_predictor.fitting.fit import load_or_fit
 
         predict = load_or_fit(run, choice["device"], choice["quantile"]).predict
         return choose_architectures(space, predict, winner, choice["budget_ms"], count)

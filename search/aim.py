@@ -5,7 +5,7 @@ from dataclasses import replace
 from hat import files
 from hat.architecture import Architecture
 from hat.config import from_mapping, to_mapping
-from latency_predictor.conversion import Conversion, fit_conversion
+from latency_predictor.fitting.conversion import Conversion, fit_conversion
 from search.state import load_state, save_state
 
 # Of a budget that a winner takes at most: what was within it once should be on another day.

@@ -7,7 +7,7 @@ from hat import files
 from hat.architecture import Architecture
 from hat.run_directory import mark_done
 from latency_predictor.budget import LatencyBudget
-from latency_predictor.conversion import Conversion
+from latency_predictor.fitting.conversion import Conversion
 from search.aim import aimed
 from search.choice import describe_choice, finalists_table, write_choice
 from search.constraints import Constraints

@@ -3,8 +3,8 @@
 from hat import files
 from hat.complexity import count_flops, count_parameters
 from hat.config import to_mapping
-from search.figure import draw_front
 from search.pareto import pareto_front
+from search.report.pictures import draw_front
 
 
 def write_choice(directory, choice, winner, finalists, losses, candidates, scored, history):

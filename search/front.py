@@ -9,20 +9,20 @@ from hat.complexity import count_parameters
 from hat.progress import Progress
 from hat.run_directory import is_current, mark_done, stamp
 from latency_predictor.budget import parse_budget
-from latency_predictor.devices import load_device
-from latency_predictor.measure import Measurer
+from latency_predictor.link.devices import load_device
+from latency_predictor.sampling.measure import Measurer
 from search.aim import HEADROOM, JUDGED_BY, aimed, kept_conversion
 from search.candidate import LOSS_UNIT, Candidate
 from search.evolving import evolve
 from search.fastest import find_least
-from search.figure import draw_whole_front
 from search.finalists import ROUNDS, Finals
-from search.front_page import render_front_page
-from search.front_rows import SIZES, measured
 from search.instruments import instruments_maker
 from search.kept_timings import KeptTimings
 from search.nsga2 import FrontEvolution
 from search.pareto import pareto_front
+from search.report.front_page import render_front_page
+from search.report.front_rows import SIZES, measured
+from search.report.pictures import draw_whole_front
 from search.run import (
     PLAIN,
     check_supertransformer,
@@ -54,7 +54,7 @@ def search_front(run, device_name):
 
 
 def _bundle_sizes(run):
-    from hat.bundle_size import BundleSize
+    from hat.export.bundle_size import BundleSize
 
     return {precision: BundleSize(run, precision) for precision in PRECISIONS}
 

@@ -12,8 +12,8 @@ from hat.complexity import ModelSpec
 from hat.config import to_mapping
 from hat.run_directory import stamp
 from latency_predictor.latency import Latency
-from latency_predictor.measure import measuring_spec
-from latency_predictor.sample import predictor_directory
+from latency_predictor.sampling.measure import measuring_spec
+from latency_predictor.sampling.sample import predictor_directory
 from search.halving import train_finalists
 
 
@@ -44,7 +44,7 @@ def instruments_maker(run, device_name, measurer, quantile, options, real_calls=
 
     Latencies are those of `real_calls`, a RealCalls; without, of the `measurer`'s ruler.
     """
-    from latency_predictor.fit import load_or_fit
+    from latency_predictor.fitting.fit import load_or_fit
 
     predictor = load_or_fit(run, device_name, quantile)
     inputs = {
@@ -105,7 +105,7 @@ class InheritedCalls:
 
     def time(self, architecture):
         """The Calls of one round."""
-        from hat.trial_bundle import write_trial_bundle
+        from hat.export.trial_bundle import write_trial_bundle
 
         folder = self._folder / files.fingerprint(architecture.to_dict())
         if not folder.exists():
@@ -120,7 +120,7 @@ class InheritedCalls:
 
 
 def _load_size(run, precision):
-    from hat.bundle_size import BundleSize
+    from hat.export.bundle_size import BundleSize
 
     return BundleSize(run, precision)
 

@@ -7,11 +7,11 @@ from hat.config import to_mapping
 from hat.errors import ArtifactError, UsageError
 from hat.run_directory import is_current, stamp
 from hat.training.options import TrainingOptions
-from latency_predictor.devices import load_device
-from latency_predictor.lengths import check_quantiles
-from latency_predictor.measure import Measurer
-from latency_predictor.real_calls import RealCalls, check_sentences
-from latency_predictor.sample import quantile_suffix
+from latency_predictor.link.devices import load_device
+from latency_predictor.sampling.lengths import check_quantiles
+from latency_predictor.sampling.measure import Measurer
+from latency_predictor.sampling.real_calls import RealCalls, check_sentences
+from latency_predictor.sampling.sample import quantile_suffix
 from search.aim import JUDGED_BY, KnownLatencies, find_conversion, kept_conversion
 from search.budget_search import BudgetSearch, Task, prepare
 from search.candidate import LOSS_UNIT

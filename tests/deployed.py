@@ -7,8 +7,8 @@ from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitect
 from hat.complexity import ModelSpec, is_embedding, parameter_shapes
 from hat.config import to_mapping
 from hat.deploy.beam_search import BeamSearch
-from hat.deploy.bundle_writer import write_bundle
-from hat.deploy.graphs import build_graphs
+from hat.deploy.building.bundle_writer import write_bundle
+from hat.deploy.building.graphs import build_graphs
 from hat.deploy.sessions import Sessions
 from hat.model import Transformer
 

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from latency_predictor import agent_file, channel, connection
-from latency_predictor.devices import Device
-from latency_predictor.environment import Environment
+from latency_predictor.link import agent_file, channel, connection
+from latency_predictor.link.devices import Device
+from latency_predictor.on_device.environment import Environment
 
 # `marker` is a file: trouble happens while it is absent, so once.
 BENCH = """
@@ -77,7 +77,7 @@ QUIET = Environment(
 @pytest.fixture
 def fake_bench(monkeypatch, tmp_path):
     """Connections of this process start agents with the fake bench, soon try again, and have locks of their own."""
-    replaced = f"SOURCES['latency_predictor.on_device'] = {BENCH!r}\n{agent_file.FOOTER}"
+    replaced = f"SOURCES['latency_predictor.on_device.bench'] = {BENCH!r}\n{agent_file.FOOTER}"
     source = agent_file.agent_source().replace(agent_file.FOOTER, replaced)
     monkeypatch.setattr(connection, "agent_source", lambda: source)
     monkeypatch.setattr(connection, "PAUSES_S", (0.01, 0.01, 0.01))

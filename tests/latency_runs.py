@@ -7,13 +7,13 @@ from search_toys import CONFIG, latency
 
 from hat.files import append_json_line
 from hat.run_directory import RunDirectory
-from latency_predictor.devices import load_device
-from latency_predictor.environment import read_environment
-from latency_predictor.lengths import run_lengths
-from latency_predictor.measure import measuring_spec, protocol_of
-from latency_predictor.sample import LatencySample, LengthTiming, samples_path
-from latency_predictor.selection import planned_architectures
-from latency_predictor.timing import Timing
+from latency_predictor.link.devices import load_device
+from latency_predictor.on_device.environment import read_environment
+from latency_predictor.on_device.timing import Timing
+from latency_predictor.sampling.lengths import run_lengths
+from latency_predictor.sampling.measure import measuring_spec, protocol_of
+from latency_predictor.sampling.sample import LatencySample, LengthTiming, samples_path
+from latency_predictor.sampling.selection import planned_architectures
 
 SETTINGS = {
     "samples": 12,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from deployed import left_padded
 
-from hat.deploy.graphs import build_graphs
+from hat.deploy.building.graphs import build_graphs
 from hat.deploy.sessions import make_session
 from hat.deploy.source_encoder import SourceEncoder
 from hat.deploy.step_search import StepSearch

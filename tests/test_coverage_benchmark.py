@@ -16,8 +16,8 @@ import bound_coverage as benchmark
 
 from hat import files
 from hat.errors import UsageError
-from latency_predictor.fit import load_or_fit
-from latency_predictor.sample import read_samples
+from latency_predictor.fitting.fit import load_or_fit
+from latency_predictor.sampling.sample import read_samples
 
 SLOW = 1.3  # the pace at which the first visits of every fourth architecture are made
 
@@ -45,7 +45,7 @@ def run(tmp_path, monkeypatch):
 @pytest.fixture
 def measure_with(monkeypatch):
     def use(measurer):
-        monkeypatch.setattr("latency_predictor.measure.Measurer", lambda run, device: measurer)
+        monkeypatch.setattr("latency_predictor.sampling.measure.Measurer", lambda run, device: measurer)
         return measurer
 
     return use

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import predictor_accuracy
 
-from latency_predictor.features import AVERAGED
+from latency_predictor.fitting.features import AVERAGED
 
 HEADER = [*AVERAGED, "latency_mean_encoder", "latency_mean_decoder"]
 

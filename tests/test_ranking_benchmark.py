@@ -133,7 +133,7 @@ def few(patches):
     patches.setattr(supernet_ranking, "SPREAD", 3)
     patches.setattr(supernet_ranking, "BAND", 2)
     patches.setattr(supernet_ranking, "BAND_CENTRE", 0.7)
-    patches.setattr("latency_predictor.fit.load_or_fit", lambda run, device: SimpleNamespace(predict=predict))
+    patches.setattr("latency_predictor.fitting.fit.load_or_fit", lambda run, device: SimpleNamespace(predict=predict))
 
 
 def benchmark(*arguments):
@@ -244,7 +244,7 @@ def test_a_run_without_supertransformer_trains_and_judges_what_is_to_be_beaten(m
 def test_architectures_stay_when_the_predictor_changes(made, monkeypatch):
     run, folder = made
     before = (folder / "architectures.jsonl").read_bytes()
-    monkeypatch.setattr("latency_predictor.fit.load_or_fit", None)
+    monkeypatch.setattr("latency_predictor.fitting.fit.load_or_fit", None)
     benchmark("--run", run.path)
     assert (folder / "architectures.jsonl").read_bytes() == before
 

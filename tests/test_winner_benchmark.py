@@ -96,7 +96,7 @@ def finished(tmp_path_factory):
 def judged(finished, tmp_path, monkeypatch):
     """A function that runs the benchmark with a made-up predictor."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("latency_predictor.fit.load_or_fit", lambda *_: SimpleNamespace(predict=predict))
+    monkeypatch.setattr("latency_predictor.fitting.fit.load_or_fit", lambda *_: SimpleNamespace(predict=predict))
     monkeypatch.setattr(benchmark, "NEAR", 0.2)
 
     def judge(*arguments):

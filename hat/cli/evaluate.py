@@ -39,10 +39,10 @@ def _evaluate(options):
     import json
 
     from hat.data.prepared import PreparedData
-    from hat.evaluation import evaluate_all, evaluations_table
-    from hat.evaluation_text import file_text, split_text
+    from hat.evaluation.evaluate import evaluate_all, evaluations_table
+    from hat.evaluation.text import file_text, split_text
     from hat.run_directory import RunDirectory
-    from latency_predictor.bundle_meter import BundleMeter
+    from latency_predictor.sampling.bundle_meter import BundleMeter
 
     run = RunDirectory.open(options.run)
     if options.test_set:

@@ -30,7 +30,7 @@ def _bleu(text):
 
 
 def _export(options):
-    from hat.export import export, trained_names
+    from hat.export.bundles import export, trained_names
     from hat.run_directory import RunDirectory
 
     run = RunDirectory.open(options.run)

@@ -2,7 +2,7 @@
 
 from hat.cli.common import ArgumentParser, add_run_option, run_command
 from hat.errors import UsageError
-from latency_predictor.models import MODELS
+from latency_predictor.fitting.models import MODELS
 
 
 def main(arguments=None):
@@ -26,7 +26,7 @@ def _fit(options):
     if options.output and not options.csv:
         raise UsageError("--output is for --csv; a device's predictor is kept in its run directory")
     from hat.run_directory import RunDirectory
-    from latency_predictor.fit import fit_csv, fit_predictor
+    from latency_predictor.fitting.fit import fit_csv, fit_predictor
 
     if options.csv:
         for path in options.csv:

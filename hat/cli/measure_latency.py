@@ -30,7 +30,7 @@ def _measure(options):
         _check(devices)
         return
     from hat.run_directory import RunDirectory
-    from latency_predictor.collect import collect_all
+    from latency_predictor.sampling.collect import collect_all
 
     collect_all(RunDirectory.open(options.run), devices, options.samples)
 
@@ -38,7 +38,7 @@ def _measure(options):
 def _check(names):
     """Print one screen for each device; raises DeviceError if one can't be used."""
     from hat.errors import DeviceError
-    from latency_predictor.check import check_device
+    from latency_predictor.link.check import check_device
 
     unusable = []
     for name in names:

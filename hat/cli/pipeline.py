@@ -59,9 +59,9 @@ class Pipeline:
     """
 
     def __init__(self, run, device_name, budgets, limits, source_directory, options):
-        from latency_predictor.check import check_accelerator
-        from latency_predictor.devices import load_device
-        from latency_predictor.lengths import check_quantiles
+        from latency_predictor.link.check import check_accelerator
+        from latency_predictor.link.devices import load_device
+        from latency_predictor.sampling.lengths import check_quantiles
 
         device = load_device(device_name)
         check_accelerator(device)
@@ -92,8 +92,8 @@ class Pipeline:
         self._log.stage("prepare the data", results, lambda: prepare(self._run, self._source_directory))
 
     def _measure(self):
-        from latency_predictor.collect import collect
-        from latency_predictor.fit import load_or_fit
+        from latency_predictor.fitting.fit import load_or_fit
+        from latency_predictor.sampling.collect import collect
 
         run, name = self._run, self._device_name
         self._log.stage(f"measure latencies on {name}", [self._samples], lambda: collect(run, name))
@@ -132,9 +132,9 @@ class Pipeline:
 
     def _deploy(self, name):
         """Export one Transformer and judge its bundles."""
-        from hat.evaluation import evaluate
-        from hat.export import export
-        from latency_predictor.bundle_meter import BundleMeter
+        from hat.evaluation.evaluate import evaluate
+        from hat.export.bundles import export
+        from latency_predictor.sampling.bundle_meter import BundleMeter
 
         run, exported = self._run, self._run.export(name)
         # Nothing is refused here: the report shows what int8 costs, and is what the user asked for.
@@ -153,7 +153,7 @@ class Pipeline:
 
     def _report(self, names):
         from hat.deploy.translator import Translator
-        from search.report import write_report
+        from search.report.run_report import write_report
 
         run, results = self._run, [self._run.path / "report.html"]
 

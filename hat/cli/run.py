@@ -39,7 +39,7 @@ def _run(options):
     from hat.training.options import TrainingOptions
     from latency_predictor.budget import parse_budget
     from search.limits import parse_limits
-    from search.report import result_table
+    from search.report.run_report import result_table
 
     limits = parse_limits(options.max_parameters, options.max_size)
     budgets = [parse_budget(text) for text in options.latency or ()]

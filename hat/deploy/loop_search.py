@@ -1,4 +1,4 @@
-"""Search over the encoder and a graph that loops by itself (see hat.deploy.loop_graphs), with onnxruntime."""
+"""Search over the encoder and a graph that loops by itself (see hat.deploy.building.loop_graphs), with onnxruntime."""
 
 import numpy as np
 

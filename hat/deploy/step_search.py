@@ -1,4 +1,4 @@
-"""Search over the encoder and step graphs (see hat.deploy.graphs) with onnxruntime, step by step."""
+"""Search over the encoder and step graphs (see hat.deploy.building.graphs) with onnxruntime, step by step."""
 
 import numpy as np
 

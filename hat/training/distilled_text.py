@@ -81,7 +81,7 @@ class _Translations:
 
     def _translator(self):
         from hat.deploy.translator import Translator
-        from hat.export import export
+        from hat.export.bundles import export
 
         export(self._run, self._teacher, [PRECISION])
         bundle = self._run.export(self._teacher) / PRECISION

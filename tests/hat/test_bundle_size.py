@@ -5,14 +5,14 @@ import pytest
 from deployed import torch_model, train_tokenizer
 from tiny_run import make_run
 
-from hat.bundle_size import BundleSize, ModelSize
 from hat.checkpoint import save_model
 from hat.complexity import ModelSpec, parameter_shapes
 from hat.data.prepared import PreparedData
+from hat.deploy.building.bundle_writer import write_bundle
+from hat.deploy.building.graphs import build_graphs
 from hat.deploy.bundle import open_bundle
-from hat.deploy.bundle_writer import write_bundle
-from hat.deploy.graphs import build_graphs
-from hat.export import export
+from hat.export.bundle_size import BundleSize, ModelSize
+from hat.export.bundles import export
 from hat.run_directory import mark_done
 from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
 
@@ -82,6 +82,6 @@ def test_what_the_shortlist_takes_is_learnt_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = make_run(tmp_path)
     first = BundleSize(run, "int8")
-    monkeypatch.setattr("hat.bundle_size.learn_shortlist", lambda *_: pytest.fail("it is known"))
+    monkeypatch.setattr("hat.export.bundle_size.learn_shortlist", lambda *_: pytest.fail("it is known"))
     smallest = run.config.search_space.smallest()
     assert BundleSize(run, "int8")(smallest) == first(smallest)

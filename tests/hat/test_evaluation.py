@@ -23,13 +23,13 @@ from hat.data.prepare import prepare
 from hat.data.prepared import PreparedData
 from hat.deploy.bundle import open_bundle
 from hat.deploy.translator import Translator
-from hat.evaluation import evaluate, score_translations
-from hat.export import export
+from hat.evaluation.evaluate import evaluate, score_translations
+from hat.evaluation.significance import paired_bootstrap
+from hat.export.bundles import export
 from hat.fairseq_plugin.datasets import load_batches
 from hat.model import SuperTransformer, Transformer
 from hat.run_directory import RunDirectory, mark_done
-from hat.significance import paired_bootstrap
-from latency_predictor.bundle_meter import BundleMeter
+from latency_predictor.sampling.bundle_meter import BundleMeter
 
 WORDS = {"ein": "a", "roter": "red", "alter": "old", "Hund": "dog", "Mann": "man", "rennt": "runs", "singt": "sings"}
 SOURCES = [
@@ -115,7 +115,7 @@ class Meter(BundleMeter):
 @pytest.fixture
 def measured(monkeypatch):
     """The list of (bundle, precision) that a Meter measures, for commands too."""
-    monkeypatch.setattr("latency_predictor.bundle_meter.BundleMeter", Meter)
+    monkeypatch.setattr("latency_predictor.sampling.bundle_meter.BundleMeter", Meter)
     monkeypatch.setattr(Meter, "measured", [])
     return Meter.measured
 

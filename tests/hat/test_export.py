@@ -13,22 +13,23 @@ from deployed import SENTENCES, peaked_weights, torch_model
 from sentencepiece import SentencePieceProcessor
 from tiny import TINY_SPACE
 
-import hat.export as export_module
-from hat import export_check, export_quality
+import hat.export.bundles as export_module
 from hat.checkpoint import save_model
 from hat.cli.export import main
 from hat.data.prepare import prepare
 from hat.data.prepared import PreparedData
-from hat.deploy import graphs
+from hat.deploy.building import graphs
+from hat.deploy.building.graph_builder import GraphBuilder
+from hat.deploy.building.products import PRODUCTS
 from hat.deploy.bundle import open_bundle
-from hat.deploy.graph_builder import GraphBuilder
-from hat.deploy.products import PRODUCTS
 from hat.deploy.sessions import make_session
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError, UsageError
-from hat.evaluation import score_translations
-from hat.export import export
-from hat.export_check import Reference
+from hat.evaluation.evaluate import score_translations
+from hat.export import check as export_check
+from hat.export import quality as export_quality
+from hat.export.bundles import export
+from hat.export.check import Reference
 from hat.fairseq_plugin.generation import translate_ids
 from hat.run_directory import RunDirectory, mark_done
 
@@ -199,7 +200,7 @@ def test_full_disk(run, monkeypatch, capsys):
     def no_space(*_):
         raise OSError(28, "No space left on device", "weights.bin")
 
-    monkeypatch.setattr("hat.export.write_bundle", no_space)
+    monkeypatch.setattr("hat.export.bundles.write_bundle", no_space)
     with pytest.raises(SystemExit) as caught:
         main([NAME, "--run", str(run.path)])
     assert caught.value.code == 7

@@ -11,8 +11,8 @@ import yaml
 from latency_runs import make_run
 
 from hat import files
-from latency_predictor.sample import read_samples
-from latency_predictor.selection import planned_architectures
+from latency_predictor.sampling.sample import read_samples
+from latency_predictor.sampling.selection import planned_architectures
 
 SAMPLES = 12
 COMMAND = [sys.executable, "-c", "from hat.cli.measure_latency import main; main()"]

@@ -14,7 +14,7 @@ from tiny_run import make_run
 from hat.run_directory import RunDirectory
 from hat.training.super import train_super
 from latency_predictor.budget import parse_budget
-from latency_predictor.collect import collect
+from latency_predictor.sampling.collect import collect
 from search.run import search
 
 BUDGET = "10s"  # everything meets it, however busy the machine

@@ -12,14 +12,15 @@ import pytest
 from deployed import blocking_imports
 from other_pythons import find_python
 
-from hat.deploy.one_file import needed_modules
+from hat.deploy.building.one_file import needed_modules
 from hat.errors import ArtifactError, DeviceError, StorageError, UsageError
-from latency_predictor import agent_file, workplace
-from latency_predictor.agent import Agent
-from latency_predictor.agent_file import agent_source, boot_code
-from latency_predictor.connection import ask_once
-from latency_predictor.devices import Device
-from latency_predictor.workplace import BusyError, DeviceLock, make_folder
+from latency_predictor.link import agent_file
+from latency_predictor.link.agent_file import agent_source, boot_code
+from latency_predictor.link.connection import ask_once
+from latency_predictor.link.devices import Device
+from latency_predictor.on_device import workplace
+from latency_predictor.on_device.agent import Agent
+from latency_predictor.on_device.workplace import BusyError, DeviceLock, make_folder
 
 ALLOWED = ("numpy", "onnxruntime")
 TOKENIZERS = "hat.deploy.tokenizers"  # imported only where there is sentencepiece
@@ -38,9 +39,18 @@ def run_agent(*options, source=None, prelude="", python=sys.executable, asked=b"
 
 def test_holds_what_measures_and_nothing_else():
     names = set(MODULES)
-    assert {"latency_predictor.agent", "latency_predictor.on_device", "latency_predictor.timing"} <= names
-    assert {"latency_predictor.call_bench", "hat.deploy.beam_search", "hat.deploy.translator", "hat.errors"} <= names
-    assert not {"hat.deploy.graphs", "hat.config", "latency_predictor.connection"} & names
+    assert {
+        "latency_predictor.on_device.agent",
+        "latency_predictor.on_device.bench",
+        "latency_predictor.on_device.timing",
+    } <= names
+    assert {
+        "latency_predictor.on_device.call_bench",
+        "hat.deploy.beam_search",
+        "hat.deploy.translator",
+        "hat.errors",
+    } <= names
+    assert not {"hat.deploy.building.graphs", "hat.config", "latency_predictor.link.connection"} & names
 
 
 def test_every_module_is_python_3_9_with_two_packages():
@@ -90,9 +100,11 @@ def test_the_outermost_part_is_for_any_python_3():
 
 
 def test_imports_nothing_but_numpy_and_onnxruntime():
-    others = sorted({*MODULES} - {"latency_predictor.agent", "hat.deploy.translator", TOKENIZERS})
+    others = sorted({*MODULES} - {"latency_predictor.on_device.agent", "hat.deploy.translator", TOKENIZERS})
     imports = "".join(f"import {name}\n" for name in others)
-    source = agent_source().replace(agent_file.FOOTER, imports + "import latency_predictor.agent\nprint('[\"all\"]')\n")
+    source = agent_source().replace(
+        agent_file.FOOTER, imports + "import latency_predictor.on_device.agent\nprint('[\"all\"]')\n"
+    )
     root = str(MODULES["hat"].parent.parent)
     prelude = f"import sys; sys.path[:] = [path for path in sys.path if path not in ('', {root!r})]\n"
     answers, said = run_agent(source=source, prelude=prelude + blocking_imports((*ALLOWED, *OF_ONNXRUNTIME)))
@@ -167,7 +179,7 @@ class Bench:
 def test_failures_are_answers(tmp_path, monkeypatch, error, kind, message):
     monkeypatch.setattr(workplace.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(workplace, "MEMORY_FOLDER", tmp_path / "memory")
-    monkeypatch.setattr("latency_predictor.agent.pin", lambda cpus, threads: cpus)
+    monkeypatch.setattr("latency_predictor.on_device.agent.pin", lambda cpus, threads: cpus)
     agent = Agent(io.BytesIO(), make_bench=lambda folder, setup: Bench(error))
     setup = {"session": "a", "threads": 1, "cpus": sorted(os.sched_getaffinity(0)), "timeout_s": 60, "busy_wait_s": 0}
     setup |= {"idle_limit_s": 60, "accelerator": "cpu"}

@@ -5,9 +5,9 @@ import yaml
 from latency_runs import make_run
 from other_pythons import fresh_python
 
-from latency_predictor.check import check_device
-from latency_predictor.collect import collect
-from latency_predictor.sample import read_samples
+from latency_predictor.link.check import check_device
+from latency_predictor.sampling.collect import collect
+from latency_predictor.sampling.sample import read_samples
 
 
 def remote_device(server, python):

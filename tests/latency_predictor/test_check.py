@@ -10,9 +10,9 @@ from sshd import make_key
 
 from hat.config import to_mapping
 from hat.errors import DeviceError, UsageError
-from latency_predictor import check
-from latency_predictor.check import check_accelerator, check_device
-from latency_predictor.devices import load_device
+from latency_predictor.link import check
+from latency_predictor.link.check import check_accelerator, check_device
+from latency_predictor.link.devices import load_device
 
 
 def write_device(folder, **values):

@@ -19,15 +19,15 @@ from hat.cli import measure_latency
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, DeviceError
 from hat.run_directory import mark_done
-from latency_predictor.collect import collect, collect_all
-from latency_predictor.devices import load_device
-from latency_predictor.fit import load_or_fit
-from latency_predictor.history import history_path, read_history
-from latency_predictor.measure import measuring_spec
-from latency_predictor.parts import parts_path, read_parts
-from latency_predictor.sample import read_samples
-from latency_predictor.sample import write_samples as write_samples_again
-from latency_predictor.selection import FIRST, GOOD_ERROR, planned_architectures
+from latency_predictor.fitting.fit import load_or_fit
+from latency_predictor.link.devices import load_device
+from latency_predictor.sampling.collect import collect, collect_all
+from latency_predictor.sampling.history import history_path, read_history
+from latency_predictor.sampling.measure import measuring_spec
+from latency_predictor.sampling.parts import parts_path, read_parts
+from latency_predictor.sampling.sample import read_samples
+from latency_predictor.sampling.sample import write_samples as write_samples_again
+from latency_predictor.sampling.selection import FIRST, GOOD_ERROR, planned_architectures
 
 COMMAND = [sys.executable, "-c", "from hat.cli.measure_latency import main; main()"]
 
@@ -95,7 +95,7 @@ class MadeUp(MadeUpMeasurer):
 @pytest.fixture
 def measure_with(monkeypatch):
     def replace(measurer):
-        monkeypatch.setattr("latency_predictor.collect.Measurer", lambda run, device: measurer)
+        monkeypatch.setattr("latency_predictor.sampling.collect.Measurer", lambda run, device: measurer)
         return measurer
 
     return replace
@@ -130,7 +130,9 @@ def test_interrupted_it_ends_as_it_would_have(tmp_path, monkeypatch, measure_wit
         folder = tmp_path / str(interruption)
         folder.mkdir()
         run = make_run(folder, samples=None, most_samples=FIRST + 20)
-        monkeypatch.setattr("latency_predictor.collect.stop_reason", lambda history, most: history[-1].samples >= most)
+        monkeypatch.setattr(
+            "latency_predictor.sampling.collect.stop_reason", lambda history, most: history[-1].samples >= most
+        )
         if interruption:
             measure_with(MadeUp(run, interruption))
             with pytest.raises(KeyboardInterrupt):
@@ -145,7 +147,9 @@ def test_every_sample_says_whether_it_was_drawn_at_random(tmp_path, monkeypatch,
     """The extremes and every second one after the first fit were chosen; a second visit changes nothing of that."""
     monkeypatch.chdir(tmp_path)
     run = make_run(tmp_path, samples=None, most_samples=FIRST + 20)
-    monkeypatch.setattr("latency_predictor.collect.stop_reason", lambda history, most: history[-1].samples >= most)
+    monkeypatch.setattr(
+        "latency_predictor.sampling.collect.stop_reason", lambda history, most: history[-1].samples >= most
+    )
     measurer = measure_with(MadeUp(run))
     path = collect(run, "cpu")
     samples = read_samples(path, SPACE)
@@ -301,7 +305,7 @@ def test_one_device_that_fails_does_not_stop_the_others(run, measure_with, monke
             raise DeviceError("no way there")
         done.append(name)
 
-    monkeypatch.setattr("latency_predictor.collect.collect", fail_on_rpi4)
+    monkeypatch.setattr("latency_predictor.sampling.collect.collect", fail_on_rpi4)
     with pytest.raises(DeviceError, match="no way there"):
         collect_all(run, ["rpi4", "cpu", "rpi5", "cpu"])
     assert done == ["rpi5", "cpu"]  # remote ones first; here one at a time, when the others are done
@@ -314,7 +318,7 @@ def test_a_full_disk_here_ends_the_measuring_of_a_device_elsewhere(run, monkeypa
         if name == "rpi4":
             raise OSError(errno.ENOSPC, "No space left on device", "latency/rpi4.jsonl")
 
-    monkeypatch.setattr("latency_predictor.collect.collect", fill_up)
+    monkeypatch.setattr("latency_predictor.sampling.collect.collect", fill_up)
     options = [f"--device={name}" for name in devices]
     with pytest.raises(SystemExit) as end:
         measure_latency.main(options)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from latency_predictor.comparison import LEVEL_SLACK, choose, folds, level
-from latency_predictor.features import AVERAGED, AveragedFeatures
-from latency_predictor.predictor import LatencyPredictor
+from latency_predictor.fitting.comparison import LEVEL_SLACK, choose, folds, level
+from latency_predictor.fitting.features import AVERAGED, AveragedFeatures
+from latency_predictor.fitting.predictor import LatencyPredictor
 
 FEATURES = AveragedFeatures()
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from latency_predictor.conformal import CONFIDENCE, LEAST_SCORES, SURETY, held_out_bounds, quantile
-from latency_predictor.features import AVERAGED, AveragedFeatures
-from latency_predictor.predictor import LatencyPredictor
+from latency_predictor.fitting.conformal import CONFIDENCE, LEAST_SCORES, SURETY, held_out_bounds, quantile
+from latency_predictor.fitting.features import AVERAGED, AveragedFeatures
+from latency_predictor.fitting.predictor import LatencyPredictor
 
 
 @pytest.mark.parametrize("count", [60, 130, 400])

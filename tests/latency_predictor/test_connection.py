@@ -10,9 +10,9 @@ import pytest
 from fake_agents import connect, dozing, ends, lives, local_device, measure
 
 from hat.errors import DeviceError, StorageError
-from latency_predictor import connection
-from latency_predictor.connection import Connection
-from latency_predictor.workplace import MEMORY_FOLDER
+from latency_predictor.link import connection
+from latency_predictor.link.connection import Connection
+from latency_predictor.on_device.workplace import MEMORY_FOLDER
 
 pytestmark = pytest.mark.usefixtures("fake_bench")
 
@@ -123,7 +123,7 @@ def test_a_full_disk_there():
 def test_a_failure_of_our_own_is_told_as_one():
     with connect(local_device()) as agent, pytest.raises(DeviceError) as error:
         agent.ask(measure(1, trouble="err"))
-    assert "the agent failed (KeyError: 'key', at agent:latency_predictor.on_device:" in str(error.value)
+    assert "the agent failed (KeyError: 'key', at agent:latency_predictor.on_device.bench:" in str(error.value)
 
 
 def test_two_agents_measure_one_after_the_other(tmp_path):
@@ -153,7 +153,7 @@ def test_cool_down_comes_before_a_sample():
 HOST = """
 import sys
 sys.path.insert(0, {tests!r})
-from latency_predictor import connection
+from latency_predictor.link import connection
 connection.agent_source = lambda: open({source!r}).read()
 from fake_agents import connect, local_device, measure
 with connect(local_device()) as agent:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latency_predictor.conversion import fit_conversion
+from latency_predictor.fitting.conversion import fit_conversion
 
 
 @given(

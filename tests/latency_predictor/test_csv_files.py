@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hat.errors import DataError
-from latency_predictor.csv_files import read_hat_csv
-from latency_predictor.features import AVERAGED
+from latency_predictor.fitting.csv_files import read_hat_csv
+from latency_predictor.fitting.features import AVERAGED
 
 COLUMNS = [*AVERAGED, "latency_mean_encoder", "latency_mean_decoder", "latency_std_encoder", "latency_std_decoder"]
 ROW = [str(number) for number in range(1, 15)]

@@ -7,14 +7,14 @@ from latency_runs import SERIES, made_up_sample, make_run
 from search_toys import SPACE, latency
 
 from hat.files import append_json_line
-from latency_predictor import report
-from latency_predictor.devices import load_device
-from latency_predictor.fit import fit_predictor
-from latency_predictor.history import Fit, append_fit, history_path
-from latency_predictor.page import write_page
-from latency_predictor.parts import Parts, parts_path, write_parts
-from latency_predictor.sample import samples_path
-from latency_predictor.selection import planned_architectures
+from latency_predictor.fitting.fit import fit_predictor
+from latency_predictor.link.devices import load_device
+from latency_predictor.report import device_report as report
+from latency_predictor.report.page import write_page
+from latency_predictor.sampling.history import Fit, append_fit, history_path
+from latency_predictor.sampling.parts import Parts, parts_path, write_parts
+from latency_predictor.sampling.sample import samples_path
+from latency_predictor.sampling.selection import planned_architectures
 
 
 @pytest.fixture

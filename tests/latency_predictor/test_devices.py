@@ -6,8 +6,8 @@ import pytest
 from latency_runs import make_run
 
 from hat.errors import ArtifactError, DeviceError, UsageError
-from latency_predictor.devices import FOLDERS, load_device
-from latency_predictor.sample import samples_path
+from latency_predictor.link.devices import FOLDERS, load_device
+from latency_predictor.sampling.sample import samples_path
 
 
 def write_device(folder, name, text):

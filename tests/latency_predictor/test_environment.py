@@ -11,8 +11,8 @@ import pytest
 from fake_agents import QUIET
 
 from hat.config import from_mapping, to_mapping
-from latency_predictor import environment
-from latency_predictor.environment import Environment, read_environment, warnings_of
+from latency_predictor.on_device import environment
+from latency_predictor.on_device.environment import Environment, read_environment, warnings_of
 
 
 @pytest.fixture

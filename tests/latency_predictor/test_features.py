@@ -8,7 +8,7 @@ from tiny import TINY_SPACE
 
 from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.errors import UsageError
-from latency_predictor.features import AVERAGED, PHYSICAL, AveragedFeatures, PerLayerFeatures
+from latency_predictor.fitting.features import AVERAGED, PHYSICAL, AveragedFeatures, PerLayerFeatures
 
 FEATURES = PerLayerFeatures(TINY_SPACE)
 GENOMES = st.tuples(*(st.integers(0, len(gene.choices) - 1) for gene in TINY_SPACE.genes))

@@ -14,14 +14,14 @@ from sklearn.metrics import mean_absolute_percentage_error, root_mean_squared_er
 
 from hat.errors import ArtifactError
 from hat.files import append_json_line
-from latency_predictor.csv_files import read_hat_csv
-from latency_predictor.devices import load_device
-from latency_predictor.features import AVERAGED, AveragedFeatures
-from latency_predictor.fit import fit_csv, fit_predictor, load_or_fit, read_latencies
-from latency_predictor.predictor import LatencyPredictor
-from latency_predictor.quality import assess, scores
-from latency_predictor.sample import samples_path
-from latency_predictor.selection import planned_architectures
+from latency_predictor.fitting.csv_files import read_hat_csv
+from latency_predictor.fitting.features import AVERAGED, AveragedFeatures
+from latency_predictor.fitting.fit import fit_csv, fit_predictor, load_or_fit, read_latencies
+from latency_predictor.fitting.predictor import LatencyPredictor
+from latency_predictor.fitting.quality import assess, scores
+from latency_predictor.link.devices import load_device
+from latency_predictor.sampling.sample import samples_path
+from latency_predictor.sampling.selection import planned_architectures
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from search_toys import CONFIG
 
 from hat.cli import fit_predictor, measure_latency
 from hat.files import read_json_lines, write_yaml
-from latency_predictor.features import AVERAGED
+from latency_predictor.fitting.features import AVERAGED
 
 HEADER = ",".join([*AVERAGED, "latency_mean_encoder", "latency_mean_decoder"])
 ROW = ",".join(["1"] * 10 + ["2.5", "3.5"])

@@ -12,7 +12,7 @@ from latency_runs import make_run
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
 from latency_predictor.budget import parse_budget
-from latency_predictor.lengths import Lengths, check_quantiles, fixed_lengths, run_lengths
+from latency_predictor.sampling.lengths import Lengths, check_quantiles, fixed_lengths, run_lengths
 
 POINTS = ((4, 5), (10, 12), (20, 18))
 

@@ -13,19 +13,19 @@ from search_toys import SPACE
 from tiny import TINY_SPACE, tiny_spec
 
 from hat.deploy.beam_search import BeamSearch
-from hat.deploy.graphs import build_graphs, graph_names
+from hat.deploy.building.graphs import build_graphs, graph_names
 from hat.deploy.search_options import SearchOptions
 from hat.deploy.sessions import CUDA, Sessions
 from hat.errors import ArtifactError, DeviceError
 from hat.files import append_json_line
 from hat.model import Transformer
-from latency_predictor.collect import collect
-from latency_predictor.devices import Device, load_device, with_precision
-from latency_predictor.lengths import run_lengths
-from latency_predictor.measure import Measurer, measuring_spec, protocol_of, reference_architecture
-from latency_predictor.on_device import needed_graphs
-from latency_predictor.sample import samples_path
-from latency_predictor.torch_backend import TorchTranslation
+from latency_predictor.link.devices import Device, load_device, with_precision
+from latency_predictor.on_device.bench import needed_graphs
+from latency_predictor.sampling.collect import collect
+from latency_predictor.sampling.lengths import run_lengths
+from latency_predictor.sampling.measure import Measurer, measuring_spec, protocol_of, reference_architecture
+from latency_predictor.sampling.sample import samples_path
+from latency_predictor.sampling.torch_backend import TorchTranslation
 
 SOURCE = [5, 9, 7, 2]
 FAKE_CUDA = Path(__file__).parent.parent / "fake_cuda"
@@ -131,7 +131,7 @@ def test_the_reference_runs_at_one_precision_beside_all(run):
             return {"type": "measured"}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("latency_predictor.connection.Connection", Connection)
+        patch.setattr("latency_predictor.link.connection.Connection", Connection)
         for precision in ("fp32", "int8"):
             bench = Measurer(run, Device("here", "onnxruntime", precision=precision))._make_bench()
             bench.time(reference_architecture(SPACE), measuring_spec(run))
@@ -212,7 +212,7 @@ def test_measuring_with_torch_leaves_its_state_alone(run):
 
 def test_cool_down_comes_before_a_sample_with_torch(run, monkeypatch):
     slept = []
-    monkeypatch.setattr("latency_predictor.torch_backend.time.sleep", slept.append)
+    monkeypatch.setattr("latency_predictor.sampling.torch_backend.time.sleep", slept.append)
     with Measurer(run, Device("here", "torch", cool_down_s=0.4), tiny_spec()) as measurer:
         measurer.measure(TINY_SPACE.smallest())
     assert set(slept) == {0.4}

@@ -6,12 +6,12 @@ import sklearn.ensemble
 import sklearn.neural_network
 from sklearn.linear_model import Ridge as SklearnRidge
 
-from latency_predictor.features import Inputs
-from latency_predictor.models import ridge as ridge_module
-from latency_predictor.models.boosting import Boosting
-from latency_predictor.models.network import Network
-from latency_predictor.models.ridge import Ridge
-from latency_predictor.outliers import mishaps, usual
+from latency_predictor.fitting.features import Inputs
+from latency_predictor.fitting.models import ridge as ridge_module
+from latency_predictor.fitting.models.boosting import Boosting
+from latency_predictor.fitting.models.network import Network
+from latency_predictor.fitting.models.ridge import Ridge
+from latency_predictor.fitting.outliers import mishaps, usual
 
 RNG = np.random.default_rng(0)
 PHYSICAL = RNG.uniform(1, 3, (120, 4))

@@ -8,10 +8,10 @@ import onnx
 import pytest
 from tiny import TINY_SPACE, tiny_spec
 
-from hat.deploy.bundle_writer import SMALLEST_EXTERNAL
-from hat.deploy.graphs import build_graphs, random_weights
-from latency_predictor.on_device import Bench, make_weights
-from latency_predictor.skeleton import make_skeleton
+from hat.deploy.building.bundle_writer import SMALLEST_EXTERNAL
+from hat.deploy.building.graphs import build_graphs, random_weights
+from latency_predictor.on_device.bench import Bench, make_weights
+from latency_predictor.sampling.skeleton import make_skeleton
 
 LARGEST = TINY_SPACE.largest()
 

@@ -5,10 +5,10 @@ import pytest
 from latency_runs import REFERENCE_MS, made_up_sample, make_run
 from search_toys import SPACE, latency
 
-from latency_predictor.lengths import run_lengths
-from latency_predictor.pace import LEAST_SAMPLES, Pace, even_latencies_ms
-from latency_predictor.sample import latencies_ms
-from latency_predictor.selection import planned_architectures
+from latency_predictor.fitting.pace import LEAST_SAMPLES, Pace, even_latencies_ms
+from latency_predictor.sampling.lengths import run_lengths
+from latency_predictor.sampling.sample import latencies_ms
+from latency_predictor.sampling.selection import planned_architectures
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from latency_predictor import page_figures
-from latency_predictor.page import PageData, write_page
+from latency_predictor.report import page_figures
+from latency_predictor.report.page import PageData, write_page
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 

@@ -12,10 +12,10 @@ from tiny import TINY_SPACE
 
 from hat import files
 from hat.errors import ArtifactError, UsageError
-from latency_predictor.features import AveragedFeatures, PerLayerFeatures
-from latency_predictor.models import MODELS
-from latency_predictor.predictor import LatencyPredictor
-from latency_predictor.selection import planned_architectures
+from latency_predictor.fitting.features import AveragedFeatures, PerLayerFeatures
+from latency_predictor.fitting.models import MODELS
+from latency_predictor.fitting.predictor import LatencyPredictor
+from latency_predictor.sampling.selection import planned_architectures
 
 FEATURES = PerLayerFeatures(SPACE)
 ARCHITECTURES = planned_architectures(SPACE, seed=1, count=260)
@@ -163,7 +163,7 @@ def test_it_predicts_without_scikit_learn_and_without_pickle(saved):
     assert sorted(path.name for path in directory.iterdir()) == ["predictor.json", "weights.npz"]
     code = (
         "import sys\n"
-        "from latency_predictor.predictor import LatencyPredictor\n"
+        "from latency_predictor.fitting.predictor import LatencyPredictor\n"
         f"predictor = LatencyPredictor.load({str(directory)!r})\n"
         "assert predictor.upper([predictor.features.space.largest()]) > 0\n"
         "assert not {'sklearn', 'scipy', 'torch'} & set(sys.modules)\n"

@@ -13,12 +13,12 @@ from tiny_run import make_run
 from hat.data.prepared import PreparedData
 from hat.deploy.translator import Translator
 from hat.errors import UsageError
+from hat.export.trial_bundle import write_trial_bundle
 from hat.model import Transformer
-from hat.trial_bundle import write_trial_bundle
 from latency_predictor.budget import parse_budget
-from latency_predictor.call_bench import KEPT, CallBench
-from latency_predictor.devices import Device
-from latency_predictor.real_calls import RealCalls, check_sentences, latencies_of
+from latency_predictor.link.devices import Device
+from latency_predictor.on_device.call_bench import KEPT, CallBench
+from latency_predictor.sampling.real_calls import RealCalls, check_sentences, latencies_of
 
 CPU = Device("cpu", "onnxruntime")
 
@@ -60,7 +60,7 @@ def test_every_sentence_is_translated_on_the_device(run, tmp_path, precision):
 
 def test_a_device_without_sentencepiece_times_the_search_alone_and_says_so(run, bundle, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
-    monkeypatch.setattr("latency_predictor.call_bench.importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setattr("latency_predictor.on_device.call_bench.importlib.util.find_spec", lambda _name: None)
     bench = CallBench(tmp_path, {"threads": 1, "accelerator": "cpu"})
     (tmp_path / "there").symlink_to(bundle.resolve())
     answer = bench.measure({"bundle": "there", "sentences": ["ein Hund"], "ids": [[5, 6, 2]]})

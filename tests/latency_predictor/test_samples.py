@@ -9,8 +9,8 @@ from tiny import TINY_SPACE
 
 from hat.errors import ArtifactError, UsageError
 from hat.files import append_json_line, read_json_lines
-from latency_predictor.lengths import run_lengths
-from latency_predictor.sample import LatencySample, read_samples
+from latency_predictor.sampling.lengths import run_lengths
+from latency_predictor.sampling.sample import LatencySample, read_samples
 
 
 @pytest.fixture

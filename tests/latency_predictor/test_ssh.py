@@ -10,8 +10,8 @@ from fake_agents import connect, dozing, ends, lives, measure, ssh_device
 from sshd import free_port, make_key
 
 from hat.errors import DeviceError, StorageError
-from latency_predictor import connection
-from latency_predictor.connection import Connection
+from latency_predictor.link import connection
+from latency_predictor.link.connection import Connection
 
 pytestmark = pytest.mark.usefixtures("fake_bench")
 
@@ -94,7 +94,7 @@ def test_five_losses_in_a_row_of_requests(ssh_server):
 
 
 def test_the_server_may_be_away_for_a_while(ssh_server, monkeypatch):
-    monkeypatch.setattr("latency_predictor.connection.PAUSES_S", (0.3,) * 10)
+    monkeypatch.setattr("latency_predictor.link.connection.PAUSES_S", (0.3,) * 10)
     reports = []
     with connect(ssh_device(ssh_server), reports) as agent:
         agent.ask(measure(1))

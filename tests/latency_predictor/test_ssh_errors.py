@@ -9,7 +9,7 @@ from fake_agents import connect, measure, ssh_device, write_script
 from sshd import make_key
 
 from hat.errors import DeviceError
-from latency_predictor.ssh import start_command
+from latency_predictor.link.ssh import start_command
 
 pytestmark = pytest.mark.usefixtures("fake_bench")
 

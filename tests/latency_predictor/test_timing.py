@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from latency_predictor.timing import (
+from latency_predictor.on_device.timing import (
     BATCH_SECONDS,
     MAX_ROUNDS,
     MAX_WARM_UP,

@@ -7,9 +7,9 @@ import torch
 from tiny import TINY_SPACE, tiny_spec
 
 from hat.model import Transformer
-from latency_predictor import torch_backend
-from latency_predictor.devices import Device
-from latency_predictor.torch_backend import TorchBench, TorchTranslation, cuda_clock
+from latency_predictor.link.devices import Device
+from latency_predictor.sampling import torch_backend
+from latency_predictor.sampling.torch_backend import TorchBench, TorchTranslation, cuda_clock
 
 ENCODER_S, STEP_S = 2.0, 1.0
 STEPS = 3

@@ -11,8 +11,8 @@ from search_toys import CONFIG, SPACE, latency, loss
 from hat.complexity import count_parameters
 from hat.config import from_mapping
 from hat.experiment import ExperimentConfig
-from search.front_page import render_front_page
 from search.pareto import pareto_front
+from search.report.front_page import render_front_page
 
 CONFIGURED = from_mapping(ExperimentConfig, CONFIG | {"name": "<toy>"}, "toy")
 SPEC = CONFIGURED.model_spec(100, 100)

@@ -14,21 +14,21 @@ from search_toys import timed
 from hat import files
 from hat.architecture import Architecture
 from hat.errors import ArtifactError
-from hat.evaluation import NOT_MEASURED
+from hat.evaluation.evaluate import NOT_MEASURED
 from hat.run_directory import RunDirectory, mark_done
 from latency_predictor.budget import parse_budget
-from latency_predictor.conversion import Conversion
-from latency_predictor.lengths import Lengths
-from search import report_data
-from search.architecture_drawing import draw_architecture
+from latency_predictor.fitting.conversion import Conversion
+from latency_predictor.sampling.lengths import Lengths
 from search.budget_search import Prepared, Task
 from search.candidate import Candidate
 from search.choice import describe_choice
 from search.finalists import Finalist
 from search.instruments import Instruments
 from search.limits import NO_LIMITS
-from search.report import result_table, write_report
-from search.svg import Chart, nice_ticks, padded_range
+from search.report import report_data
+from search.report.architecture_drawing import draw_architecture
+from search.report.run_report import result_table, write_report
+from search.report.svg import Chart, nice_ticks, padded_range
 
 CONFIG = """
 name: fabricated

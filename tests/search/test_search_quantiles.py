@@ -12,8 +12,8 @@ from search_toys import CONFIG, SPACE, latency, loss
 from hat.errors import BudgetError, UsageError
 from hat.run_directory import RunDirectory, mark_done
 from latency_predictor.budget import parse_budget
-from latency_predictor.devices import load_device
-from latency_predictor.lengths import Lengths
+from latency_predictor.link.devices import load_device
+from latency_predictor.sampling.lengths import Lengths
 from search.aim import HEADROOM
 from search.run import check_budgets, search
 
@@ -76,7 +76,7 @@ def world(monkeypatch):
     monkeypatch.setattr("search.run.check_sentences", lambda _run, _budgets: None)
     monkeypatch.setattr("search.run.real_calls_on", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr("search.instruments._load_scorer", lambda _run: world.scores)
-    monkeypatch.setattr("latency_predictor.fit.load_or_fit", world.load_or_fit)
+    monkeypatch.setattr("latency_predictor.fitting.fit.load_or_fit", world.load_or_fit)
     return world
 
 

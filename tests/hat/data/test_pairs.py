@@ -7,8 +7,8 @@ from tiny_run import make_run
 from hat.data.pairs import draw_lines, sample_pairs, sample_text
 from hat.data.prepared import PreparedData
 from hat.data.tokenizer import Tokenizer
-from hat.export_check import Reference
-from hat.export_quality import measure_quality
+from hat.export.check import Reference
+from hat.export.quality import measure_quality
 from hat.fairseq_plugin.datasets import load_batches
 from hat.model import SuperTransformer
 from search.scorer import load_scorer
@@ -76,16 +76,16 @@ def test_bundles_are_judged_on_drawn_sentences(run, prepared, monkeypatch):
             translated.append(sources)
             return sources
 
-    monkeypatch.setattr("hat.export_quality.Translator", FakeTranslator)
-    monkeypatch.setattr("hat.export_quality.SENTENCES", COUNT)
+    monkeypatch.setattr("hat.export.quality.Translator", FakeTranslator)
+    monkeypatch.setattr("hat.export.quality.SENTENCES", COUNT)
     measure_quality("bundle", prepared, SEED)
     assert translated == [expected, expected]
 
     encode = Tokenizer(prepared.sentencepiece("de")).encode
     ids = []
-    monkeypatch.setattr("hat.export_check.SENTENCES", COUNT)
+    monkeypatch.setattr("hat.export.check.SENTENCES", COUNT)
     monkeypatch.setattr(
-        "hat.export_check._translate_by_length",
+        "hat.export.check._translate_by_length",
         lambda model, prepared, sources, settings: ids.extend(sources) or [([5, 6], 0.0)] * len(sources),
     )
     space = run.config.search_space

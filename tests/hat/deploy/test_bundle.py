@@ -8,9 +8,9 @@ from deployed import make_bundle, make_spec, peaked_weights, train_tokenizer
 
 from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.complexity import count_parameters
+from hat.deploy.building.bundle_writer import write_bundle
+from hat.deploy.building.graphs import build_graphs
 from hat.deploy.bundle import VERSION, file_entry, open_bundle
-from hat.deploy.bundle_writer import write_bundle
-from hat.deploy.graphs import build_graphs
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError
 

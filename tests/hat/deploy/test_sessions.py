@@ -3,7 +3,7 @@
 import onnxruntime
 import pytest
 
-from hat.deploy.graph_builder import GraphBuilder
+from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.sessions import Sessions, make_session
 from hat.errors import UsageError
 

@@ -15,7 +15,7 @@ from hat.checkpoint import load_model, save_model
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
 from hat.experiment import DistillationConfig
-from hat.export import export
+from hat.export.bundles import export
 from hat.fairseq_plugin.datasets import load_split
 from hat.fairseq_plugin.generation import translate_ids
 from hat.fairseq_plugin.teachers import Teachers

@@ -1,0 +1,108 @@
+"""What one decoder step is made of: shared by the step graph and by the searches that loop inside a graph."""
+
+from hat.deploy.building.positions import position_table
+
+
+def target_positions(blocks, architecture):
+    """The table (positions, embed_dim) of the decoder, in the outermost graph."""
+    spec = blocks.spec
+    return position_table(blocks.graph.root, spec.decoder_position_dim, architecture.decoder.embed_dim, spec.padding)
+
+
+def embed_target(blocks, architecture, tokens, positions, step):
+    """Scaled embeddings of `tokens` (batch, beam) plus row `step` of `positions`: (rows, embed_dim)"""
+    graph, spec, dim = blocks.graph, blocks.spec, architecture.decoder.embed_dim
+    name = "encoder.embed_tokens.weight" if spec.share_all_embeddings else "decoder.embed_tokens.weight"
+    x = blocks.products.embed(graph.reshape(tokens, [-1]), name, dim)
+    return graph.node("Add", [x, graph.node("Gather", [positions, step], axis=0)])
+
+
+def declare_memory(graph, architecture):
+    """Declare what the encoder graph puts out as inputs of `graph`."""
+    decoder = architecture.decoder
+    for layer, (heads, span) in enumerate(zip(decoder.cross_attention_heads, decoder.cross_attention_span)):
+        shape = ["batch", heads, f"memory_{span}", architecture.qkv_dim // heads]
+        for part in ("key", "value"):
+            graph.input(f"cross_{part}.{layer}", "float32", shape)
+    for name, (_, shape) in memory_bias_shapes(architecture).items():
+        graph.input(name, "float32", shape)
+
+
+def memory_bias_shapes(architecture):
+    """{name: (span, shape)} of what hides padding from encoder-decoder attention, per span and number of heads.
+
+    A full-size bias, because onnxruntime before 1.20 neither broadcasts one nor applies key masks rightly here.
+    """
+    decoder = architecture.decoder
+    kinds = sorted(set(zip(decoder.cross_attention_span, decoder.cross_attention_heads)))
+    return {f"memory_bias.{span}.{heads}": (span, ["batch", heads, "beam", f"memory_{span}"]) for span, heads in kinds}
+
+
+def cache_shapes(architecture):
+    """{name: shape} of the keys and values of self-attention that go from step to step."""
+    shapes = {}
+    for layer, heads in enumerate(architecture.decoder.self_attention_heads):
+        for part in ("key", "value"):
+            shapes[f"self_{part}.{layer}"] = ["rows", heads, "length", architecture.qkv_dim // heads]
+    return shapes
+
+
+def decoder_layers(blocks, architecture, x, batch_and_beam, caches):
+    """All decoder layers for one step.
+
+    x (rows, embed_dim); batch_and_beam, a tensor (2,); caches {name: tensor (rows, heads, steps, head_dim)}, named as
+    in `cache_shapes`, already in the order of the rows. The encoder's outputs are found by their names. Returns x and
+    the caches with one more step.
+    """
+    graph, decoder = blocks.graph, architecture.decoder
+    shape = graph.node("Concat", [batch_and_beam, graph.constant([architecture.qkv_dim])], axis=0)
+    grown = {}
+    for layer, span in enumerate(decoder.cross_attention_span):
+        prefix = f"decoder.layers.{layer}"
+
+        def self_attention(y, layer=layer, prefix=prefix):
+            attended, more = _self_attention_step(blocks, architecture, y, layer, prefix, caches)
+            grown.update(more)
+            return attended
+
+        def cross_attention(y, layer=layer, prefix=prefix, span=span):
+            heads = decoder.cross_attention_heads[layer]
+            query = blocks.products.linear(y, f"{prefix}.encoder_attn.q_proj")
+            key, value = f"cross_key.{layer}", f"cross_value.{layer}"
+            attended = blocks.attend(query, key, value, heads, shape, bias=f"memory_bias.{span}.{heads}")
+            return blocks.products.linear(attended, f"{prefix}.encoder_attn.out_proj")
+
+        x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", self_attention)
+        x = blocks.residual(x, f"{prefix}.encoder_attn_layer_norm", cross_attention)
+        x = blocks.residual(x, f"{prefix}.final_layer_norm", lambda y, prefix=prefix: blocks.feed_forward(y, prefix))
+    return x, grown
+
+
+def _self_attention_step(blocks, architecture, x, layer, prefix, caches):
+    """Attention of one new token per row to itself and to the cached ones; also the grown caches."""
+    graph, heads = blocks.graph, architecture.decoder.self_attention_heads[layer]
+    head_dim = architecture.qkv_dim // heads
+    stacked = blocks.products.linear(x, f"{prefix}.self_attn.qkv_proj")
+    stacked = graph.reshape(stacked, [-1, 3 * heads, 1, head_dim])
+    query, *new = graph.node("Split", [stacked], 3, axis=1, num_outputs=3)
+    grown = {}
+    for part, fresh in zip(("key", "value"), new):
+        name = f"self_{part}.{layer}"
+        grown[name] = graph.node("Concat", [caches[name], fresh], [f"next_{name}"], axis=2)
+    attended = blocks.attend(query, *grown.values(), heads, [-1, 1, architecture.qkv_dim])
+    return blocks.products.linear(attended, f"{prefix}.self_attn.out_proj"), grown
+
+
+def log_probabilities(blocks, architecture, x):
+    """x (rows, embed_dim) -> (rows, vocabulary)"""
+    spec = blocks.spec
+    if spec.normalize_before:
+        x = blocks.layer_norm(x, "decoder.layer_norm")
+    if spec.share_all_embeddings:
+        name = "encoder.embed_tokens.weight"
+    elif spec.share_decoder_input_output_embed:
+        name = "decoder.embed_tokens.weight"
+    else:
+        name = "decoder.output_projection.weight"
+    logits = blocks.products.logits(x, name, architecture.decoder.embed_dim)
+    return blocks.graph.node("LogSoftmax", [logits], axis=-1)

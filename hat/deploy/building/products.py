@@ -1,0 +1,216 @@
+"""Matrix products and embedding look-ups of a graph, in float32 or with int8 weights.
+
+All classes offer the same methods; `x` is always (rows, features). A matrix that serves as embedding and as output
+product is stored once. What depends on constants alone goes to the outermost graph, where onnxruntime computes it once
+when the session is made.
+"""
+
+import ml_dtypes
+import numpy as np
+from onnx import TensorProto
+
+from hat.deploy.building.quantisation import DEFAULT_RANGE, activation_parameters, quantise_linear, quantise_rows
+
+INT8_INPUTS = 4  # MatMulNBits's name for computing in int8
+OUTPUT_PRODUCT = "decoder.output_projection"  # names the input range of the output product, whatever its matrix
+
+
+class Float32Products:
+    """Weights as they were trained, (outputs, inputs)."""
+
+    def __init__(self, graph, weights, ranges=None):
+        self._graph, self._weights, self._shortlist = graph, weights, None
+
+    def linear(self, x, name):
+        """x (rows, inputs) @ weight.T + bias -> (rows, outputs)"""
+        weight, bias = (self._matrix(f"{name}.{part}") for part in ("weight", "bias"))
+        return self._graph.node("Gemm", [x, weight, bias], transB=1)
+
+    def relu_linear(self, x, name):
+        """linear(relu(x))"""
+        return self.linear(self._graph.node("Relu", [x]), name)
+
+    def embed(self, tokens, name, dim):
+        """tokens (rows,) -> the first `dim` features of their rows, times sqrt(dim): (rows, dim)"""
+        rows = self._graph.node("Gather", [self._matrix(name), tokens], axis=0)
+        rows = _first_columns(self._graph, rows, self._weights[name].shape[1], dim)
+        return self._graph.node("Mul", [rows, self._graph.constant(dim**0.5, np.float32)])
+
+    def logits(self, x, name, dim):
+        """x (rows, dim) @ matrix[:, :dim].T -> (rows, vocabulary)"""
+        matrix = _first_columns(self._graph.root, self._matrix(name), self._weights[name].shape[1], dim)
+        if self._shortlist:
+            matrix = self._graph.root.node("Gather", [matrix, self._shortlist], axis=0)
+            matrix = self._graph.root.node("Transpose", [matrix], perm=[1, 0])
+            return self._graph.node("MatMul", [x, matrix])
+        return self._graph.node("Gemm", [x, matrix], transB=1)
+
+    def use_shortlist(self, tokens):
+        """From now on `logits` are those of `tokens` (shortlist,), a tensor of the outermost graph, alone."""
+        self._shortlist = tokens
+
+    def _matrix(self, name):
+        return self._graph.weight(name, self._weights[name])
+
+
+class Float16Products(Float32Products):
+    """Weights rounded to 16 bits on disk; onnxruntime makes float32 of them when the session is made.
+
+    A weight beyond what 16 bits can express becomes the largest that they can.
+    """
+
+    dtype = np.dtype(np.float16)
+
+    def __init__(self, graph, weights, ranges=None):
+        super().__init__(graph, weights)
+        self._widened = {}
+
+    def _matrix(self, name):
+        if name not in self._widened:
+            largest = float(ml_dtypes.finfo(self.dtype).max)
+            rounded = np.clip(self._weights[name], -largest, largest).astype(self.dtype)
+            stored = self._graph.weight(f"{name}.{self.dtype}", rounded)
+            self._widened[name] = self._graph.root.node("Cast", [stored], to=TensorProto.FLOAT)
+        return self._widened[name]
+
+
+class BFloat16Products(Float16Products):
+    """The same with bfloat16."""
+
+    dtype = np.dtype(ml_dtypes.bfloat16)
+
+
+class Int8Products:
+    """int8 weights, one scale per output channel; inputs become uint8 by calibrated `ranges` {name: (low, high)}.
+
+    The ranges are fixed, so what a sentence becomes doesn't depend on the others in its batch. Without `ranges` all
+    inputs get DEFAULT_RANGE, which is good for timing only.
+    """
+
+    def __init__(self, graph, weights, ranges=None):
+        self._graph, self._weights, self._ranges, self._shortlist = graph, weights, ranges, None
+
+    def linear(self, x, name):
+        """x (rows, inputs) @ weight.T + bias -> (rows, outputs)"""
+        quantised, scales, bias = self._quantised(name)
+        weight = self._graph.weight(f"{name}.weight.int8", quantised)
+        scale = self._graph.weight(f"{name}.weight.scale", scales)
+        bias = self._graph.weight(f"{name}.bias.int32", bias)
+        return self._product(x, name, weight, scale, self._zero(name, len(scales)), [bias])
+
+    def relu_linear(self, x, name):
+        """linear(relu(x)); a range that starts at zero makes the quantisation itself a ReLU."""
+        low, _ = self._range(name)
+        return self.linear(x if low == 0 else self._graph.node("Relu", [x]), name)
+
+    def embed(self, tokens, name, dim):
+        """tokens (rows,) -> the first `dim` features of their rows, times sqrt(dim): (rows, dim)"""
+        graph, root = self._graph, self._graph.root
+        matrix, scale = self._matrix(name)
+        scales = root.node("Mul", [scale, root.constant(dim**0.5, np.float32)])
+        scales = root.node("Unsqueeze", [scales, root.constant([1])])
+        rows = graph.node("Gather", [matrix, tokens], axis=0)
+        rows = _first_columns(graph, rows, self._weights[name].shape[1], dim)
+        rows = graph.node("Cast", [rows], to=TensorProto.FLOAT)
+        return graph.node("Mul", [rows, graph.node("Gather", [scales, tokens], axis=0)])
+
+    def logits(self, x, name, dim):
+        """x (rows, dim) @ matrix[:, :dim].T -> (rows, vocabulary)"""
+        matrix, scale = self._matrix(name)
+        rows, columns = self._weights[name].shape
+        matrix = _first_columns(self._graph.root, matrix, columns, dim)
+        zero = self._zero(OUTPUT_PRODUCT, rows)
+        if self._shortlist:
+            parts = (matrix, scale, zero)
+            matrix, scale, zero = (self._graph.root.node("Gather", [part, self._shortlist], axis=0) for part in parts)
+            # transposed once a search; onnxruntime would do it at every step
+            matrix = self._graph.root.node("Transpose", [matrix], perm=[1, 0])
+            return self._product(x, OUTPUT_PRODUCT, matrix, scale, zero, transposed=0)
+        return self._product(x, OUTPUT_PRODUCT, matrix, scale, zero)
+
+    def use_shortlist(self, tokens):
+        """From now on `logits` are those of `tokens` (shortlist,), a tensor of the outermost graph, alone."""
+        self._shortlist = tokens
+
+    def _product(self, x, name, weight, scale, zero, bias=(), transposed=1):
+        graph = self._graph
+        input_scale, input_zero = activation_parameters(*self._range(name))
+        input_scale, input_zero = graph.constant(input_scale, np.float32), graph.constant(input_zero, np.uint8)
+        x = graph.node("QuantizeLinear", [x, input_scale, input_zero])
+        return graph.contrib("QGemm", [x, input_scale, input_zero, weight, scale, zero, *bias], transB=transposed)
+
+    def _zero(self, name, outputs):
+        """The zero points of a product's weights, which has its own: on processors without VNNI onnxruntime changes
+        weights and zero points one by one.
+        """
+        return self._graph.weight(f"{name}.weight.zero", np.zeros(outputs, np.int8))
+
+    def _quantised(self, name):
+        """`quantise_linear` of a product with a bias."""
+        input_scale, _ = activation_parameters(*self._range(name))
+        return quantise_linear(self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], input_scale)
+
+    def _range(self, name):
+        return DEFAULT_RANGE if self._ranges is None else self._ranges[name]
+
+    def _matrix(self, name):
+        quantised, scales = quantise_rows(self._weights[name])
+        return self._graph.weight(f"{name}.int8", quantised), self._graph.weight(f"{name}.scale", scales)
+
+
+class SingleRowProducts(Int8Products):
+    """The same int8 weights for products of a single row, with inputs quantised by that row: half the time, for such.
+
+    onnxruntime's MatMulNBits wants unsigned weights in blocks of each row; they are derived when the session is made.
+    """
+
+    def linear(self, x, name):
+        """x (1, inputs) @ weight.T + bias -> (1, outputs)"""
+        quantised, scales, _ = self._quantised(name)
+        if not _block_size(quantised.shape[1]):
+            return super().linear(x, name)
+        weight = self._graph.weight(f"{name}.weight.int8", quantised)
+        scale = self._graph.weight(f"{name}.weight.scale", scales)
+        bias = self._graph.weight(f"{name}.bias", self._weights[f"{name}.bias"])
+        return self._row_product(x, weight, scale, quantised.shape, ["", "", bias])
+
+    def relu_linear(self, x, name):
+        """linear(relu(x))"""
+        return self.linear(self._graph.node("Relu", [x]), name)
+
+    def logits(self, x, name, dim):
+        """x (1, dim) @ matrix[:, :dim].T -> (1, vocabulary)"""
+        rows, columns = self._weights[name].shape
+        if self._shortlist or not _block_size(dim):
+            return super().logits(x, name, dim)
+        matrix, scale = self._matrix(name)
+        return self._row_product(x, _first_columns(self._graph.root, matrix, columns, dim), scale, (rows, dim))
+
+    def _row_product(self, x, weight, scale, shape, more=()):
+        """x (1, inputs) @ weight.T by blocks; weight int8 of `shape` (outputs, inputs), scale (outputs,)"""
+        root, (outputs, inputs) = self._graph.root, shape
+        size = _block_size(inputs)
+        blocks = inputs // size
+        # int8 plus 128 is the same bits but the highest, read as uint8
+        weight = root.node("BitwiseXor", [weight, root.constant(-128, np.int8)])
+        weight = root.reshape(root.node("Cast", [weight], to=TensorProto.UINT8), [outputs, blocks, size])
+        scale = root.node("Expand", [root.reshape(scale, [outputs, 1]), root.constant([outputs, blocks])])
+        inputs_and_more = [x, weight, root.reshape(scale, [-1]), *more]
+        return self._graph.contrib(
+            "MatMulNBits", inputs_and_more, K=inputs, N=outputs, bits=8, block_size=size, accuracy_level=INT8_INPUTS
+        )
+
+
+PRODUCTS = {"fp32": Float32Products, "int8": Int8Products, "fp16": Float16Products, "bf16": BFloat16Products}
+SINGLE_ROW_PRODUCTS = {"int8": SingleRowProducts}  # where a single row has faster ones of its own
+
+
+def _first_columns(graph, matrix, columns, wanted):
+    if wanted == columns:
+        return matrix
+    return graph.node("Slice", [matrix, graph.constant([0]), graph.constant([wanted]), graph.constant([1])])
+
+
+def _block_size(inputs):
+    """The largest block that MatMulNBits may cut rows of `inputs` values into; 0 if there is none."""
+    return next((size for size in (256, 128, 64, 32, 16) if inputs % size == 0), 0)

@@ -1,0 +1,49 @@
+"""What a bundle's precision and its shortlist cost in BLEU on the validation set, and whether that is too much."""
+
+from hat.data.pairs import sample_text
+from hat.deploy.batching import usable_cores
+from hat.deploy.translator import Translator
+from hat.evaluation.evaluate import score_translations
+
+SENTENCES = 2000  # of the validation set, at most
+ALLOWED_DROP = 0.3  # BLEU
+
+
+def measure_quality(bundle, prepared, seed):
+    """{"sentences", "bleu", "bleu_shortlist"} of the bundle in folder `bundle` on a sample of the validation set."""
+    sources, references = sample_text(prepared, "valid", SENTENCES, seed)
+    quality = {"sentences": len(references)}
+    for key, shortlist in (("bleu", False), ("bleu_shortlist", True)):
+        translations = Translator(bundle, workers=usable_cores(), shortlist=shortlist).translate(sources)
+        quality[key] = score_translations(translations, references, prepared.target_lang)["bleu"]
+    return quality
+
+
+def with_drops(quality, reference):
+    """`quality` with `bleu_drop` and `bleu_shortlist_drop`, both against the plain BLEU of the fp32 `reference`."""
+    drops = {f"{key}_drop": reference["bleu"] - quality[key] for key in ("bleu", "bleu_shortlist")}
+    return {**quality, **drops}
+
+
+def describe(quality):
+    """One line for the user."""
+    return (
+        f"BLEU {quality['bleu']:.2f} on {quality['sentences']} validation sentences "
+        f"({quality['bleu_drop']:+.2f} lost against fp32); with the shortlist {quality['bleu_shortlist']:.2f} "
+        f"({quality['bleu_shortlist_drop']:+.2f})"
+    )
+
+
+def refusal(precision, quality, allowed):
+    """Why a bundle of this quality must not be installed, for the user; None if it may be."""
+    drop = quality["bleu_drop"]
+    if drop <= allowed:
+        return None
+    return (
+        f"the {precision} bundle loses {drop:.2f} BLEU against fp32 on the validation set, and {allowed:g} is allowed; "
+        f"it was not installed; what was there stays; hat-export --allow-bleu-drop {_rounded_up(drop)} accepts it"
+    )
+
+
+def _rounded_up(drop):
+    return f"{int(drop * 10) / 10 + 0.1:.1f}"

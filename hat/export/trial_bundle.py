@@ -1,0 +1,26 @@
+"""Bundles to be timed before there is anything to export: translating as exported ones do, but nothing was checked."""
+
+from hat.data.pairs import sample_pairs
+from hat.data.prepared import PreparedData
+from hat.deploy.building.bundle_writer import write_bundle
+from hat.deploy.building.graphs import build_graphs
+from hat.export.bundles import CALIBRATION_PAIRS, describe_bundle, tokenizers
+
+NAME = "trial"
+
+
+def write_trial_bundle(run, model, precision, folder):
+    """Write a bundle of a standalone `hat.model.Transformer` into the new `folder`."""
+    prepared = PreparedData(run.data)
+    weights = {name: tensor.detach().float().numpy() for name, tensor in model.state_dict().items()}
+    description = describe_bundle(run, NAME, model.architecture, model.spec, prepared, {"weights_sha256": NAME})
+    graphs = build_graphs(model.architecture, model.spec, weights, precision, _ranges(run, model, precision, prepared))
+    write_bundle(folder, graphs, tokenizers(prepared), {"precision": precision, **description})
+
+
+def _ranges(run, model, precision, prepared):
+    if precision != "int8":
+        return {}
+    from hat.export.calibration import calibrate
+
+    return calibrate(model, sample_pairs(prepared, "train", CALIBRATION_PAIRS, run.config.seed))

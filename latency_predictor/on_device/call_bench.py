@@ -1,0 +1,87 @@
+"""What times real calls on a device: text in, text out, with a deployed bundle, by the wall's clock (Python 3.9).
+
+Where sentencepiece is missing there is no text: then the searches alone are timed, and the answer says so.
+"""
+
+import base64
+import collections
+import importlib.util
+import shutil
+import time
+from pathlib import Path
+
+from hat.deploy.beam_search import BeamSearch
+from hat.deploy.bundle import DESCRIPTION, open_bundle
+from hat.deploy.search_options import bundle_options
+from hat.deploy.sessions import Sessions
+
+KEPT = 12  # bundles: those of a search's finals, and the full-size Transformer's
+WARM_UP = 3  # sentences
+
+
+class CallBench:
+    """Times calls of bundles that the host puts into `folder`; `setup` holds `threads` and `accelerator`."""
+
+    def __init__(self, folder, setup):
+        self._folder, self._threads, self._accelerator = Path(folder), setup["threads"], setup["accelerator"]
+        self._text = importlib.util.find_spec("sentencepiece") is not None
+        self._calls = collections.OrderedDict()  # bundle: function of a sentence and its ids, the latest used last
+
+    def put(self, request):
+        """Write `content` (base64) at `offset` of a bundle's `file`; bundle.json comes last."""
+        path = self._folder / request["bundle"] / request["file"]
+        path.parent.mkdir(exist_ok=True)
+        with open(path, "r+b" if path.exists() else "wb") as handle:
+            handle.seek(request["offset"])
+            handle.write(base64.b64decode(request["content"]))
+        return {}
+
+    def measure(self, request):
+        """Milliseconds of one call for each of the `sentences`, one after the other, as a JSON-like dictionary.
+
+        `ids` are the sentences' tokens. {"missing": True} if `bundle` isn't here (any more). `taken` is the share of
+        the time in which this process didn't have the processor, None with several threads or on a GPU; `text` says
+        whether the calls began and ended with text.
+        """
+        call = self._call(request["bundle"])
+        if call is None:
+            return {"missing": True}
+        pairs = list(zip(request["sentences"], request["ids"]))
+        for pair in pairs[:WARM_UP]:
+            call(*pair)
+        busy, start = time.process_time(), time.perf_counter()
+        calls_ms = [_milliseconds(call, pair) for pair in pairs]
+        share = (time.process_time() - busy) / (time.perf_counter() - start)
+        taken = max(0.0, 1 - share) if self._threads == 1 and self._accelerator == "cpu" else None
+        return {"missing": False, "calls_ms": calls_ms, "taken": taken, "text": self._text}
+
+    def _call(self, name):
+        if name not in self._calls:
+            folder = self._folder / name
+            if not (folder / DESCRIPTION).exists():
+                return None
+            self._calls[name] = self._open(folder)
+            while len(self._calls) > KEPT:
+                oldest, _ = self._calls.popitem(last=False)
+                shutil.rmtree(self._folder / oldest)
+        self._calls.move_to_end(name)
+        return self._calls[name]
+
+    def _open(self, folder):
+        if self._text:
+            from hat.deploy.translator import Translator
+
+            translator = Translator(folder, self._threads, accelerator=self._accelerator)
+            return lambda sentence, _ids: translator.translate([sentence])
+        bundle = open_bundle(folder)
+        spec = bundle.description["spec"]
+        sessions = Sessions(bundle.graphs(), self._threads, self._accelerator)
+        search = BeamSearch(sessions, spec["padding"], spec["end_of_sentence"])
+        options = bundle_options(bundle)
+        return lambda _sentence, ids: search.search([ids], options)
+
+
+def _milliseconds(call, pair):
+    start = time.perf_counter()
+    call(*pair)
+    return 1e3 * (time.perf_counter() - start)

@@ -1,0 +1,41 @@
+"""The latency of a bundle as its user sees it on a device: what an evaluation tells of it."""
+
+from hat.config import to_mapping
+from latency_predictor.link.devices import load_device, why_not, with_precision
+from latency_predictor.sampling.real_calls import latencies_of
+
+QUANTILES = (0.5, 0.9)
+
+
+class BundleMeter:
+    """Measures bundles on the device of that name (default: the one last measured in the run)."""
+
+    def __init__(self, run, device_name=None):
+        self._run = run
+        self._device = load_device(device_name or run.last_measured_device())
+
+    @property
+    def threads(self):
+        """Those of the device."""
+        return self._device.threads
+
+    def inputs(self):
+        """What latencies depend on beside the bundle."""
+        return to_mapping(self._device)
+
+    def measure(self, bundle, precision):
+        """Latency keys of an evaluation, for the bundle in a folder; `no_latency` says why where there are none."""
+        reason = why_not(self._device, precision)
+        if reason:
+            return {"no_latency": reason}
+        device = with_precision(self._device, precision)
+        (median, p90), text = latencies_of(self._run, device, bundle, QUANTILES)
+        return {
+            "latency_ms": median.ms,
+            "latency_range_ms": [median.low_ms, median.high_ms],
+            "latency_p90_ms": p90.ms,
+            "latency_p90_range_ms": [p90.low_ms, p90.high_ms],
+            "latency_taken": median.taken,
+            "latency_with_text": text,
+            "device": self._device.name,
+        }

@@ -1,0 +1,161 @@
+"""Measurer: the latency of an architecture on a device, measured on what would be deployed."""
+
+import functools
+import sys
+from dataclasses import replace
+
+from hat.config import to_mapping
+from hat.data.prepared import PreparedData
+from hat.files import fingerprint
+from hat.run_directory import stamp
+from latency_predictor.fitting.pace import Pace
+from latency_predictor.on_device.timing import clock_name
+from latency_predictor.sampling.lengths import run_lengths
+from latency_predictor.sampling.sample import VERSION, LatencySample, Protocol, read_samples, samples_path
+
+ATTEMPTS = 2  # at a sample that doesn't become stable
+REFERENCE_PRECISION = "fp32"  # beside every precision, so that a device's pace is one for all of them
+
+
+def measuring_spec(run):
+    """The ModelSpec to measure with: the prepared data's vocabulary, else the one that the config announces."""
+    if stamp(run.data) is not None:
+        prepared = PreparedData(run.data)
+        return run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
+    size = run.config.latency.vocabulary_size or run.config.data.vocabulary_size
+    return run.config.model_spec(size, size)
+
+
+def reference_architecture(space):
+    """The architecture that is measured beside all others: the middle choice of every gene."""
+    return space.decode([len(gene.choices) // 2 for gene in space.genes])
+
+
+def protocol_of(run, device, spec, lengths):
+    """The Protocol of samples that are taken on `device` in this run."""
+    source_lengths, target_steps = zip(*lengths.points, strict=True)
+    reference = fingerprint(reference_architecture(run.config.search_space).to_dict())[:12]
+    return Protocol(
+        version=VERSION,
+        backend=device.backend,
+        accelerator=device.accelerator,
+        precision=device.precision,
+        threads=device.threads,
+        batch=1,
+        beam=run.config.latency.beam,
+        source_lengths=source_lengths,
+        target_steps=target_steps,
+        source_vocabulary=spec.source_vocabulary,
+        target_vocabulary=spec.target_vocabulary,
+        reference=reference if device.precision == REFERENCE_PRECISION else f"{reference}.{REFERENCE_PRECISION}",
+        clock=clock_name(device.threads, device.accelerator),
+    )
+
+
+class Measurer:
+    """Times architectures, with random weights, on a Device as a run's config says; no trained model is needed.
+
+    `measure_paced` takes its pace from the samples of the Device `paced_as`: this one, or it at another precision.
+    Use as a context manager: the device is taken up by the first measurement and let go at the end. Measuring raises
+    DeviceError for a device that can't be used, StorageError where its disk is full.
+    """
+
+    def __init__(self, run, device, spec=None, paced_as=None):
+        self._run, self.device, self._paced_as = run, device, paced_as or device
+        self._usual_spec = measuring_spec(run)
+        self._spec = spec or self._usual_spec
+        self.lengths = run_lengths(run)
+        self.protocol = protocol_of(run, device, self._spec, self.lengths)
+        self._bench = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._bench is not None:
+            self._bench.close()
+
+    def measure(self, architecture, target_vocabulary=None):
+        """The LatencySample of an Architecture; with `target_vocabulary` tokens to choose from if that is given.
+
+        One that doesn't become stable is measured again; the steadier one counts.
+        """
+        if self._bench is None:
+            self._bench = self._make_bench()
+        spec = self._spec
+        if target_vocabulary is not None:
+            spec = replace(spec, target_vocabulary=target_vocabulary, share_all_embeddings=False)
+        samples = []
+        for _ in range(ATTEMPTS):
+            samples.append(self._sample(architecture, self._bench.time(architecture, spec)))
+            if samples[-1].stable:
+                break
+        return min(samples, key=lambda sample: sample.timing(self.lengths).half_width)
+
+    def measure_paced(self, architecture, target_vocabulary=None):
+        """What `measure` gives, as it would be at the usual pace of the device's samples.
+
+        As it was measured where there are none, or only some that were measured otherwise.
+        """
+        sample = self.measure(architecture, target_vocabulary)
+        return sample if self._pace is None else self._pace.even(sample)
+
+    @functools.cached_property
+    def _pace(self):
+        space = self._run.config.search_space
+        samples = read_samples(samples_path(self._run, self._paced_as), space)
+        protocol = protocol_of(self._run, self._paced_as, self._spec, self.lengths)
+        if not samples or protocol.difference(samples[0].protocol):
+            return None
+        return Pace.of(samples, space, self.lengths)
+
+    def _sample(self, architecture, timed):
+        described = {"architecture": architecture.to_dict(), "device": self.device.name}
+        return LatencySample.from_dict({**described, "protocol": to_mapping(self.protocol), **timed})
+
+    def _make_bench(self):
+        reference = reference_architecture(self._run.config.search_space), self._usual_spec
+        vocabulary = min(self._spec.source_vocabulary, self._usual_spec.source_vocabulary)
+        arguments = (self.device, self._run.config.latency, self.lengths.points, reference, vocabulary)
+        if self.device.backend == "torch":
+            from latency_predictor.sampling.torch_backend import TorchBench
+
+            return TorchBench(*arguments)
+        return AgentBench(*arguments)
+
+
+class AgentBench:
+    """Has the agent on a device, here or elsewhere, time the deployed graphs.
+
+    Every architecture is timed at each of the `points` (source length, target steps), translating tokens below
+    `source_vocabulary`, beside the `reference`, an (Architecture, ModelSpec).
+    """
+
+    def __init__(self, device, latency_config, points, reference, source_vocabulary):
+        from latency_predictor.link.connection import Connection
+
+        self._device, self._beam = device, latency_config.beam
+        setup = {
+            "beam": latency_config.beam,
+            "repeats": latency_config.repeats,
+            "points": [list(point) for point in points],
+            "source_vocabulary": source_vocabulary,
+            "reference": self._skeleton(*reference, REFERENCE_PRECISION),
+        }
+        self._connection = Connection(device, setup)
+        for warning in self._connection.ready["warnings"]:
+            print(f"warning: {device.name}: {warning}", file=sys.stderr)
+
+    def time(self, architecture, spec):
+        """The lengths, reference_ms, stable, taken and environment of a LatencySample, as a dictionary."""
+        subject = self._skeleton(architecture, spec, self._device.precision)
+        reply = self._connection.ask({"type": "measure", "subject": subject})
+        return {name: value for name, value in reply.items() if name != "type"}
+
+    def close(self):
+        self._connection.close()
+
+    def _skeleton(self, architecture, spec, precision):
+        from latency_predictor.sampling.skeleton import make_skeleton
+
+        return make_skeleton(architecture, spec, precision, self._beam)

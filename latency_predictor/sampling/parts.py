@@ -1,0 +1,70 @@
+"""Where the time of a translation goes: encoder, decoder layers, output layer."""
+
+from dataclasses import dataclass
+
+from hat import files
+from hat.config import from_mapping, to_mapping
+from latency_predictor.sampling.measure import reference_architecture
+
+FEW_TOKENS = 64  # a vocabulary whose output layer costs next to nothing
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Milliseconds of one architecture: of its parts at the middle length, and of the whole at each length."""
+
+    name: str
+    encoder_ms: float
+    decoder_ms: float
+    output_ms: float
+    target_steps: tuple[int, ...]
+    total_ms: tuple[float, ...]
+
+
+def measure_parts(measurer, space):
+    """Parts of the smallest architecture, the reference and the full-size Transformer.
+
+    The output layer, with the choice of the best tokens, is what a translation takes longer than one with a
+    vocabulary of FEW_TOKENS.
+    """
+    chosen = {
+        "smallest": space.smallest(),
+        "reference": reference_architecture(space),
+        "full-size": space.full_transformer(),
+    }
+    return [_measure(measurer, name, architecture) for name, architecture in chosen.items()]
+
+
+def _measure(measurer, name, architecture):
+    sample, fewer = (measurer.measure_paced(architecture, vocabulary) for vocabulary in (None, FEW_TOKENS))
+    middle = len(sample.lengths) // 2
+    decoder_ms = sample.lengths[middle].decoder_ms.typical
+    output_ms = max(0.0, decoder_ms - fewer.lengths[middle].decoder_ms.typical)
+    return Parts(
+        name=name,
+        encoder_ms=sample.lengths[middle].encoder_ms.typical,
+        decoder_ms=decoder_ms - output_ms,
+        output_ms=output_ms,
+        target_steps=tuple(at.target_steps for at in sample.lengths),
+        total_ms=tuple(at.total_ms.typical for at in sample.lengths),
+    )
+
+
+def parts_path(run, device):
+    """Where the Parts of a device are kept in a run directory."""
+    return run.latency / f"{device.name}.parts.json"
+
+
+def write_parts(path, series, parts):
+    """Keep Parts as JSON, with the series of samples whose pace they have."""
+    files.write_json(path, {"series": series, "parts": [to_mapping(each) for each in parts]})
+
+
+def read_parts(path, series):
+    """What `write_parts` kept with this series; [] if there is nothing of it."""
+    if not path.exists():
+        return []
+    kept = files.read_json(path, "remove it and measure again")
+    if not isinstance(kept, dict) or series is None or kept.get("series") != series:  # a list named no series
+        return []
+    return [from_mapping(Parts, row, str(path)) for row in kept.get("parts", ())]

@@ -1,0 +1,133 @@
+"""The latency that users see: real calls of a bundle on a device, text in and text out, by the wall's clock."""
+
+import base64
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from hat import files
+from hat.data.pairs import sample_text
+from hat.data.prepared import PreparedData
+from hat.deploy.bundle import DESCRIPTION, open_bundle
+from hat.errors import UsageError
+from latency_predictor.latency import Latency, of_rounds
+from latency_predictor.link.connection import Connection
+
+SPLIT = "valid"  # the sentences most like those to be translated
+SENTENCES = 100  # of them
+BEYOND = 5  # so many at least must take longer than the share that a budget is about
+CHUNK_BYTES = 4 << 20  # of a file, sent at a time
+ROUNDS = 5  # of each bundle, where one is timed by itself
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Milliseconds of one call for each sentence; `text` says whether tokenising and detokenising are in them.
+
+    `taken` is the share of the time in which other work had the processor; None where that isn't known.
+    """
+
+    calls_ms: tuple[float, ...]
+    taken: float | None
+    text: bool
+
+    def latency(self, quantile):
+        """The Latency that this share of the calls stayed within."""
+        ms = float(np.quantile(self.calls_ms, quantile))
+        return Latency(ms, ms, ms, self.taken)
+
+
+def sentences_needed(quantile):
+    """How many sentences a latency of this quantile is judged by."""
+    return max(SENTENCES, math.ceil(BEYOND / (1 - quantile)))
+
+
+def check_sentences(run, budgets):
+    """Raise UsageError for the first LatencyBudget about a quantile that the validation text has too few lines for.
+
+    Where the config fixes a length, sentences don't count.
+    """
+    if run.config.latency.source_length is not None:
+        return
+    count = PreparedData(run.data).sentences[SPLIT]
+    for budget in budgets:
+        needed = math.ceil(BEYOND / (1 - budget.quantile))
+        if count < needed:
+            raise UsageError(
+                f"latency budget {budget.text} needs {needed} validation sentences, so that {BEYOND} take longer; "
+                f"{run.data} has {count}: name a lower percentile, or prepare more validation text"
+            )
+
+
+class RealCalls:
+    """Has bundles translate real sentences on a Device, one at a time; use as a context manager.
+
+    The sentences are those of the run's validation text that its seed draws: `sentences_needed(quantile)` of them.
+    Raises DeviceError for a device that can't be used, StorageError where its disk is full.
+    """
+
+    def __init__(self, run, device, quantile=0.5):
+        self._device, self._connection, self._sent = device, None, set()
+        self._request = _request(run, sentences_needed(quantile))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._connection is not None:
+            self._connection.close()
+
+    def time(self, bundle):
+        """The Calls of one round with the bundle in this folder."""
+        if self._connection is None:
+            self._connection = Connection(self._device, {"real_calls": True})
+        name = files.sha256_of_file(bundle / DESCRIPTION)[:16]  # it holds the digest of every other file
+        while True:
+            if (self._agent, name) not in self._sent:
+                self._send(bundle, name)
+            answer = self._connection.ask({"type": "measure", "bundle": name, **self._request})
+            if not answer["missing"]:
+                return Calls(tuple(answer["calls_ms"]), answer["taken"], answer["text"])
+            self._sent.discard((self._agent, name))  # the agent had to be started again, or made room
+
+    @property
+    def _agent(self):
+        """What tells an agent from one that was started again."""
+        return self._connection.ready["process"]
+
+    def _send(self, bundle, name):
+        """Let the agent have the bundle."""
+        while True:
+            agent = self._agent
+            for file in [*open_bundle(bundle).description["files"], DESCRIPTION]:
+                with open(bundle / file, "rb") as handle:
+                    while content := handle.read(CHUNK_BYTES):
+                        offset = handle.tell() - len(content)
+                        self._put(bundle=name, file=file, offset=offset, content=content)
+            if self._agent == agent:  # else a part of it went to one that is gone
+                self._sent.add((agent, name))
+                return
+
+    def _put(self, content, **place):
+        encoded = base64.b64encode(content).decode()
+        self._connection.ask({"type": "put", "content": encoded, **place})
+
+
+def _request(run, count):
+    """The sentences, and their ids for a device without sentencepiece."""
+    from sentencepiece import SentencePieceProcessor
+
+    prepared = PreparedData(run.data)
+    sources = [source for source in sample_text(prepared, SPLIT, count, run.config.seed)[0] if source.strip()]
+    processor = SentencePieceProcessor(model_file=str(prepared.sentencepiece(prepared.source_lang)))
+    most = run.config.data.max_length
+    ids = [[*found[:most], processor.eos_id()] for found in processor.encode(sources)]
+    return {"sentences": sources, "ids": ids}
+
+
+def latencies_of(run, device, bundle, quantiles):
+    """([Latency of each quantile], whether text is in them) of the bundle in this folder, timed by itself."""
+    with RealCalls(run, device, max(quantiles)) as real_calls:
+        rounds = [real_calls.time(bundle) for _ in range(ROUNDS)]
+    return [of_rounds([calls.latency(quantile) for calls in rounds]) for quantile in quantiles], rounds[0].text

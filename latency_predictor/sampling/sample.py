@@ -1,0 +1,203 @@
+"""LatencySample: one measured architecture, how it was measured, and in what circumstances."""
+
+import json
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from hat import files
+from hat.architecture import Architecture
+from hat.config import from_mapping, to_mapping
+from hat.errors import ArtifactError, UsageError
+from latency_predictor.on_device.environment import Environment
+from latency_predictor.on_device.timing import Timing, clock_name
+
+VERSION = 2  # of the protocol: samples of another one can't be compared
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What was timed: samples are comparable only if these are equal.
+
+    One batch of `batch` sentences with `beam` hypotheses, at each pair of `source_lengths` tokens and `target_steps`
+    decoder steps, beside the `reference` architecture (its short hash, and its precision where that is another one).
+    By the `clock` "processor" moments in which other processes had the processor don't count.
+    """
+
+    version: int
+    backend: str
+    accelerator: str
+    precision: str
+    threads: int
+    batch: int
+    beam: int
+    source_lengths: tuple[int, ...]
+    target_steps: tuple[int, ...]
+    source_vocabulary: int
+    target_vocabulary: int
+    reference: str
+    clock: Literal["processor", "wall"]
+
+    def difference(self, other):
+        """The first field in which `other` differs, as 'beam 4 instead of 5'; None if they are equal."""
+        for name, value in vars(self).items():
+            if getattr(other, name) != value:
+                return f"{name} {_plain(getattr(other, name))} instead of {_plain(value)}"
+        return None
+
+
+def _plain(value):
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class LengthTiming:
+    """Milliseconds of translating a sentence of one length: its encoder, its decoder with beam search, all of it."""
+
+    source_length: int
+    target_steps: int
+    encoder_ms: Timing
+    decoder_ms: Timing
+    total_ms: Timing
+
+    def scaled(self, factor):
+        """All milliseconds times `factor`."""
+        parts = {name: getattr(self, name).scaled(factor) for name in ("encoder_ms", "decoder_ms", "total_ms")}
+        return replace(self, **parts)
+
+
+@dataclass(frozen=True)
+class LatencySample:
+    """A measured architecture.
+
+    The reference architecture took `reference_ms.typical` meanwhile: see fitting.pace. `stable` says whether
+    the confidence interval became as narrow as the protocol wants, `taken` which share of the time other processes had
+    the processor. `visits` counts how often the architecture was measured, of which this is the one that counts.
+    `at_random` tells one whose architecture was drawn at random from one that was chosen: because it is extreme, or
+    because a predictor was unsure of it; an earlier version didn't say. `series` names the samples that were collected
+    together: what is derived from them and kept elsewhere says it, too.
+    """
+
+    architecture: Architecture
+    device: str
+    protocol: Protocol
+    lengths: tuple[LengthTiming, ...]
+    reference_ms: Timing
+    stable: bool
+    taken: float
+    environment: Environment
+    visits: int = 1
+    at_random: bool | None = None
+    series: str | None = None
+
+    def scaled(self, factor):
+        """This sample with the architecture's milliseconds times `factor`."""
+        return replace(self, lengths=tuple(at.scaled(factor) for at in self.lengths))
+
+    def timing(self, lengths, quantile=0.5):
+        """Timing of the `quantile` of sentences among `lengths`: what budgets are about.
+
+        Spread and confidence are, relatively, those measured at the middle length.
+        """
+        latency_ms = float(latencies_ms([self], lengths, quantile)[0])
+        middle = self.lengths[len(self.lengths) // 2].total_ms
+        return middle.scaled(latency_ms / middle.typical)
+
+    def to_dict(self):
+        """Plain dictionary for JSON."""
+        return to_mapping(self)
+
+    @classmethod
+    def from_dict(cls, mapping, where="sample"):
+        """Inverse of `to_dict`; raises UsageError naming the key that is wrong."""
+        return from_mapping(cls, mapping, where)
+
+
+def latencies_ms(samples, lengths, quantile=0.5):
+    """Milliseconds (samples,) that the `quantile` of the sentences among `lengths` stay within."""
+    encoder = [[at.encoder_ms.typical for at in sample.lengths] for sample in samples]
+    decoder = [[at.decoder_ms.typical for at in sample.lengths] for sample in samples]
+    return lengths.quantile_ms(np.array(encoder), np.array(decoder), quantile)
+
+
+def samples_path(run, device):
+    """Where the samples of a device are kept in a run directory."""
+    return run.latency / f"{device.name}.jsonl"
+
+
+def series_at(path):
+    """The series of the samples of a JSON-lines file; None if there are none, or an earlier version didn't name it."""
+    rows = files.read_json_lines(path)
+    return rows[0].get("series") if rows else None
+
+
+def quantile_suffix(quantile):
+    """What tells files about this quantile of the sentences apart: '' for the median, '.p90'."""
+    return "" if quantile == 0.5 else f".p{quantile * 100:g}"
+
+
+def predictor_directory(run, device, quantile=0.5):
+    """Where the predictor of a quantile of the sentences is kept in a run directory."""
+    return run.latency / f"{device.name}{quantile_suffix(quantile)}.predictor"
+
+
+def write_samples(path, samples):
+    """Replace a file by these LatencySamples in one step."""
+    files.write_text(path, "".join(json.dumps(sample.to_dict(), ensure_ascii=False) + "\n" for sample in samples))
+
+
+def read_samples(path, space, protocol=None):
+    """The LatencySamples of a JSON-lines file ([] if there is none), the last one of each architecture.
+
+    A sample of a device may come from a copy of the file that another name gave. Raises ArtifactError, naming the
+    line, for a sample that is damaged, of another search space, or measured otherwise than `protocol` says (without
+    one, than the file's first sample).
+    """
+    samples = {}
+    for number, row in enumerate(files.read_json_lines(path), start=1):
+        where = f"{path}, line {number}"
+        sample = _read_sample(row, where)
+        if sample.architecture not in space:
+            raise ArtifactError(f"{where}: measured in another search space; move the file away and measure again")
+        protocol = protocol or sample.protocol
+        difference = protocol.difference(sample.protocol)
+        if difference:
+            raise ArtifactError(f"{where}: measured with {difference}; move the file away and measure again")
+        samples[sample.architecture] = sample
+    return list(samples.values())
+
+
+def _read_sample(row, where):
+    protocol = row.get("protocol") if isinstance(row, dict) else None
+    if isinstance(protocol, dict) and protocol.get("version", 1) != VERSION:
+        version = protocol.get("version", 1)
+        raise ArtifactError(
+            f"{where}: measured with protocol version {version} instead of {VERSION}; move the file away and measure "
+            "again"
+        )
+    try:
+        sample = LatencySample.from_dict(_with_clock(row), where)
+        _check_times(sample, where)
+    except UsageError as error:
+        raise ArtifactError(f"{error}; remove that line and measure again") from None
+    return sample
+
+
+def _with_clock(row):
+    """The row of a sample; an earlier version didn't say by which clock, which followed from the device."""
+    protocol = row.get("protocol") if isinstance(row, dict) else None
+    if not isinstance(protocol, dict) or not {"threads", "accelerator"} <= protocol.keys():
+        return row
+    return row | {"protocol": {"clock": clock_name(protocol["threads"], protocol["accelerator"])} | protocol}
+
+
+def _check_times(sample, where):
+    """Raise UsageError for a time that nothing can have taken."""
+    times = {"reference_ms": sample.reference_ms}
+    for at in sample.lengths:
+        times |= {f"{name} at {at.target_steps} steps": getattr(at, name) for name in ("encoder_ms", "decoder_ms")}
+    for name, timing in times.items():
+        if not 0 < timing.typical < math.inf:
+            raise UsageError(f"{where}: {name} is {timing.typical}, not a positive number")

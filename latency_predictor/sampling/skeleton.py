@@ -1,0 +1,62 @@
+"""Skeletons: a Transformer's deployed graphs without their weights, small enough to be sent to any device."""
+
+import base64
+import functools
+import math
+import zlib
+
+import numpy as np
+from onnx import helper
+from onnx.external_data_helper import set_external_data
+
+from hat.complexity import parameter_shapes
+from hat.deploy.building.bundle_writer import ALIGNMENT, SMALLEST_EXTERNAL
+from hat.deploy.building.graphs import build_graphs, graph_names
+from latency_predictor.on_device.bench import needed_graphs
+
+WEIGHT_KINDS = "fiu"  # numpy's kinds of what may be made up
+NOT_MADE_UP = ("int64",)  # sizes, axes and places: their values matter
+
+
+def make_skeleton(architecture, spec, precision, beam):
+    """The subject that the device measures for an Architecture: {"graphs": {name: text}, "weights": {file: bytes}}.
+
+    See on_device.bench for the form. Constants that a bundle keeps beside its graphs are named by their
+    place in one file for each type of number; a weight that two graphs share has one place.
+    """
+    names = needed_graphs(graph_names(precision), beam)
+    graphs = build_graphs(architecture, spec, _any_weights(architecture, spec), precision, names=names)
+    places, sizes = {}, {}
+    for graph in graphs.values():
+        for tensor in graph.graph.initializer:
+            _move_out(tensor, places, sizes)
+    packed = {
+        name: base64.b64encode(zlib.compress(graph.SerializeToString())).decode() for name, graph in graphs.items()
+    }
+    return {"graphs": packed, "weights": sizes}
+
+
+def _move_out(tensor, places, sizes):
+    size = len(tensor.raw_data)
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    if size < SMALLEST_EXTERNAL or dtype.name in NOT_MADE_UP or dtype.kind not in WEIGHT_KINDS:
+        return
+    file = f"{dtype.name}.bin"
+    key = file, tensor.name, size
+    if key not in places:
+        places[key] = math.ceil(sizes.get(file, 0) / ALIGNMENT) * ALIGNMENT
+        sizes[file] = places[key] + size
+    set_external_data(tensor, file, places[key], size)
+    tensor.ClearField("raw_data")
+
+
+def _any_weights(architecture, spec):
+    """Weights of the right names and shapes; their values are only there to be quantised."""
+    shapes = parameter_shapes(architecture, spec)
+    numbers = _numbers(max(math.prod(shape) for shape in shapes.values()))
+    return {name: numbers[: math.prod(shape)].reshape(shape) for name, shape in shapes.items()}
+
+
+@functools.lru_cache(maxsize=1)
+def _numbers(count):
+    return np.random.default_rng(1).uniform(-0.05, 0.05, count).astype(np.float32)

@@ -1,0 +1,248 @@
+"""What the report shows, read from a run directory's files."""
+
+from dataclasses import dataclass
+
+from hat import files
+from hat.architecture import Architecture
+from hat.complexity import count_flops, count_parameters
+from hat.config import from_mapping
+from hat.data.prepared import PreparedData
+from hat.run_directory import FULL
+from latency_predictor.budget import parse_budget
+from latency_predictor.fitting.conversion import Conversion
+from latency_predictor.fitting.predictor import LatencyPredictor
+from latency_predictor.sampling.lengths import run_lengths
+from latency_predictor.sampling.sample import quantile_suffix
+from search.limits import Limits
+
+PRECISIONS = ("fp32", "int8")
+LATENCY_KEYS = {0.5: "latency", 0.9: "latency_p90"}  # of an evaluation, by the quantile of the sentences
+REMEDY = "run hat-run with this run directory's config again"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One deployable form of a system; `latency_ms` is that of the median sentence, `p90_ms` of nine of ten.
+
+    Both are None where the device doesn't run such bundles; `no_latency` says why.
+    """
+
+    bleu: float
+    chrf: float
+    bleu_signature: str
+    latency_ms: float | None
+    p90_ms: float | None
+    no_latency: str | None
+    size_bytes: int
+    sentences: int
+
+
+@dataclass(frozen=True)
+class System:
+    """A trained Transformer: the full-size one, or one chosen for a budget (then with `budget` and `budget_ms`).
+
+    `measured_ms` is the latency of its bundle, of the quantile of sentences that the budget is about; `full_ms` is the
+    full-size Transformer's.
+    """
+
+    name: str
+    label: str
+    architecture: Architecture
+    budget: str | None
+    budget_ms: float | None
+    predicted_ms: float
+    measured_ms: float
+    measured_range_ms: tuple[float, float]
+    full_ms: float
+    valid_nats: float | None
+    parameters: int
+    parameters_without_embeddings: int
+    flops: int
+    bundles: dict[str, Bundle]
+
+    @property
+    def meets_budget(self):
+        return self.budget_ms is None or self.measured_ms <= self.budget_ms
+
+    @property
+    def speedup(self):
+        return self.full_ms / self.measured_ms
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Validation losses of one training: update numbers, and a list of the same length per validated subnet."""
+
+    name: str
+    updates: list[int]
+    losses: dict[str, list[float]]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All that is shown. `candidates` and `fronts` hold (predicted ms, validation loss, one-line summary).
+
+    `precision` is that of the bundles that were searched for; `bundles` of each System hold the others too.
+    """
+
+    config: object
+    device: str
+    precision: str
+    systems: list[System]
+    candidates: list[tuple[float, float, str]]
+    fronts: dict[str, list[tuple[float, float, str]]]
+    histories: dict[str, list[dict]]
+    quality: dict
+    curves: list[Curve]
+    environment: dict
+    samples: int
+
+    @property
+    def other_precision(self):
+        """That of the bundles beside the searched ones."""
+        return next(precision for precision in PRECISIONS if precision != self.precision)
+
+    @property
+    def full(self):
+        return self.systems[0]
+
+    @property
+    def picks(self):
+        return self.systems[1:]
+
+
+def load_report_data(run, device, names):
+    """ReportData of the searches `names` on `device`; raises ArtifactError if a stage's result is missing."""
+    choices = {name: files.read_json(run.search(name) / "choice.json", REMEDY) for name in names}
+    # What is shown of the full-size Transformer and of the predictor is about one quantile of the sentences.
+    quantile = min((choice["quantile"] for choice in choices.values()), key=lambda quantile: abs(quantile - 0.5))
+    shown = [choice for choice in choices.values() if choice["quantile"] == quantile]
+    directory = run.latency / f"{device}{quantile_suffix(quantile)}.predictor"
+    samples = files.read_json_lines(run.latency / f"{device}.jsonl")
+    return ReportData(
+        config=run.config,
+        device=device,
+        precision=next(iter(choices.values()))["precision"],
+        systems=[_full(run, LatencyPredictor.load(directory), shown), *_picks(run, choices)],
+        candidates=sorted({point for name in names for point in _points(run.search(name) / "candidates.json")}),
+        fronts={name: _points(run.search(name) / "front.json") for name in names},
+        histories={name: files.read_json(run.search(name) / "history.json", REMEDY) for name in names},
+        quality=files.read_json(directory / "quality.json", REMEDY),
+        curves=[_curve("SuperTransformer", run.super_), *(_curve(name, run.sub(name)) for name in [FULL, *names])],
+        environment=samples[-1]["environment"] if samples else {},
+        samples=len(samples),
+    )
+
+
+def _points(path):
+    """(predicted ms, validation loss, summary) of a file of candidates."""
+    rows = files.read_json(path, REMEDY)
+    return [
+        (row["predicted_ms"], row["valid_nats"], Architecture.from_dict(row["architecture"], str(path)).summary())
+        for row in rows
+    ]
+
+
+def _full(run, predictor, choices):
+    full, choice = run.config.search_space.full_transformer(), choices[0]
+    conversion = from_mapping(Conversion, choice["conversion"], "choice.json: conversion")
+    measured_ms, range_ms = _as_deployed(run, FULL, choice) or (choice["full_ms"], choice["full_range_ms"])
+    return _system(
+        run,
+        FULL,
+        full,
+        label="full-size Transformer",
+        budget=None,
+        budget_ms=None,
+        predicted_ms=float(conversion.latency_ms(predictor.predict([full]))[0]),
+        measured_ms=measured_ms,
+        measured_range_ms=range_ms,
+        full_ms=measured_ms,
+        valid_nats=None,
+    )
+
+
+def _as_deployed(run, name, choice):
+    """(latency in ms of the quantile of a choice, its range) of the trained bundle; None where that wasn't measured."""
+    key = LATENCY_KEYS.get(choice["quantile"])
+    evaluation = _evaluation(run, name, choice["precision"])
+    if key is None or evaluation[f"{key}_ms"] is None:
+        return None
+    return evaluation[f"{key}_ms"], evaluation[f"{key}_range_ms"]
+
+
+def _evaluation(run, name, precision):
+    return files.read_json(run.export(name) / f"evaluation.{precision}.json", REMEDY)
+
+
+def _picks(run, choices):
+    return [_chosen(run, name, choice) for name, choice in choices.items()]
+
+
+def _chosen(run, name, choice):
+    architecture = Architecture.from_dict(choice["architecture"], f"{name}/choice.json")
+    measured_ms, range_ms = choice["measured_ms"], choice["measured_range_ms"]
+    full_ms, budget_ms = choice["full_ms"], choice["budget_ms"]
+    deployed, full = _as_deployed(run, name, choice), _as_deployed(run, FULL, choice)
+    if deployed and full:
+        (measured_ms, range_ms), (full_ms, _) = deployed, full
+        budget_ms = parse_budget(choice["budget"]).resolve(full_ms)
+    return _system(
+        run,
+        name,
+        architecture,
+        label=_label(choice),
+        budget=choice["budget"],
+        budget_ms=budget_ms,
+        predicted_ms=choice["predicted_ms"],
+        measured_ms=measured_ms,
+        measured_range_ms=range_ms,
+        full_ms=full_ms,
+        valid_nats=choice["valid_nats"],
+    )
+
+
+def _label(choice):
+    limits = from_mapping(Limits, choice["limits"], "choice.json: limits")
+    return ", ".join(["HAT", choice["budget"], *limits.texts()])
+
+
+def _system(run, name, architecture, **measured):
+    evaluations = {precision: _evaluation(run, name, precision) for precision in PRECISIONS}
+    prepared = PreparedData(run.data)
+    spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
+    parameters, without_embeddings = count_parameters(architecture, spec)
+    return System(
+        name=name,
+        architecture=architecture,
+        parameters=parameters,
+        parameters_without_embeddings=without_embeddings,
+        flops=count_flops(architecture, *run_lengths(run).middle),
+        bundles={precision: _bundle(evaluation) for precision, evaluation in evaluations.items()},
+        **measured,
+    )
+
+
+def _bundle(evaluation):
+    return Bundle(
+        bleu=evaluation["bleu"],
+        chrf=evaluation["chrf"],
+        bleu_signature=evaluation["bleu_signature"],
+        latency_ms=evaluation["latency_ms"],
+        p90_ms=evaluation["latency_p90_ms"],
+        no_latency=evaluation.get("no_latency"),
+        size_bytes=evaluation["size_bytes"],
+        sentences=evaluation["sentences"],
+    )
+
+
+def _curve(name, directory):
+    rows = files.read_json_lines(directory / "metrics.jsonl")
+    names = list(rows[-1]["valid"]) if rows else []
+    return Curve(
+        name=name,
+        updates=[row["update"] for row in rows],
+        losses={subnet: [row["valid"][subnet] for row in rows] for subnet in names},
+        seconds=rows[-1]["seconds"] if rows else 0.0,
+    )

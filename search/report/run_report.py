@@ -1,0 +1,61 @@
+"""The report of a run: one HTML file without external resources, and the same result as a text table."""
+
+from hat import files
+from hat.data.prepared import PreparedData
+from search.report.report_data import load_report_data
+from search.report.report_page import render_page
+
+EXAMPLES = 5
+
+
+def write_report(run, device, names, commands, translate=None):
+    """Write run.path/report.html for the searches `names` on `device`; returns its path and the ReportData.
+
+    `commands` are shown as the way to reproduce it. `translate(name, sentences) -> sentences`, if given,
+    supplies the example translations. Raises ArtifactError if a stage's result is missing.
+    """
+    data = load_report_data(run, device, names)
+    examples = _examples(run, data, translate) if translate else []
+    path = run.path / "report.html"
+    files.write_text(path, render_page(data, commands, examples))
+    return path, data
+
+
+def _examples(run, data, translate):
+    sources, references = (lines[:EXAMPLES] for lines in PreparedData(run.data).raw("test"))
+    translations = {system.label: translate(system.name, sources) for system in data.systems}
+    return [
+        [("source", source), ("reference", reference)]
+        + [(label, sentences[index]) for label, sentences in translations.items()]
+        for index, (source, reference) in enumerate(zip(sources, references, strict=True))
+    ]
+
+
+def result_table(data):
+    """Lines of text: one system a line."""
+    heads = ("", "BLEU", "predicted", "measured", "budget", "speed-up", "parameters", "fp32", "int8")
+    rows = [heads]
+    for system in data.systems:
+        chosen = system.budget_ms is not None
+        rows.append(
+            (
+                system.label,
+                f"{system.bundles[data.precision].bleu:.1f}",
+                f"{system.predicted_ms:.2f} ms",
+                f"{system.measured_ms:.2f} ms",
+                f"{system.budget_ms:.2f} ms" if chosen else "",
+                f"{system.speedup:.2f}x" if chosen else "",
+                f"{system.parameters / 1e6:.2f} M",
+                f"{system.bundles['fp32'].size_bytes / 1e6:.2f} MB",
+                f"{system.bundles['int8'].size_bytes / 1e6:.2f} MB",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    return [
+        "  ".join(_align(cell, width, column) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
+
+
+def _align(cell, width, column):
+    return cell.ljust(width) if column == 0 else cell.rjust(width)
