@@ -63,7 +63,7 @@ def measure_fresh(run, device, samples, count, path):
                     kept[architecture] = replace(sample, at_random=True, series=series)
                     files.append_json_line(path, kept[architecture].to_dict())
                 progress.advance()
-        doubtful = [each for each in architectures if kept[each].visits == 1 and not pace.is_usual(kept[each])]
+        doubtful = [each for each in architectures if kept[each].visits == 1 and not pace.is_near(kept[each])]
         with Progress(f"Measuring again on {device.name}", len(doubtful), "architectures") as progress:
             for architecture in doubtful:
                 kept[architecture] = pace.better(kept[architecture], measurer.measure(architecture))

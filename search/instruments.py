@@ -76,7 +76,7 @@ def _make_instruments(run, measurer, predictor, quantile, options, real_calls):
 
 def _by_ruler(measurer, quantile, architecture):
     timing = measurer.measure_paced(architecture).timing(measurer.lengths, quantile)
-    return Latency(timing.typical, timing.ci_low, timing.ci_high)
+    return Latency(timing.p25, timing.ci_low, timing.ci_high)
 
 
 def _by_calls(real_calls, quantile, architecture):

@@ -42,17 +42,17 @@ def timing(milliseconds, half_width=0.0):
 
 
 def made_up_sample(run, architecture, milliseconds, device_name="cpu", pace=1.0, **protocol):
-    """A LatencySample as a measurement in `run` would give it, the device being `pace` times as slow as usual.
+    """A LatencySample as a measurement in `run` would give it, the device being `pace` times as slow as mostly.
 
     `protocol` changes fields of its Protocol.
     """
     device, lengths = load_device(device_name), run_lengths(run)
-    usual = protocol_of(run, device, measuring_spec(run), lengths)
+    its = protocol_of(run, device, measuring_spec(run), lengths)
     parts = (timing(share * milliseconds * pace) for share in (0.2, 0.8, 1.0))
     return LatencySample(
         architecture=architecture,
         device=device.name,
-        protocol=dataclasses.replace(usual, **protocol),
+        protocol=dataclasses.replace(its, **protocol),
         lengths=(LengthTiming(*lengths.middle, *parts),),
         reference_ms=timing(REFERENCE_MS * pace),
         stable=True,

@@ -111,8 +111,8 @@ class Device:
     def __init__(self, run, killed_at=None, **others):
         self.scored, self.measured, self._killed_at = [], [], killed_at
         spec = run.config.model_spec(100, 100)
-        usual = Instruments(predict, self._measure, self._scores, size_bytes, spec, LENGTHS, train=self._train)
-        self.instruments = dataclasses.replace(usual, **others)
+        own = Instruments(predict, self._measure, self._scores, size_bytes, spec, LENGTHS, train=self._train)
+        self.instruments = dataclasses.replace(own, **others)
 
     def _scores(self, architectures, _part):
         return map(self._score, architectures)

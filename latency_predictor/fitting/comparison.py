@@ -11,7 +11,7 @@ from latency_predictor.fitting.outliers import mishaps
 
 FOLDS = 5
 LEAST_GAIN = 1e-3  # of relative error: no timer is surer, so less is no reason for another model
-LEVEL_SLACK = 1.0025  # how much the RMSE may exceed the least possible one for the level to stay that of usual samples
+LEVEL_SLACK = 1.0025  # how much the RMSE may exceed the least possible one for the level to stay that of steady samples
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ def _best_penalty(seen, targets, ridge, seed, unseen, measured_ms):
 
 
 def level(measured_ms, predicted_ms):
-    """The factor, mostly 1, that lifts predictions of usual samples towards the mean of all.
+    """The factor, mostly 1, that lifts predictions of steady samples towards the mean of all.
 
-    Models are fitted to usual samples, but slow spells that return belong to a machine's latency. Of the factors that
+    Models are fitted to steady samples, but slow spells that return belong to a machine's latency. Of the factors that
     bring the squared error within LEVEL_SLACK of the least, the one closest to 1, as 1 has the least absolute error.
     Mishaps don't count.
     """

@@ -32,7 +32,7 @@ def read_latencies(run, device, quantile=0.5):
     """(architectures, latencies_ms, at_random) of all samples of a Device in run.latency/DEVICE.jsonl.
 
     `latencies_ms` and the mask `at_random`, of those that were drawn so, are (architectures,).
-    A latency is what this quantile of the corpus's sentences stay within, at the pace that the device usually had.
+    A latency is what this quantile of the corpus's sentences stay within, at the median pace of the samples.
     Raises ArtifactError for samples that were measured otherwise than the run and the device say now.
     """
     space, lengths = run.config.search_space, run_lengths(run)

@@ -3,14 +3,14 @@
 import numpy as np
 
 OUTLIER = 6.0  # times the median deviation: about four standard deviations of a normal distribution
-SURELY_USUAL = 0.1  # deviations of about 10 % are never called outliers
+SURELY_INLIER = 0.1  # deviations of about 10 % are never called outliers
 GROSS = 1.75  # a mishap is off by more than this factor
 
 
-def usual(deviation):
-    """Boolean (samples,): False where a relative deviation is far beyond what is usual among all."""
+def inliers(deviation):
+    """Boolean (samples,): False where a relative deviation is far beyond that of most."""
     distance = np.abs(deviation - np.median(deviation))
-    return distance <= max(OUTLIER * np.median(distance), SURELY_USUAL)
+    return distance <= max(OUTLIER * np.median(distance), SURELY_INLIER)
 
 
 def mishaps(measured_ms, predicted_ms):
@@ -19,4 +19,4 @@ def mishaps(measured_ms, predicted_ms):
     Lesser disturbances, such as slow spells, belong to it: they return.
     """
     ratio = measured_ms / predicted_ms
-    return ((ratio > GROSS) | (ratio < 1 / GROSS)) & ~usual(ratio - 1)
+    return ((ratio > GROSS) | (ratio < 1 / GROSS)) & ~inliers(ratio - 1)

@@ -1,4 +1,4 @@
-"""The pace of a device: how samples taken while it was slower or faster than usual are put right.
+"""The pace of a device: how samples taken while it was slower or faster than in most are put right.
 
 The reference architecture, timed within every sample, shows the pace. How far other architectures follow it, the
 samples themselves tell: on a device that runs hot all slow down alike, but a neighbour that takes up the cache slows
@@ -17,46 +17,46 @@ from latency_predictor.sampling.sample import latencies_ms
 
 LEAST_SAMPLES = 30  # with fewer, all architectures count as following the reference fully
 ROUNDS = 3  # of ridge and exponent in turn
-OFF_PACE = 0.15  # as a share of the usual pace
+OFF_PACE = 0.15  # from the median pace, as a share of it
 LEAST_SPREAD = 0.005  # standard deviation of the logarithm of the pace, below which it is steady
 SEED = 1  # of the folds
 
 
 @dataclass(frozen=True)
 class Pace:
-    """`usual_ms` is what the reference takes in the median of the samples; `exponent` is between 0 and 1."""
+    """`median_ms` is what the reference takes in the median of the samples; `exponent` is between 0 and 1."""
 
-    usual_ms: float
+    median_ms: float
     exponent: float
 
     @classmethod
     def of(cls, samples, space, lengths):
         """The Pace of a device's LatencySamples of architectures from `space`, measured at the points of `lengths`."""
-        reference_ms = np.array([sample.reference_ms.typical for sample in samples])
-        usual_ms = float(np.median(reference_ms))
-        deviation = np.log(reference_ms / usual_ms)
+        reference_ms = np.array([sample.reference_ms.p25 for sample in samples])
+        median_ms = float(np.median(reference_ms))
+        deviation = np.log(reference_ms / median_ms)
         if len(samples) < LEAST_SAMPLES or deviation.std() < LEAST_SPREAD:
-            return cls(usual_ms, 1.0)
+            return cls(median_ms, 1.0)
         features = PerLayerFeatures(space)
         physical = features.inputs(features.matrix([sample.architecture for sample in samples])).physical
-        return cls(usual_ms, _exponent(physical, latencies_ms(samples, lengths), deviation))
+        return cls(median_ms, _exponent(physical, latencies_ms(samples, lengths), deviation))
 
-    def is_usual(self, sample):
-        """Whether a LatencySample was taken at about the usual pace; others can be put right only roughly."""
-        return abs(math.log(sample.reference_ms.typical / self.usual_ms)) <= math.log(1 + OFF_PACE)
+    def is_near(self, sample):
+        """Whether a LatencySample was taken at about the median pace; others can be put right only roughly."""
+        return abs(math.log(sample.reference_ms.p25 / self.median_ms)) <= math.log(1 + OFF_PACE)
 
     def better(self, first, again):
-        """Of two LatencySamples of an architecture the one taken closer to the usual pace, as a second visit."""
-        better = min(first, again, key=lambda sample: abs(math.log(sample.reference_ms.typical / self.usual_ms)))
+        """Of two LatencySamples of an architecture the one taken closer to the median pace, as a second visit."""
+        better = min(first, again, key=lambda sample: abs(math.log(sample.reference_ms.p25 / self.median_ms)))
         return replace(better, visits=2, at_random=first.at_random, series=first.series)
 
     def even(self, sample):
-        """The LatencySample as it would be at the usual pace."""
-        return sample.scaled((self.usual_ms / sample.reference_ms.typical) ** self.exponent)
+        """The LatencySample as it would be at the median pace."""
+        return sample.scaled((self.median_ms / sample.reference_ms.p25) ** self.exponent)
 
 
 def even_latencies_ms(space, samples, lengths, quantile=0.5):
-    """Milliseconds (samples,) that the `quantile` of the sentences take at most, at the device's usual pace."""
+    """Milliseconds (samples,) that the `quantile` of the sentences take at most, at the median pace of the samples."""
     pace = Pace.of(samples, space, lengths)
     return latencies_ms([pace.even(sample) for sample in samples], lengths, quantile)
 

@@ -45,14 +45,9 @@ class Timing:
     count: int
 
     @property
-    def typical(self):
-        """What counts."""
-        return self.p25
-
-    @property
     def half_width(self):
         """Half of the confidence interval as a share of what counts."""
-        return (self.ci_high - self.ci_low) / 2 / self.typical
+        return (self.ci_high - self.ci_low) / 2 / self.p25
 
     def scaled(self, factor):
         """All milliseconds times `factor`."""

@@ -45,7 +45,7 @@ def write_report(run, device, quantile, predictor, quality, measured_ms):
         encoder_layers=tuple(architecture.encoder.layers for architecture in architectures),
         decoder_layers=tuple(architecture.decoder.layers for architecture in architectures),
         parameters=tuple(count_parameters(architecture, spec)[0] for architecture in architectures),
-        reference_ms=tuple(sample.reference_ms.typical for sample in samples),
+        reference_ms=tuple(sample.reference_ms.p25 for sample in samples),
         stable=tuple(sample.stable for sample in samples),
         history=tuple(asdict(fit) for fit in history),
         stopped=(history and stop_reason(history, run.config.latency.most_samples)) or "",
@@ -94,8 +94,8 @@ def _warnings(samples, pace):
         f"other processes had the processor for more than {TAKEN:.0%} of the time": [
             sample.taken > TAKEN for sample in samples
         ],
-        f"the pace was more than {OFF_PACE:.0%} off the usual one, twice, and is corrected": [
-            not pace.is_usual(sample) for sample in samples
+        f"the pace was more than {OFF_PACE:.0%} off the samples' median, twice, and is corrected": [
+            not pace.is_near(sample) for sample in samples
         ],
     }
     found = [(count, texts[what]) for what, count in counts.items()]

@@ -138,9 +138,9 @@ class Collection:
                 self._measure(dict(itertools.islice(pending.items(), most - len(self._samples))), progress)
 
     def revisit(self):
-        """Measure once more what was measured when the device was far from its usual pace; the better visit counts."""
+        """Measure once more what was measured when the device was off its median pace; the better visit counts."""
         pace = Pace.of(list(self._samples.values()), self._space, self._measurer.lengths)
-        doubtful = [sample for sample in self._samples.values() if sample.visits == 1 and not pace.is_usual(sample)]
+        doubtful = [sample for sample in self._samples.values() if sample.visits == 1 and not pace.is_near(sample)]
         with Progress(f"Measuring again on {self._device.name}", len(doubtful), "architectures") as progress:
             for sample in doubtful:
                 better = pace.better(sample, self._measurer.measure(sample.architecture))
@@ -180,7 +180,7 @@ class Collection:
             sample = replace(self._measurer.measure(architecture), at_random=random, series=self.series)
             append_json_line(self.path, sample.to_dict())
             self._samples[architecture] = sample
-            progress.advance(note=f"{sample.timing(self._measurer.lengths).typical:.2f} ms")
+            progress.advance(note=f"{sample.timing(self._measurer.lengths).p25:.2f} ms")
 
     def _latencies_ms(self, architectures):
         samples = [self._samples[architecture] for architecture in architectures]

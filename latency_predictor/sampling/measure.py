@@ -62,8 +62,8 @@ class Measurer:
 
     def __init__(self, run, device, spec=None, paced_as=None):
         self._run, self.device, self._paced_as = run, device, paced_as or device
-        self._usual_spec = measuring_spec(run)
-        self._spec = spec or self._usual_spec
+        self._reference_spec = measuring_spec(run)
+        self._spec = spec or self._reference_spec
         self.lengths = run_lengths(run)
         self.protocol = protocol_of(run, device, self._spec, self.lengths)
         self._bench = None
@@ -93,7 +93,7 @@ class Measurer:
         return min(samples, key=lambda sample: sample.timing(self.lengths).half_width)
 
     def measure_paced(self, architecture, target_vocabulary=None):
-        """What `measure` gives, as it would be at the usual pace of the device's samples.
+        """What `measure` gives, as it would be at the median pace of the device's samples.
 
         As it was measured where there are none, or only some that were measured otherwise.
         """
@@ -114,8 +114,8 @@ class Measurer:
         return LatencySample.from_dict({**described, "protocol": to_mapping(self.protocol), **timed})
 
     def _make_bench(self):
-        reference = reference_architecture(self._run.config.search_space), self._usual_spec
-        vocabulary = min(self._spec.source_vocabulary, self._usual_spec.source_vocabulary)
+        reference = reference_architecture(self._run.config.search_space), self._reference_spec
+        vocabulary = min(self._spec.source_vocabulary, self._reference_spec.source_vocabulary)
         arguments = (self.device, self._run.config.latency, self.lengths.points, reference, vocabulary)
         if self.device.backend == "torch":
             from latency_predictor.sampling.torch_backend import TorchBench

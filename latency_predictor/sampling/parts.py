@@ -38,15 +38,15 @@ def measure_parts(measurer, space):
 def _measure(measurer, name, architecture):
     sample, fewer = (measurer.measure_paced(architecture, vocabulary) for vocabulary in (None, FEW_TOKENS))
     middle = len(sample.lengths) // 2
-    decoder_ms = sample.lengths[middle].decoder_ms.typical
-    output_ms = max(0.0, decoder_ms - fewer.lengths[middle].decoder_ms.typical)
+    decoder_ms = sample.lengths[middle].decoder_ms.p25
+    output_ms = max(0.0, decoder_ms - fewer.lengths[middle].decoder_ms.p25)
     return Parts(
         name=name,
-        encoder_ms=sample.lengths[middle].encoder_ms.typical,
+        encoder_ms=sample.lengths[middle].encoder_ms.p25,
         decoder_ms=decoder_ms - output_ms,
         output_ms=output_ms,
         target_steps=tuple(at.target_steps for at in sample.lengths),
-        total_ms=tuple(at.total_ms.typical for at in sample.lengths),
+        total_ms=tuple(at.total_ms.p25 for at in sample.lengths),
     )
 
 

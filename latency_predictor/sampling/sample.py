@@ -72,7 +72,7 @@ class LengthTiming:
 class LatencySample:
     """A measured architecture.
 
-    The reference architecture took `reference_ms.typical` meanwhile: see fitting.pace. `stable` says whether
+    The reference architecture took `reference_ms.p25` meanwhile: see fitting.pace. `stable` says whether
     the confidence interval became as narrow as the protocol wants, `taken` which share of the time other processes had
     the processor. `visits` counts how often the architecture was measured, of which this is the one that counts.
     `at_random` tells one whose architecture was drawn at random from one that was chosen: because it is extreme, or
@@ -103,7 +103,7 @@ class LatencySample:
         """
         latency_ms = float(latencies_ms([self], lengths, quantile)[0])
         middle = self.lengths[len(self.lengths) // 2].total_ms
-        return middle.scaled(latency_ms / middle.typical)
+        return middle.scaled(latency_ms / middle.p25)
 
     def to_dict(self):
         """Plain dictionary for JSON."""
@@ -117,8 +117,8 @@ class LatencySample:
 
 def latencies_ms(samples, lengths, quantile=0.5):
     """Milliseconds (samples,) that the `quantile` of the sentences among `lengths` stay within."""
-    encoder = [[at.encoder_ms.typical for at in sample.lengths] for sample in samples]
-    decoder = [[at.decoder_ms.typical for at in sample.lengths] for sample in samples]
+    encoder = [[at.encoder_ms.p25 for at in sample.lengths] for sample in samples]
+    decoder = [[at.decoder_ms.p25 for at in sample.lengths] for sample in samples]
     return lengths.quantile_ms(np.array(encoder), np.array(decoder), quantile)
 
 
@@ -199,5 +199,5 @@ def _check_times(sample, where):
     for at in sample.lengths:
         times |= {f"{name} at {at.target_steps} steps": getattr(at, name) for name in ("encoder_ms", "decoder_ms")}
     for name, timing in times.items():
-        if not 0 < timing.typical < math.inf:
-            raise UsageError(f"{where}: {name} is {timing.typical}, not a positive number")
+        if not 0 < timing.p25 < math.inf:
+            raise UsageError(f"{where}: {name} is {timing.p25}, not a positive number")

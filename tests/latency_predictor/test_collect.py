@@ -58,7 +58,7 @@ def test_killed_three_times_then_finished(run):
     rows = files.read_json_lines(path)
     assert len(rows) == 12
     for row, kept in zip(rows, before, strict=False):
-        assert row == kept or row["visits"] == 2  # those taken at an unusual pace were measured once more
+        assert row == kept or row["visits"] == 2  # those taken at another pace were measured once more
     assert architectures(path) == planned_architectures(SPACE, run.config.seed, 12)
 
 
@@ -201,7 +201,7 @@ def test_few_samples_at_the_most_are_fitted_as_they_are(tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize(("second_pace", "kept"), [(1.05, 1.05), (1.9, 1.5)])
-def test_what_was_measured_at_an_unusual_pace_is_measured_once_more(run, measure_with, second_pace, kept):
+def test_what_was_measured_at_another_pace_is_measured_once_more(run, measure_with, second_pace, kept):
     measurer = MadeUp(run)
     slow = planned_architectures(SPACE, run.config.seed, 12)[5]
     paces = iter([1.5, second_pace])
@@ -217,7 +217,7 @@ def test_what_was_measured_at_an_unusual_pace_is_measured_once_more(run, measure
     samples = read_samples(path, SPACE)
     assert len(files.read_json_lines(path)) == len(samples) == 12
     assert [sample.visits for sample in samples] == [2 if sample.architecture == slow else 1 for sample in samples]
-    assert samples[5].reference_ms.typical == pytest.approx(kept * REFERENCE_MS)
+    assert samples[5].reference_ms.p25 == pytest.approx(kept * REFERENCE_MS)
     count = len(measurer.measured)
     collect(run, "cpu")
     assert len(measurer.measured) == count  # a device that has become slower for good isn't measured for ever
@@ -290,8 +290,8 @@ def test_samples_of_an_earlier_version_become_a_series_and_its_history_does_not_
 
 def test_unstable_samples_are_told(run, measure_with, capsys):
     measurer = MadeUp(run)
-    usual = measurer.measure
-    measurer.measure = lambda *arguments, **named: replace(usual(*arguments, **named), stable=False)
+    steady = measurer.measure
+    measurer.measure = lambda *arguments, **named: replace(steady(*arguments, **named), stable=False)
     measure_with(measurer)
     collect(run, "cpu")
     assert "warning: 12 of 12 samples did not become stable" in capsys.readouterr().out

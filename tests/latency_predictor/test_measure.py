@@ -69,10 +69,10 @@ def test_a_sample_says_what_was_timed(run, device):
     at = sample.lengths[0]
     assert (at.source_length, at.target_steps) == (4, 3)
     assert at.total_ms.count >= SETTINGS["repeats"]
-    assert 0 < at.encoder_ms.typical < at.total_ms.typical
-    assert 0 < at.decoder_ms.typical < at.total_ms.typical
-    assert at.total_ms.ci_low <= at.total_ms.typical <= at.total_ms.ci_high
-    assert sample.reference_ms.typical > 0
+    assert 0 < at.encoder_ms.p25 < at.total_ms.p25
+    assert 0 < at.decoder_ms.p25 < at.total_ms.p25
+    assert at.total_ms.ci_low <= at.total_ms.p25 <= at.total_ms.ci_high
+    assert sample.reference_ms.p25 > 0
     assert sample.environment.cpu
     assert sample.environment.time.startswith("20")
 
@@ -81,8 +81,8 @@ def test_a_smaller_vocabulary_is_faster(run):
     """The output layer's share of the time is found by leaving it all but out."""
     with Measurer(run, Device("here", "onnxruntime"), run.config.model_spec(20_000, 20_000)) as measurer:
         whole, fewer = (measurer.measure(SPACE.smallest(), vocabulary) for vocabulary in (None, 64))
-    pace = whole.reference_ms.typical / fewer.reference_ms.typical
-    assert whole.lengths[0].decoder_ms.typical > 1.5 * pace * fewer.lengths[0].decoder_ms.typical
+    pace = whole.reference_ms.p25 / fewer.reference_ms.p25
+    assert whole.lengths[0].decoder_ms.p25 > 1.5 * pace * fewer.lengths[0].decoder_ms.p25
 
 
 def test_it_is_told_at_the_pace_of_the_samples_there_are(run, monkeypatch):
@@ -98,7 +98,7 @@ def test_it_is_told_at_the_pace_of_the_samples_there_are(run, monkeypatch):
             append_json_line(path, row.to_dict())
         monkeypatch.setattr(measurer, "measure", lambda architecture, target_vocabulary: sample)
         again = measurer.measure_paced(SPACE.smallest())
-    assert again.timing(measurer.lengths).typical == pytest.approx(2.0 * sample.timing(measurer.lengths).typical)
+    assert again.timing(measurer.lengths).p25 == pytest.approx(2.0 * sample.timing(measurer.lengths).p25)
 
 
 @pytest.mark.parametrize(("named", "measured"), [("fp32", "int8"), ("int8", "fp32")])
@@ -113,7 +113,7 @@ def test_every_precision_is_told_at_the_pace_of_the_device_that_was_named(run, m
         with Measurer(run, with_precision(device, measured), paced_as=paced_as) as measurer:
             monkeypatch.setattr(measurer, "measure", lambda architecture, target_vocabulary: now)
             told = measurer.measure_paced(SPACE.smallest())
-            assert told.timing(measurer.lengths).typical == pytest.approx(expected_ms)
+            assert told.timing(measurer.lengths).p25 == pytest.approx(expected_ms)
 
 
 def test_the_reference_runs_at_one_precision_beside_all(run):
@@ -261,4 +261,4 @@ def test_a_gpu_is_measured(run, device):
 
 def test_a_model_of_another_space_is_measured_beside_the_same_reference(run):
     with Measurer(run, Device("here", "onnxruntime"), tiny_spec()) as measurer:
-        assert measurer.measure(TINY_SPACE.largest()).reference_ms.typical > 0
+        assert measurer.measure(TINY_SPACE.largest()).reference_ms.p25 > 0

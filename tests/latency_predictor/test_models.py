@@ -11,7 +11,7 @@ from latency_predictor.fitting.models import ridge as ridge_module
 from latency_predictor.fitting.models.boosting import Boosting
 from latency_predictor.fitting.models.network import Network
 from latency_predictor.fitting.models.ridge import Ridge
-from latency_predictor.fitting.outliers import mishaps, usual
+from latency_predictor.fitting.outliers import inliers, mishaps
 
 RNG = np.random.default_rng(0)
 PHYSICAL = RNG.uniform(1, 3, (120, 4))
@@ -63,13 +63,13 @@ def test_disturbed_samples_do_not_pull(factor):
     assert relative_error(Ridge.fit(PHYSICAL, measured).predict(PHYSICAL), TRUTH) < 0.01
 
 
-def test_usual_deviations_are_never_left_out():
-    assert usual(np.array([0.0, 0.0, 0.0, 0.09, -0.09])).all()
-    assert usual(np.array([0.0, 0.01, -0.01, 0.02, 2.0])).tolist() == [True] * 4 + [False]
-    assert usual(np.array([-0.4, -0.2, 0.0, 0.2, 0.4])).all()
+def test_small_deviations_are_never_left_out():
+    assert inliers(np.array([0.0, 0.0, 0.0, 0.09, -0.09])).all()
+    assert inliers(np.array([0.0, 0.01, -0.01, 0.02, 2.0])).tolist() == [True] * 4 + [False]
+    assert inliers(np.array([-0.4, -0.2, 0.0, 0.2, 0.4])).all()
 
 
-def test_a_mishap_is_far_off_by_factor_and_by_what_is_usual():
+def test_a_mishap_is_far_off_by_factor_and_by_what_most_are():
     predicted = np.full(20, 10.0)
     measured = np.where(np.arange(20) == 3, 30.0, np.where(np.arange(20) == 4, 15.0, 10.1))
     assert np.flatnonzero(mishaps(measured, predicted)).tolist() == [3]

@@ -18,7 +18,7 @@ def run(tmp_path, monkeypatch):
 
 
 def drifting(run, paces, exponent, noise=0.005):
-    """Samples of a device whose reference takes `paces` times as long as usual, and the others that to `exponent`."""
+    """Samples of a device whose reference takes `paces` times as long as in most, and the others that to `exponent`."""
     rng = np.random.default_rng(5)
     samples = []
     for architecture, pace in zip(planned_architectures(SPACE, 1, len(paces)), paces, strict=True):
@@ -61,19 +61,19 @@ def test_a_few_samples_follow_the_reference_fully(run, count):
     assert Pace.of(samples, SPACE, run_lengths(run)).exponent == 1.0
 
 
-def test_a_pace_is_usual_within_15_percent(run):
+def test_a_pace_is_near_the_median_within_15_percent(run):
     pace = Pace(REFERENCE_MS, 1.0)
     samples = [made_up_sample(run, SPACE.largest(), 10.0, pace=factor) for factor in (0.8, 0.9, 1.0, 1.14, 1.2)]
-    assert [pace.is_usual(sample) for sample in samples] == [False, True, True, True, False]
+    assert [pace.is_near(sample) for sample in samples] == [False, True, True, True, False]
 
 
-def test_the_usual_pace_is_that_of_most_samples(run):
+def test_the_median_pace_is_that_of_most_samples(run):
     pace = Pace.of(drifting(run, [1.0, 1.4, 1.0, 1.0, 0.9], 1.0), SPACE, run_lengths(run))
-    assert pace.usual_ms == REFERENCE_MS
+    assert pace.median_ms == REFERENCE_MS
     slow = made_up_sample(run, SPACE.largest(), 12.0, pace=1.5)
-    assert slow.timing(run_lengths(run)).typical == pytest.approx(18.0)
+    assert slow.timing(run_lengths(run)).p25 == pytest.approx(18.0)
     even = pace.even(slow)
-    assert even.timing(run_lengths(run)).typical == pytest.approx(12.0)
-    assert even.lengths[0].encoder_ms.typical == pytest.approx(2.4)
+    assert even.timing(run_lengths(run)).p25 == pytest.approx(12.0)
+    assert even.lengths[0].encoder_ms.p25 == pytest.approx(2.4)
     assert even.lengths[0].total_ms.ci_high == pytest.approx(12.0)
     assert even.reference_ms == slow.reference_ms  # as it was measured

@@ -22,7 +22,7 @@ def run(tmp_path, monkeypatch):
 def test_json_both_ways(run):
     sample = made_up_sample(run, run.config.search_space.largest(), 12.5)
     assert LatencySample.from_dict(json.loads(json.dumps(sample.to_dict()))) == sample
-    assert sample.timing(run_lengths(run)).typical == 12.5
+    assert sample.timing(run_lengths(run)).p25 == 12.5
 
 
 @pytest.mark.parametrize("change", [{"length": 1}, {"lengths": 3.0}, {"device": None}])

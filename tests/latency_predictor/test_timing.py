@@ -50,11 +50,11 @@ def test_a_steady_machine_needs_the_least_rounds():
     machine = Machine()
     found = machine.time(machine.work(0.05), machine.work(0.2, encoder=0.25))
     assert found.stable
-    assert [timings["total"].typical for timings in found.translations] == pytest.approx([50, 200])
-    assert found.translations[1]["encoder"].typical == pytest.approx(50)
-    assert found.translations[1]["decoder"].typical == pytest.approx(150)
+    assert [timings["total"].p25 for timings in found.translations] == pytest.approx([50, 200])
+    assert found.translations[1]["encoder"].p25 == pytest.approx(50)
+    assert found.translations[1]["decoder"].p25 == pytest.approx(150)
     assert [timings["total"].count for timings in found.translations] == [ROUNDS, ROUNDS]
-    assert found.reference.typical == pytest.approx(20)
+    assert found.reference.p25 == pytest.approx(20)
     assert found.translations[0]["total"].half_width == pytest.approx(0, abs=1e-9)
 
 
@@ -64,9 +64,9 @@ def test_the_lower_quartile_counts():
     found = machine.time(machine.work(*seconds), repeats=60).translations[0]["total"]
     counted = np.array(machine.taken)[-found.count :] * 1e3
     quartiles = np.quantile(counted.reshape(-1, 10), 0.25, axis=1)  # of each round
-    assert found.typical == pytest.approx(np.median(quartiles))
+    assert found.p25 == pytest.approx(np.median(quartiles))
     assert (found.p10, found.median, found.p90) == pytest.approx(tuple(np.quantile(counted, (0.1, 0.5, 0.9))))
-    assert quartiles.min() <= found.ci_low < found.typical < found.ci_high <= quartiles.max()
+    assert quartiles.min() <= found.ci_low < found.p25 < found.ci_high <= quartiles.max()
 
 
 def test_warm_up_is_not_counted_and_ends_once_stable():
@@ -93,13 +93,13 @@ def test_drift_is_seen_by_the_reference_alike():
     """A machine that becomes half as fast meanwhile changes what the times are, but hardly their ratio."""
     machine = Machine(lambda now: 1 + min(now / 4, 1.0))
     found = machine.time(machine.work(0.1), repeats=12)
-    assert found.translations[0]["total"].typical / found.reference.typical == pytest.approx(5, rel=0.02)
+    assert found.translations[0]["total"].p25 / found.reference.p25 == pytest.approx(5, rel=0.02)
 
 
 def test_a_burst_of_other_work_does_not_decide():
     machine = Machine(lambda now: 3.0 if 0.5 < now < 0.9 else 1.0)
     found = machine.time(machine.work(0.1))
-    assert found.translations[0]["total"].typical == pytest.approx(100, rel=0.03)
+    assert found.translations[0]["total"].p25 == pytest.approx(100, rel=0.03)
 
 
 def test_rounds_go_on_while_it_is_unsteady_up_to_a_bound():
@@ -138,7 +138,7 @@ def test_many_repeats(repeats):
     machine = Machine()
     found = machine.time(machine.work(1.0), repeats=repeats).translations[0]["total"]
     assert repeats <= found.count < repeats + ROUNDS
-    assert (found.ci_low, found.typical, found.ci_high) == pytest.approx((1000, 1000, 1000))
+    assert (found.ci_low, found.p25, found.ci_high) == pytest.approx((1000, 1000, 1000))
 
 
 def test_the_interval_holds_the_median_as_often_as_it_says():
@@ -196,7 +196,7 @@ def test_time_taken_by_others_does_not_count_for_a_single_thread():
         return 0.001
 
     found = time_rounds([translate], translate, 6, clock)
-    assert found.translations[0]["total"].typical == pytest.approx(2, rel=0.25)
+    assert found.translations[0]["total"].p25 == pytest.approx(2, rel=0.25)
     assert found.taken > 0.5
 
 

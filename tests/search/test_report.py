@@ -112,7 +112,7 @@ def write_measurements(run, rng):
 
 
 def write_search(run, name, budget, rng, slower=1.0):
-    """A search whose choice is 0.1 ms within its budget, everything taking `slower` times what it usually does."""
+    """A search whose choice is 0.1 ms within its budget, everything taking `slower` times as long."""
     space, budget = run.config.search_space, parse_budget(budget)
     full = timed(slower * FULL_MS, half_width=0.02)
     budget_ms = budget.resolve(full.ms)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from latency_predictor.fitting.outliers import usual
+from latency_predictor.fitting.outliers import inliers
 
 TREES = 40
 DEPTH = 3
@@ -28,7 +28,7 @@ class Boosting:
         from sklearn.ensemble import GradientBoostingRegressor
 
         ratio = latencies_ms / ridge.predict(inputs.physical)
-        kept = usual(ratio - 1)
+        kept = inliers(ratio - 1)
         model = GradientBoostingRegressor(
             init="zero",
             n_estimators=TREES,

@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 
 from latency_predictor.fitting.models.ridge import moments
-from latency_predictor.fitting.outliers import usual
+from latency_predictor.fitting.outliers import inliers
 
 PAPER_LAYERS = (400, 400, 400)
 PAPER_STEPS = ((1e-3, 200), (3e-4, 60), (1e-4, 30))  # (Adam's rate, steps), one after the other
@@ -37,7 +37,7 @@ class Network:
         """The paper's, fitted to Inputs and `latencies_ms` (samples,); `ridge` only tells disturbed samples."""
         from sklearn.neural_network import MLPRegressor
 
-        kept = usual(latencies_ms / ridge.predict(inputs.physical) - 1)
+        kept = inliers(latencies_ms / ridge.predict(inputs.physical) - 1)
         batch = min(PAPER_BATCH, int(kept.sum()))
         network = MLPRegressor(
             hidden_layer_sizes=PAPER_LAYERS,
@@ -59,7 +59,7 @@ class Network:
         from sklearn.neural_network import MLPRegressor
 
         ratio = latencies_ms / ridge.predict(inputs.physical)
-        kept = usual(ratio - 1)
+        kept = inliers(ratio - 1)
         network = MLPRegressor(
             hidden_layer_sizes=QUICK_LAYERS,
             alpha=penalty,

@@ -7,7 +7,7 @@ samples, in units of the noise of one sample (Hoaglin and Welsch, "The hat matri
 
 import numpy as np
 
-from latency_predictor.fitting.outliers import usual
+from latency_predictor.fitting.outliers import inliers
 
 PENALTIES = tuple(10.0**exponent for exponent in range(-3, 4))
 ROUNDS = 5  # of reweighting
@@ -31,7 +31,7 @@ class Ridge:
         """Fit to `physical` (samples, features) and `latencies_ms` (samples,).
 
         Squared relative errors are minimised by weighting, repeatedly, with the square of what was predicted before;
-        Huber's weights and the leaving out of `usual` keep disturbed samples from pulling.
+        Huber's weights and the leaving out of all but `inliers` keep disturbed samples from pulling.
         """
         mean, scale = moments(physical)
         inputs, floor = (physical - mean) / scale, latencies_ms.min() / 2
@@ -67,10 +67,10 @@ def moments(matrix):
 
 
 def _trust(deviation):
-    """Huber's weights of relative deviations, 0 for those that aren't usual."""
+    """Huber's weights of relative deviations, 0 for outliers."""
     distance = np.abs(deviation - np.median(deviation))
     limit = max(HUBER * MAD_TO_DEVIATION * np.median(distance), SURELY_NOISE)
-    return np.where(usual(deviation), limit / np.maximum(distance, limit), 0.0)
+    return np.where(inliers(deviation), limit / np.maximum(distance, limit), 0.0)
 
 
 def _with_constant(inputs):
