@@ -91,4 +91,4 @@ def test_bundles_are_judged_on_drawn_sentences(run, prepared, monkeypatch):
     space = run.config.search_space
     model = SuperTransformer(space, run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary))
     Reference(model.eval(), prepared, run.config.evaluation, SEED)
-    assert ids == [[*line, 2] for line in encode(expected)]
+    assert ids[: len(expected)] == [[*line, 2] for line in encode(expected)]  # then the graphs' own searches, of some
