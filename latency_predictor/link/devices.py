@@ -9,7 +9,7 @@ from hat.config import from_mapping, read_yaml_mapping
 from hat.errors import DeviceError, UsageError
 
 # The user's own devices first, then those that come with the source tree.
-FOLDERS = (Path("configs/devices"), Path(__file__).resolve().parent.parent / "configs" / "devices")
+FOLDERS = (Path("configs/devices"), Path(__file__).resolve().parents[2] / "configs" / "devices")
 HOST = re.compile(r"[\w.@:/%\[\]+=][\w.@:/%\[\]+=-]*")  # never an option, and nothing that a shell would act on
 PRECISIONS = ("fp32", "int8")
 ONLY_REMOTE = ("python", "ssh_config", "connect_timeout_s")
