@@ -18,11 +18,11 @@ import time
 import numpy as np
 
 from hat.cli.common import ArgumentParser, positive_int, run_command
+from hat.run_directory import FULL, RunDirectory
+from search.report.report_data import LATENCY_KEYS
 
 BLOCK = 20  # sentences in a row with one bundle
 SEED = 20_000  # of the sentences, whatever the run's seed is
-FULL = "full"
-LATENCY_KEYS = {0.5: "latency_ms", 0.9: "latency_p90_ms"}  # of an evaluation, by the quantile of the sentences
 
 
 def main(arguments=None):
@@ -37,7 +37,6 @@ def _main(options):
     from hat import files
     from hat.data.pairs import sample_text
     from hat.data.prepared import PreparedData
-    from hat.run_directory import RunDirectory
 
     run = RunDirectory.open(options.run)
     sentences = [line for line in sample_text(PreparedData(run.data), "valid", options.calls, SEED)[0] if line.strip()]
@@ -67,7 +66,7 @@ def _promises(run):
                 "name": choice["name"],
                 "precision": bundle.name,
                 "quantile": choice["quantile"],
-                "promised_ms": evaluation[LATENCY_KEYS[choice["quantile"]]],
+                "promised_ms": evaluation[f"{LATENCY_KEYS[choice['quantile']]}_ms"],
                 "chosen_ms": choice["measured_ms"] if searched else None,
                 "budget": parse_budget(choice["budget"]) if searched else None,
             }

@@ -127,12 +127,6 @@ def samples_path(run, device):
     return run.latency / f"{device.name}.jsonl"
 
 
-def series_at(path):
-    """The series of the samples of a JSON-lines file; None if there are none, or an earlier version didn't name it."""
-    rows = files.read_json_lines(path)
-    return rows[0].get("series") if rows else None
-
-
 def quantile_suffix(quantile):
     """What tells files about this quantile of the sentences apart: '' for the median, '.p90'."""
     return "" if quantile == 0.5 else f".p{quantile * 100:g}"

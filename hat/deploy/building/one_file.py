@@ -45,15 +45,12 @@ def one_file(header, modules, footer):
     return "".join([*parts, IMPORTER, footer])
 
 
-def needed_modules(entry, packages=("hat",), without=()):
-    """{name: path} of the modules of `packages` that `entry` imports anywhere, directly or not, and of itself.
-
-    Those in `without` are left out, and what they alone import.
-    """
+def needed_modules(entry, packages=("hat",)):
+    """{name: path} of the modules of `packages` that `entry` imports anywhere, directly or not, and of itself."""
     found, waiting = {}, [entry]
     while waiting:
         name = waiting.pop()
-        if name in found or name in without:
+        if name in found:
             continue
         path = _path_of(name)
         if path is None:
