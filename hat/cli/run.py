@@ -6,9 +6,9 @@ from hat.cli.common import (
     add_limit_options,
     add_precision_option,
     device_at,
-    positive_int,
     run_command,
 )
+from hat.training.options import add_computing_options, chosen_options
 
 
 def main(arguments=None):
@@ -27,8 +27,7 @@ def main(arguments=None):
     parser.add_argument(
         "--from", metavar="DIR", dest="source_directory", help="folder with the corpus's files, read instead of fetched"
     )
-    parser.add_argument("--bf16", action="store_true", help="train in bfloat16")
-    parser.add_argument("--threads", type=positive_int, help="CPU threads of a training (default: as there are cores)")
+    add_computing_options(parser.add_argument_group("how all is trained"))
     run_command(parser, _run, arguments)
 
 
@@ -36,7 +35,6 @@ def _run(options):
     from hat.cli.pipeline import Pipeline
     from hat.errors import UsageError
     from hat.run_directory import RunDirectory
-    from hat.training.options import TrainingOptions
     from latency_predictor.budget import parse_budget
     from search.limits import parse_limits
     from search.report.run_report import result_table
@@ -48,8 +46,7 @@ def _run(options):
     if not budgets:
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
     device = device_at(options.device, options.precision)
-    training_options = TrainingOptions("bf16" if options.bf16 else "fp32", threads=options.threads)
-    stages = Pipeline(run, device, budgets, limits, options.source_directory, training_options)
+    stages = Pipeline(run, device, budgets, limits, options.source_directory, chosen_options(options))
     report, data = stages.run()
     best = run.export(data.picks[-1].name)
     print("\n" + "\n".join(result_table(data)))

@@ -9,7 +9,7 @@ from hat.cli.common import (
     device_at,
     run_command,
 )
-from hat.training.options import TrainingOptions, add_computing_options
+from hat.training.options import add_computing_options, chosen_options
 
 
 def main(arguments=None):
@@ -64,8 +64,7 @@ def _lead(options):
     if not budgets:
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
     device = device_at(options.device or run.last_measured_device(), options.precision)
-    training = TrainingOptions(options.training_precision, threads=options.threads)
-    search(run, device, budgets, options.name, limits, training)
+    search(run, device, budgets, options.name, limits, chosen_options(options))
 
 
 def _search_front(options):

@@ -1,7 +1,7 @@
 """hat-train-sub [NAME]: train the winner of a search, or any architecture, as a model of its own."""
 
 from hat.cli.common import ArgumentParser, add_run_option, run_command
-from hat.training.options import TrainingOptions, add_training_options
+from hat.training.options import add_training_options, chosen_options
 
 
 def main(arguments=None):
@@ -17,7 +17,7 @@ def main(arguments=None):
 
 
 def _train_sub(options):
-    training_options = TrainingOptions(options.training_precision, options.device, options.threads, init=options.init)
+    training_options = chosen_options(options)
     from hat.run_directory import RunDirectory
     from hat.training import processes
     from hat.training.sub import choose_architecture, train_sub

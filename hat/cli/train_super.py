@@ -1,7 +1,7 @@
 """hat-train-super [CONFIG]: train the SuperTransformer of a run, preparing its data first if need be."""
 
 from hat.cli.common import ArgumentParser, add_run_option, run_command
-from hat.training.options import TrainingOptions, add_training_options
+from hat.training.options import add_training_options, chosen_options
 
 
 def main(arguments=None):
@@ -21,7 +21,7 @@ def main(arguments=None):
 
 
 def _train_super(options):
-    training_options = TrainingOptions(options.training_precision, options.device, options.threads)
+    training_options = chosen_options(options)
     from hat.training import processes
     from hat.training.super import train_super
 

@@ -1,5 +1,7 @@
 """TrainingOptions: how a training runs, as opposed to what it trains (that is the config's)."""
 
+import platform
+import sys
 from dataclasses import dataclass, replace
 
 from hat.errors import DeviceError, UsageError
@@ -32,10 +34,34 @@ class TrainingOptions:
         return device
 
 
+def chosen_options(parsed):
+    """The TrainingOptions of a command's parsed options; warns of bfloat16 on a CPU that has no instructions for it."""
+    device, init = (getattr(parsed, name, None) for name in ("training_device", "init"))  # some commands lack them
+    options = TrainingOptions(parsed.training_precision, device, parsed.threads, init=init)
+    if options.precision == "bf16" and options.resolved_device() == "cpu" and not _has_bf16_instructions():
+        print(
+            "warning: --bf16: this CPU has no bfloat16 instructions, so that training takes many times as long as in "
+            "float32; leave --bf16 out",
+            file=sys.stderr,
+        )
+    return options
+
+
+def _has_bf16_instructions():
+    """Whether oneDNN finds AVX512-BF16 or AMX here; True where torch doesn't tell, and on other than x86."""
+    import torch
+
+    known = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    if None in known or platform.machine() not in ("x86_64", "AMD64"):
+        return True
+    return any(supported() for supported in known)
+
+
 def add_training_options(parser):
     """Add --bf16, --fp16, --threads and --device to a command's parser."""
     add_computing_options(parser)
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="where to train (default: a GPU if there is one)")
+    kept = {"dest": "training_device", "choices": ("cpu", "cuda")}
+    parser.add_argument("--device", help="where to train (default: a GPU if there is one)", **kept)
 
 
 def add_computing_options(parser):

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import platform
 import shutil
 
 import pytest
@@ -80,6 +81,17 @@ def test_a_gpu_that_is_not_there(run, capsys, monkeypatch):
     status, line = refused(capsys, train_super_command, "--run", run.path, "--fp16", "--device", "cpu")
     assert status == 2
     assert "--bf16" in line
+
+
+@pytest.mark.parametrize(("instructions", "warnings"), [({}, 1), ({"_is_amx_tile_supported"}, 0)])
+def test_bfloat16_on_a_cpu_without_instructions_for_it(run, capsys, monkeypatch, instructions, warnings):
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name in instructions)
+    shutil.rmtree(run.data)
+    with pytest.raises(SystemExit):
+        train_super_command.main(["--run", str(run.path), "--bf16", "--device", "cpu"])
+    assert capsys.readouterr().err.count("warning: --bf16: this CPU has no bfloat16 instructions") == warnings
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(run, capsys, monkeypatch):
