@@ -31,7 +31,7 @@ from hat.config import from_mapping, to_mapping
 from hat.data.prepared import PreparedData
 from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError, HatError, UsageError
-from hat.experiment import SubTrainingConfig
+from hat.experiment import SubTrainingConfig, with_tokens_per_update
 from hat.progress import Progress
 from hat.run_directory import RunDirectory
 
@@ -113,7 +113,7 @@ class StandaloneTrainings:
     def _read_training(self, path):
         keys = {name: value for name, value in self._recipe.items() if name not in ("seed", "precision")}
         keys.setdefault("validate_every", keys["max_update"])
-        return from_mapping(SubTrainingConfig, keys, f"{path}: recipe")
+        return from_mapping(SubTrainingConfig, with_tokens_per_update(keys), f"{path}: recipe")
 
     def _model(self):
         prepared = PreparedData(self._run.data)

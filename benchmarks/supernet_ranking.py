@@ -50,7 +50,7 @@ SAME_MATHEMATICS = (  # the keys of a training section that say how an update is
     "warmup_init_lr",
     "min_lr",
     "max_tokens",
-    "update_freq",
+    "tokens_per_update",
     "weight_decay",
     "adam_betas",
     "label_smoothing",

@@ -106,7 +106,10 @@ BOOKKEEPING = ("save_every", "validate_every", "average_checkpoints")
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What both trainings on fairseq's trainer have; `lr` is the peak rate, `max_tokens` counts per process."""
+    """What both trainings on fairseq's trainer have; `lr` is the peak rate.
+
+    An update has `tokens_per_update`, over all processes, in batches of at most `max_tokens` each.
+    """
 
     max_update: Count
     warmup_updates: CountOrNone
@@ -115,7 +118,7 @@ class TrainingConfig:
     warmup_init_lr: NotNegative = 1e-7
     min_lr: NotNegative = 1e-7
     max_tokens: Count = 4096
-    update_freq: Count = 1
+    tokens_per_update: Count = 4096
     weight_decay: NotNegative = 0.0
     adam_betas: tuple[ShareBelowOne, ...] = (0.9, 0.98)
     label_smoothing: ShareBelowOne = 0.1
@@ -279,6 +282,9 @@ def load_experiment(path):
     mapping = read_yaml_mapping(path)
     if Path(path).name == "config.yaml":  # a run directory's
         mapping = _without_retired_keys(mapping)
+    for section in ("super_training", "sub_training"):
+        if isinstance(mapping.get(section), dict):
+            mapping[section] = with_tokens_per_update(mapping[section])
     mapping.setdefault("name", Path(path).stem if not str(path).endswith("config.yaml") else "experiment")
     return from_mapping(ExperimentConfig, mapping, str(path))
 
@@ -289,6 +295,23 @@ def _without_retired_keys(mapping):
         if isinstance(kept.get(section), dict):
             kept[section] = {key: value for key, value in kept[section].items() if key not in retired}
     return kept
+
+
+def with_tokens_per_update(section):
+    """A training section that has `tokens_per_update`; older ones have `update_freq`, batches in one process, or 1."""
+    tokens, batches = section.get("max_tokens", TrainingConfig.max_tokens), section.get("update_freq", 1)
+    if "tokens_per_update" in section or not (isinstance(tokens, int) and isinstance(batches, int)):
+        return section
+    kept = {key: value for key, value in section.items() if key != "update_freq"}
+    return kept | {"tokens_per_update": tokens * batches}
+
+
+def fingerprinted(training):
+    """A TrainingConfig as a mapping, with `update_freq` where it says the same: so older results stay up to date."""
+    mapping = to_mapping(training)
+    tokens = mapping.pop("tokens_per_update")
+    batches, rest = divmod(tokens, training.max_tokens)
+    return mapping | ({"tokens_per_update": tokens} if rest else {"update_freq": batches})
 
 
 def with_max_update(training, max_update):

@@ -64,7 +64,7 @@ def test_wmt_recipe_of_the_paper(name):
         assert (training.max_update, training.warmup_updates) == (40000, warmup)
         assert (training.lr_scheduler, training.lr) == ("cosine", 1e-3)
         assert (training.warmup_init_lr, training.min_lr) == (1e-7, 1e-7)
-        assert (training.max_tokens, training.update_freq) == (4096, 16)
+        assert (training.max_tokens, training.tokens_per_update) == (4096, 8 * 16 * 4096)
         assert (training.adam_betas, training.weight_decay, training.clip_norm) == ((0.9, 0.98), 0.0, 0.0)
         assert training.label_smoothing == 0.1
     assert config.sub_training.init == "scratch"
@@ -79,7 +79,7 @@ def test_iwslt_recipe_of_the_paper():
     for training, warmup in ((config.super_training, 10000), (config.sub_training, 4000)):
         assert (training.max_update, training.warmup_updates) == (50000, warmup)
         assert (training.lr_scheduler, training.lr, training.warmup_init_lr) == ("inverse_sqrt", 5e-4, 1e-7)
-        assert (training.max_tokens, training.update_freq, training.weight_decay) == (4096, 1, 1e-4)
+        assert (training.max_tokens, training.tokens_per_update, training.weight_decay) == (4096, 4096, 1e-4)
         assert (training.adam_betas, training.label_smoothing) == ((0.9, 0.98), 0.1)
     assert (config.sub_training.init, config.sub_training.average_checkpoints) == ("scratch", 10)
     assert config.model.dropout == 0.375

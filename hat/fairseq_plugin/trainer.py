@@ -54,7 +54,7 @@ def train_arguments(prepared, config_path, training):
         "warmup-init-lr": training.warmup_init_lr,
         "max-update": training.max_update,
         "max-tokens": training.max_tokens,
-        "update-freq": training.update_freq,
+        "max-tokens-valid": training.max_tokens,
         "num-workers": 0,
         "required-batch-size-multiple": 1,  # with fairseq's 8 it leaves out the last batch, the longest sentences
     }
@@ -80,9 +80,9 @@ def rank_arguments(world_size, rank, local_rank):
     return [*pairs, "--distributed-no-spawn", "--device-id", str(local_rank), "--ddp-backend", "legacy_ddp"]
 
 
-def grouped(batches, size):
-    """Lists of `size` batches, one list an update; `batches` is read no further than what is handed out."""
-    return GroupedIterator(batches, size)
+def grouped(batches, trainer):
+    """Lists of batches, one list an update; `batches` is read no further than what is handed out."""
+    return GroupedIterator(batches, trainer.cfg.optimization.update_freq[0])
 
 
 def validate(trainer, split="valid"):

@@ -6,9 +6,8 @@ import time
 from dataclasses import asdict, dataclass
 
 from hat import files
-from hat.config import to_mapping
 from hat.errors import HatError
-from hat.experiment import BOOKKEEPING
+from hat.experiment import BOOKKEEPING, fingerprinted
 from hat.fairseq_plugin.trainer import grouped, validate
 from hat.progress import Progress
 from hat.training import processes
@@ -104,11 +103,11 @@ class TrainingLoop:
         self._log.close()
 
     def _groups(self):
-        """Endless lists of `update_freq` batches, going on from the iterator's position."""
+        """Endless lists of an update's batches, going on from the iterator's position."""
         while True:
             batches = self.iterator.next_epoch_itr(shuffle=True)
             self.trainer.begin_epoch(self.iterator.epoch)
-            yield from grouped(batches, self.training.update_freq)
+            yield from grouped(batches, self.trainer)
             self.iterator = self.trainer.get_train_iterator(self.iterator.next_epoch_idx, load_dataset=False)
 
     def _train(self, samples):
@@ -176,7 +175,7 @@ def resumable_inputs(inputs, training):
     idle = {*BOOKKEEPING, *inputs}  # what the inputs name themselves is theirs
     if training.lr_scheduler != "inverse_sqrt":
         idle.discard("max_update")
-    ours = {name: value for name, value in to_mapping(training).items() if name not in idle}
+    ours = {name: value for name, value in fingerprinted(training).items() if name not in idle}
     others = {name: value for name, value in inputs.items() if name not in SECTIONS}
     others.pop("max_update")  # the training's own
     return others | {"training": ours}

@@ -5,6 +5,7 @@ import torch
 from hat.experiment import with_max_update
 from hat.fairseq_plugin.trainer import build_trainer, precision_arguments, rank_arguments
 from hat.training import processes
+from hat.training.batches import UpdateBatches
 from hat.training.memory import keep_freed_memory
 
 
@@ -20,7 +21,13 @@ def make_trainer(run, prepared, training, model_arguments, options, save_directo
         torch.set_num_threads(options.threads)
     seed = run.config.seed
     torch.manual_seed(seed)
+    batches = UpdateBatches.of(training, processes.world_size())
+    if processes.is_first():
+        print(
+            "".join(f"{line}\n" for line in batches.remarks(training, run.config.data.max_length)), end="", flush=True
+        )
     arguments = [
+        *batches.arguments(),
         *precision_arguments(options.precision, options.resolved_device()),
         *rank_arguments(processes.world_size(), processes.rank(), processes.local_rank()),
         *("--seed", str(seed), "--save-dir", str(save_directory)),

@@ -7,10 +7,9 @@ from hat import files
 from hat.architecture import Architecture
 from hat.architecture_file import load_architecture
 from hat.checkpoint import MODEL_FILES, load_model, save_model
-from hat.config import to_mapping
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
-from hat.experiment import DistillationConfig, SubTrainingConfig
+from hat.experiment import DistillationConfig, SubTrainingConfig, fingerprinted
 from hat.fairseq_plugin.teachers import Teachers
 from hat.fairseq_plugin.trainer import validate
 from hat.progress import Progress
@@ -130,7 +129,7 @@ def _recipe(run, name, architecture, options):
     spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
     inputs = {
         **run.sections("seed", "data", "model", "search_space"),
-        "sub_training": to_mapping(replace(run.config.sub_training, distillation=None)),
+        "sub_training": fingerprinted(replace(run.config.sub_training, distillation=None)),
         "distillation": distillation_inputs(run, name, spec),
         "max_update": training.max_update,
         "architecture": architecture.to_dict(),

@@ -2,6 +2,7 @@
 
 from hat.checkpoint import MODEL_FILES, save_model
 from hat.data.prepared import PreparedData
+from hat.experiment import fingerprinted
 from hat.run_directory import is_current, mark_done, stamp
 from hat.training import processes
 from hat.training.checkpoints import read_weights
@@ -20,7 +21,8 @@ def train_super(run, options=None):
     prepared = PreparedData(run.data)
     training = effective(run.config.super_training, options)
     inputs = {
-        **run.sections("seed", "data", "model", "search_space", "super_training"),
+        **run.sections("seed", "data", "model", "search_space"),
+        "super_training": fingerprinted(run.config.super_training),
         "max_update": training.max_update,
         "prepared": stamp(run.data),
     }

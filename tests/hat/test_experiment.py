@@ -13,7 +13,7 @@ from test_config_files import EXPERIMENT
 from hat import files
 from hat.config import Between
 from hat.errors import UsageError
-from hat.experiment import DistillationConfig, ExperimentConfig, load_experiment
+from hat.experiment import DistillationConfig, ExperimentConfig, fingerprinted, load_experiment
 
 SECTIONS = {
     name: hint
@@ -160,3 +160,26 @@ def test_a_resolved_config_reads_back_as_itself(tmp_path, path):
     config = load_experiment(path)
     files.write_yaml(tmp_path / "resolved.yaml", config.to_dict())
     assert load_experiment(tmp_path / "resolved.yaml") == config
+
+
+def older(path, **keys):
+    sections = ("super_training", "sub_training")
+    files.write_yaml(path, EXPERIMENT | {name: EXPERIMENT[name] | keys for name in sections})
+    return load_experiment(path).sub_training
+
+
+@pytest.mark.parametrize("name", ["mine.yaml", "config.yaml"])
+def test_an_older_config_means_tokens_of_one_process_and_has_the_same_fingerprint(tmp_path, name):
+    read = older(tmp_path / name, max_tokens=1500, update_freq=3)
+    assert (read.max_tokens, read.tokens_per_update) == (1500, 4500)
+    assert fingerprinted(read)["update_freq"] == 3
+    assert "tokens_per_update" not in fingerprinted(read)
+    assert older(tmp_path / name, max_tokens=1500).tokens_per_update == 1500  # update_freq was 1
+    assert older(tmp_path / name, max_tokens=1500, tokens_per_update=4500) == read
+
+
+def test_the_two_keys_together_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="unknown key 'update_freq'"):
+        older(tmp_path / "mine.yaml", update_freq=3, tokens_per_update=4500)
+    with pytest.raises(UsageError, match="unknown key 'update_freq'"):
+        older(tmp_path / "mine.yaml", update_freq="three")

@@ -41,7 +41,7 @@ def test_two_processes_equal_one_that_accumulates_twice_as_much(tmp_path):
     for count in (1, 2):
         folder = tmp_path / str(count)
         folder.mkdir()
-        updates = {"max_update": 6, "update_freq": 4 // count, "validate_every": 6}
+        updates = {"max_update": 6, "tokens_per_update": 1600, "validate_every": 6}
         runs[count] = make_run(folder, model=still, super_training=updates)
         train_with_processes(runs[count], count)
     one, two = (load_file(runs[count].super_ / "model.safetensors") for count in (1, 2))

@@ -68,7 +68,9 @@ def test_the_sandwich_deals_out_every_sentence(sentences):
 
 
 def trainer_for(folder, strategy):
-    run = make_run(folder, model=STILL, super_training={"strategy": strategy, "max_tokens": 200, "update_freq": 1})
+    run = make_run(
+        folder, model=STILL, super_training={"strategy": strategy, "max_tokens": 200, "tokens_per_update": 200}
+    )
     options = TrainingOptions(device="cpu")
     arguments = ["--arch", "hat_supertransformer"]
     return make_trainer(run, PreparedData(run.data), run.config.super_training, arguments, options, folder / "saved")
