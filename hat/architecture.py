@@ -5,8 +5,10 @@ Only active layers are stored, so two architectures that compute the same are eq
 
 from dataclasses import dataclass
 
-from hat.config import from_mapping, to_mapping
+from hat.config import from_mapping, left_out, to_mapping
 from hat.errors import UsageError
+
+STACKS = ("encoder", "decoder")  # those an architecture or a search space may have, in the order of the data
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,15 @@ class EncoderArchitecture:
 class DecoderArchitecture:
     """Decoder of a SubTransformer; each tuple holds one value per layer, first layer first.
 
-    `cross_attention_span` is how many of the last encoder layers the layer attends to (1 = the last).
+    `cross_attention_span` is how many of the last encoder layers the layer attends to (1 = the last); both
+    `cross_attention_` tuples are empty where there is no encoder.
     """
 
     embed_dim: int
     ffn_dim: tuple[int, ...]
     self_attention_heads: tuple[int, ...]
-    cross_attention_heads: tuple[int, ...]
-    cross_attention_span: tuple[int, ...]
+    cross_attention_heads: tuple[int, ...] = left_out(())
+    cross_attention_span: tuple[int, ...] = left_out(())
 
     @property
     def layers(self):
@@ -42,28 +45,28 @@ class DecoderArchitecture:
 
 @dataclass(frozen=True)
 class Architecture:
-    """One SubTransformer. `qkv_dim` is the width that the heads of every attention split."""
+    """One SubTransformer: an encoder, a decoder or both. `qkv_dim` is the width that every attention's heads split."""
 
     qkv_dim: int
-    encoder: EncoderArchitecture
-    decoder: DecoderArchitecture
+    encoder: EncoderArchitecture | None = left_out(None)
+    decoder: DecoderArchitecture | None = left_out(None)
 
     def __post_init__(self):
-        for name, stack in (("encoder", self.encoder), ("decoder", self.decoder)):
+        stacks = stacks_of(self)
+        for name, stack in stacks.items():
             self._check_stack(name, stack)
-        for span in self.decoder.cross_attention_span:
-            if span > self.encoder.layers:
-                raise UsageError(
-                    f"decoder.cross_attention_span: {span} is above the encoder's {self.encoder.layers} layers; "
-                    f"use at most {self.encoder.layers}"
-                )
+        if len(stacks) == len(STACKS):
+            for span in self.decoder.cross_attention_span:
+                if span > self.encoder.layers:
+                    raise UsageError(
+                        f"decoder.cross_attention_span: {span} is above the encoder's {self.encoder.layers} layers; "
+                        f"use at most {self.encoder.layers}"
+                    )
 
     def _check_stack(self, name, stack):
         if stack.embed_dim < 1 or stack.layers < 1:
             raise UsageError(f"{name}: embed_dim and the number of layers must be positive")
-        for field, values in vars(stack).items():
-            if not isinstance(values, tuple):
-                continue
+        for field, values in per_layer_fields(self, name).items():
             if len(values) != stack.layers:
                 raise UsageError(f"{name}.{field}: {len(values)} values for {stack.layers} layers; give one a layer")
             if any(value < 1 for value in values):
@@ -72,7 +75,7 @@ class Architecture:
                 check_heads(f"{name}.{field}", values, self.qkv_dim)
 
     def to_dict(self):
-        """Plain dictionary for YAML and JSON."""
+        """Plain dictionary for YAML and JSON; a stack that is absent is left out."""
         return to_mapping(self)
 
     @classmethod
@@ -82,10 +85,31 @@ class Architecture:
 
     def summary(self):
         """One line for tables: 'encoder 4 x 256, decoder 2 x 192'."""
-        return (
-            f"encoder {self.encoder.layers} x {self.encoder.embed_dim}, "
-            f"decoder {self.decoder.layers} x {self.decoder.embed_dim}"
-        )
+        return ", ".join(f"{name} {stack.layers} x {stack.embed_dim}" for name, stack in stacks_of(self).items())
+
+
+def stacks_of(item):
+    """{name: stack} of the stacks that an Architecture or a SearchSpace has; raises UsageError if it has none."""
+    stacks = {name: getattr(item, name) for name in STACKS if getattr(item, name) is not None}
+    if not stacks:
+        raise UsageError(f"an architecture needs an {' or a '.join(STACKS)}")
+    return stacks
+
+
+def per_layer_fields(item, name):
+    """{field: values} of what the stack `name` of an Architecture or a SearchSpace has for each layer.
+
+    Without an encoder there is no encoder-decoder attention; raises UsageError if its fields are given all the same.
+    """
+    fields = {
+        field: values for field, values in vars(getattr(item, name)).items() if field not in ("embed_dim", "layers")
+    }
+    if item.encoder is not None:
+        return fields
+    for field in [field for field in fields if field.startswith("cross_attention")]:
+        if fields.pop(field):
+            raise UsageError(f"{name}.{field}: there is no encoder to attend to; leave it out")
+    return fields
 
 
 def check_heads(where, heads, qkv_dim):

@@ -77,10 +77,20 @@ def _place(file, keys):
     return f"{file}: {'.'.join(keys)}" if keys else file
 
 
+def left_out(default):
+    """A dataclass's field that its mapping leaves out where it has this `default`."""
+    return dataclasses.field(default=default, metadata={"left_out": True})
+
+
 def to_mapping(value):
     """Inverse of `from_mapping`: nested dictionaries, lists and scalars."""
     if dataclasses.is_dataclass(value):
-        return {field.name: to_mapping(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        values = {field: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {
+            field.name: to_mapping(item)
+            for field, item in values.items()
+            if not ("left_out" in field.metadata and item == field.default)
+        }
     if isinstance(value, tuple):
         return [to_mapping(item) for item in value]
     if isinstance(value, dict):

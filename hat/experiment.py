@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+from hat.architecture import STACKS
 from hat.complexity import ModelSpec
 from hat.config import Between, from_mapping, read_yaml_mapping, to_mapping
 from hat.data.corpora import FILES, SYNTHETIC
@@ -256,6 +257,9 @@ class ExperimentConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self):
+        for stack in STACKS:
+            if getattr(self.search_space, stack) is None:
+                raise UsageError(f"search_space: key {stack!r} is missing; translation needs {' and '.join(STACKS)}")
         if self.model.share_all_embeddings and not self.data.shared_vocabulary:
             raise UsageError("model.share_all_embeddings needs data.shared_vocabulary: true")
         last, end = max(self.search.halving_updates, default=0), self.sub_training.max_update

@@ -1,20 +1,43 @@
 """SearchSpace: the choices of every elastic dimension, declared once; sample, size, encode."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture, check_heads
-from hat.config import to_mapping
+from hat.architecture import (
+    Architecture,
+    DecoderArchitecture,
+    EncoderArchitecture,
+    check_heads,
+    per_layer_fields,
+    stacks_of,
+)
+from hat.config import left_out, to_mapping
 from hat.errors import UsageError
+
+# Dimensions (stack, field) whose value may not exceed the depth of a stack. The ordinary Transformer has their least.
+DEPTH_LIMITS = {("decoder", "cross_attention_span"): "encoder"}
 
 
 @dataclass(frozen=True)
 class Gene:
-    """One position of a genome: the name of the dimension (and layer) and its choices, ascending."""
+    """One position of a genome: its dimension, the layer if the dimension has one value a layer, choices ascending."""
 
-    name: str
+    stack: str
+    field: str
     choices: tuple[int, ...]
+    layer: int | None = None
+
+    @property
+    def name(self):
+        """'encoder.embed_dim', 'decoder.ffn_dim.0'."""
+        return f"{self.stack}.{self.field}" if self.layer is None else f"{self.stack}.{self.field}.{self.layer}"
+
+    @property
+    def limit(self):
+        """Name of the stack whose depth its value may not exceed, or None."""
+        return DEPTH_LIMITS.get((self.stack, self.field))
 
 
 @dataclass(frozen=True)
@@ -29,19 +52,25 @@ class EncoderSpace:
 
 @dataclass(frozen=True)
 class DecoderSpace:
-    """Choices of the decoder; `cross_attention_span` counts the last encoder layers attended to."""
+    """Choices of the decoder; `cross_attention_span` counts the last encoder layers attended to.
+
+    Both `cross_attention_` fields are empty where there is no encoder.
+    """
 
     embed_dim: tuple[int, ...]
     layers: tuple[int, ...]
     ffn_dim: tuple[int, ...]
     self_attention_heads: tuple[int, ...]
-    cross_attention_heads: tuple[int, ...]
-    cross_attention_span: tuple[int, ...]
+    cross_attention_heads: tuple[int, ...] = left_out(())
+    cross_attention_span: tuple[int, ...] = left_out(())
+
+
+ARCHITECTURES = {"encoder": EncoderArchitecture, "decoder": DecoderArchitecture}  # what a stack's choices make
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """All SubTransformers of one SuperTransformer.
+    """All SubTransformers of one SuperTransformer: of an encoder, a decoder, or both.
 
     A genome is a tuple of choice indices, one per `Gene` of `genes`, with genes for every layer of the
     deepest network; `decode` leaves out the genes of inactive layers, so several genomes can mean one
@@ -49,77 +78,76 @@ class SearchSpace:
     """
 
     qkv_dim: int
-    encoder: EncoderSpace
-    decoder: DecoderSpace
+    encoder: EncoderSpace | None = left_out(None)
+    decoder: DecoderSpace | None = left_out(None)
 
     def __post_init__(self):
-        for name in ("encoder", "decoder"):
-            stack = getattr(self, name)
+        for name, stack in stacks_of(self).items():
             ascending = {field: tuple(sorted(set(choices))) for field, choices in vars(stack).items()}
-            for field, choices in ascending.items():
+            object.__setattr__(self, name, type(stack)(**ascending))
+            checked = {field: ascending[field] for field in ("embed_dim", "layers")} | per_layer_fields(self, name)
+            for field, choices in checked.items():
                 where = f"search_space.{name}.{field}"
                 if not choices or choices[0] < 1:
                     raise UsageError(f"{where}: give at least one choice, all positive, got {list(choices)}")
                 if field.endswith("heads"):
                     check_heads(where, choices, self.qkv_dim)
-            object.__setattr__(self, name, type(stack)(**ascending))
-        spans, depths = self.decoder.cross_attention_span, self.encoder.layers
-        if spans[-1] > depths[-1] or spans[0] > depths[0]:
-            wrong, depth = (spans[-1], depths[-1]) if spans[-1] > depths[-1] else (spans[0], depths[0])
-            raise UsageError(
-                f"search_space.decoder.cross_attention_span: {wrong} is above the encoder depth {depth}; "
-                f"use at most {depth}"
-            )
+        self._check_limits()
+
+    def _check_limits(self):
+        for gene in self.genes:
+            if gene.limit is None:
+                continue
+            depths = getattr(self, gene.limit).layers
+            for value, depth in ((gene.choices[-1], depths[-1]), (gene.choices[0], depths[0])):
+                if value > depth:
+                    raise UsageError(
+                        f"search_space.{gene.stack}.{gene.field}: {value} is above the {gene.limit} depth {depth}; "
+                        f"use at most {depth}"
+                    )
 
     @cached_property
     def genes(self):
         """The genome's positions in order: per stack embed_dim, layers, then each per-layer choice."""
         genes = []
-        for name in ("encoder", "decoder"):
-            stack = getattr(self, name)
-            genes += [Gene(f"{name}.embed_dim", stack.embed_dim), Gene(f"{name}.layers", stack.layers)]
-            for field, choices in self._per_layer(stack):
-                genes += [Gene(f"{name}.{field}.{layer}", choices) for layer in range(stack.layers[-1])]
+        for name, stack in stacks_of(self).items():
+            genes += [Gene(name, "embed_dim", stack.embed_dim), Gene(name, "layers", stack.layers)]
+            for field, choices in per_layer_fields(self, name).items():
+                genes += [Gene(name, field, choices, layer) for layer in range(stack.layers[-1])]
         return tuple(genes)
 
-    @staticmethod
-    def _per_layer(stack):
-        return [(field, choices) for field, choices in vars(stack).items() if field not in ("embed_dim", "layers")]
-
     def decode(self, genome):
-        """The Architecture that a genome means; spans above its encoder's depth become the deepest allowed."""
-        genes = self.genes
-        values = {gene.name: gene.choices[index] for gene, index in zip(genes, genome, strict=True)}
-        stacks = {}
-        for name, cls in (("encoder", EncoderArchitecture), ("decoder", DecoderArchitecture)):
-            layers = values[f"{name}.layers"]
-            per_layer = {
-                field: tuple(values[f"{name}.{field}.{layer}"] for layer in range(layers))
-                for field, _ in self._per_layer(getattr(self, name))
-            }
-            if name == "decoder":
-                allowed = self._allowed_spans(values["encoder.layers"])
-                spans = per_layer["cross_attention_span"]
-                per_layer["cross_attention_span"] = tuple(min(span, allowed[-1]) for span in spans)
-            stacks[name] = cls(embed_dim=values[f"{name}.embed_dim"], **per_layer)
-        return Architecture(qkv_dim=self.qkv_dim, **stacks)
-
-    def _allowed_spans(self, encoder_layers):
-        return tuple(span for span in self.decoder.cross_attention_span if span <= encoder_layers)
+        """The Architecture that a genome means; a value above its limit becomes the largest choice within it."""
+        values, per_layer = {}, {}
+        for gene, index in zip(self.genes, genome, strict=True):
+            value = gene.choices[index]
+            if gene.limit is not None:
+                value = min(value, _within(gene.choices, values[gene.limit, "layers"])[-1])
+            if gene.layer is None:
+                values[gene.stack, gene.field] = value
+            elif gene.layer < values[gene.stack, "layers"]:
+                per_layer.setdefault(gene.stack, {}).setdefault(gene.field, []).append(value)
+        stacks = {
+            name: ARCHITECTURES[name](values[name, "embed_dim"], **{field: tuple(of) for field, of in fields.items()})
+            for name, fields in per_layer.items()
+        }
+        return Architecture(self.qkv_dim, **stacks)
 
     def encode(self, architecture):
         """A genome that decodes to `architecture`; genes of inactive layers take their first choice.
 
-        Raises UsageError naming the value that isn't a choice of this space.
+        Raises UsageError naming the stack or the value that isn't a choice of this space.
         """
         if architecture.qkv_dim != self.qkv_dim:
             raise UsageError(f"architecture: qkv_dim {architecture.qkv_dim} differs from the space's {self.qkv_dim}")
+        if stacks_of(architecture).keys() != stacks_of(self).keys():
+            ours, theirs = (" and ".join(stacks_of(item)) for item in (self, architecture))
+            raise UsageError(f"architecture: it has {theirs} where the space has {ours}")
         genome = []
         for gene in self.genes:
-            stack_name, field, *layer = gene.name.split(".")
-            value = getattr(getattr(architecture, stack_name), field)
-            if layer:
-                value = value[int(layer[0])] if int(layer[0]) < len(value) else gene.choices[0]
+            value = getattr(getattr(architecture, gene.stack), gene.field)
+            if gene.layer is not None:
+                value = value[gene.layer] if gene.layer < len(value) else gene.choices[0]
             if value not in gene.choices:
                 raise UsageError(f"architecture: {gene.name} = {value} is not one of {list(gene.choices)}")
             genome.append(gene.choices.index(value))
@@ -134,12 +162,12 @@ class SearchSpace:
 
     def sample(self, rng):
         """A random architecture: every dimension uniform over its choices, `rng` a numpy Generator."""
-        genes = self.genes
-        genome = [int(rng.integers(len(gene.choices))) for gene in genes]
-        depth = self.encoder.layers[genome[1]]
-        for position, gene in enumerate(genes):
-            if "cross_attention_span" in gene.name:
-                genome[position] = int(rng.integers(len(self._allowed_spans(depth))))
+        genome = [int(rng.integers(len(gene.choices))) for gene in self.genes]
+        drawn = zip(self.genes, genome, strict=True)
+        depths = {gene.stack: gene.choices[index] for gene, index in drawn if gene.field == "layers"}
+        for position, gene in enumerate(self.genes):
+            if gene.limit is not None:
+                genome[position] = int(rng.integers(len(_within(gene.choices, depths[gene.limit]))))
         return self.decode(genome)
 
     def smallest(self):
@@ -152,20 +180,30 @@ class SearchSpace:
 
     def full_transformer(self):
         """The ordinary full-size Transformer: everything largest, attention to the fewest encoder layers."""
-        return self.decode([0 if "cross_attention_span" in gene.name else len(gene.choices) - 1 for gene in self.genes])
+        return self.decode([0 if gene.limit is not None else len(gene.choices) - 1 for gene in self.genes])
 
     def size(self):
         """How many distinct architectures the space holds."""
-        encoder, decoder = self.encoder, self.decoder
-        encoder_choices = len(encoder.ffn_dim) * len(encoder.self_attention_heads)
-        decoder_choices = len(decoder.ffn_dim) * len(decoder.self_attention_heads) * len(decoder.cross_attention_heads)
-        pairs = sum(
-            encoder_choices**depth * (decoder_choices * len(self._allowed_spans(depth))) ** decoder_depth
-            for depth in encoder.layers
-            for decoder_depth in decoder.layers
-        )
-        return math.prod((len(encoder.embed_dim), len(decoder.embed_dim), pairs))
+        stacks = stacks_of(self)
+        widths = math.prod(len(stack.embed_dim) for stack in stacks.values())
+        count = 0
+        for chosen in itertools.product(*(stack.layers for stack in stacks.values())):
+            depths = dict(zip(stacks, chosen, strict=True))
+            count += math.prod(self._layer_choices(name, depths) ** depths[name] for name in stacks)
+        return widths * count
+
+    def _layer_choices(self, name, depths):
+        """How many different layers the stack `name` can have, given the depth of every stack."""
+        counts = []
+        for field, choices in per_layer_fields(self, name).items():
+            limit = DEPTH_LIMITS.get((name, field))
+            counts.append(len(choices if limit is None else _within(choices, depths[limit])))
+        return math.prod(counts)
 
     def to_dict(self):
         """Plain dictionary for YAML and JSON."""
         return to_mapping(self)
+
+
+def _within(choices, depth):
+    return [choice for choice in choices if choice <= depth]

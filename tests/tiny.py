@@ -15,6 +15,8 @@ TINY_SPACE = SearchSpace(
         cross_attention_span=(1, 2, 3),
     ),
 )
+ENCODER_SPACE = SearchSpace(16, encoder=TINY_SPACE.encoder)
+DECODER_SPACE = SearchSpace(16, decoder=DecoderSpace((24, 12), (3, 2, 1), (32, 20), (4, 2)))  # attends to itself only
 VOCABULARY = 30
 
 

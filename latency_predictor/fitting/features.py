@@ -54,6 +54,11 @@ class AveragedFeatures:
     depth_names = ("encoder_layer_num", "decoder_layer_num")
 
     @property
+    def physical_names(self):
+        """Names of the physical columns."""
+        return tuple(_physical({field: np.zeros(0) for field in AVERAGED.values()}))
+
+    @property
     def names(self):
         return tuple(AVERAGED)
 
@@ -84,7 +89,14 @@ class PerLayerFeatures:
 
     space: SearchSpace
 
-    depth_names = ("encoder.layers", "decoder.layers")
+    @property
+    def depth_names(self):
+        return tuple(gene.name for gene in self.space.genes if gene.field == "layers")
+
+    @property
+    def physical_names(self):
+        """Names of the physical columns."""
+        return tuple(_physical({tuple(name.split(".")): np.zeros(0) for name in self.dimensions}))
 
     @cached_property
     def names(self):
@@ -94,8 +106,8 @@ class PerLayerFeatures:
     def dimensions(self):
         """Columns of each dimension, its layers together: {dimension: column indices}."""
         found = {}
-        for column, name in enumerate(self.names):
-            found.setdefault(".".join(name.split(".")[:2]), []).append(column)
+        for column, gene in enumerate(self.space.genes):
+            found.setdefault(f"{gene.stack}.{gene.field}", []).append(column)
         return found
 
     def matrix(self, architectures):
@@ -111,7 +123,7 @@ class PerLayerFeatures:
     def _check(self, matrix, architectures):
         allowed = np.all([architecture.qkv_dim == self.space.qkv_dim for architecture in architectures])
         for gene, column in zip(self.space.genes, matrix.T, strict=True):
-            inactive = (0,) if gene.name.count(".") == 2 else ()
+            inactive = () if gene.layer is None else (0,)
             allowed &= np.isin(column, gene.choices + inactive).all()
         if not allowed:
             for architecture in architectures:
@@ -143,7 +155,7 @@ def _physical(totals):
     the stack's layers. Attention's projections have embed_dim x qkv_dim weights a layer, and qkv_dim is fixed.
     """
     columns = {}
-    for stack in ("encoder", "decoder"):
+    for stack in dict.fromkeys(stack for stack, _ in totals):
         width, depth, ffn = (totals[stack, field] for field in ("embed_dim", "layers", "ffn_dim"))
         columns |= {
             f"{stack}.layers": depth,
@@ -154,6 +166,8 @@ def _physical(totals):
             f"{stack}.embed_dim*ffn_dim": width * ffn,
             f"{stack}.self_attention_heads": totals[stack, "self_attention_heads"],
         }
+    if ("decoder", "cross_attention_span") not in totals:
+        return columns
     memory, spans = totals["encoder", "embed_dim"], totals["decoder", "cross_attention_span"]
     return columns | {
         "decoder.cross_attention_heads": totals["decoder", "cross_attention_heads"],
@@ -161,8 +175,3 @@ def _physical(totals):
         "encoder.embed_dim*decoder.layers": memory * totals["decoder", "layers"],  # keys' and values' projections
         "encoder.embed_dim*cross_attention_span": memory * spans,  # ... of every encoder layer attended to
     }
-
-
-PHYSICAL = tuple(
-    _physical({(stack, field): np.zeros(0) for stack, field in AVERAGED.values()})
-)  # names of the physical columns

@@ -10,7 +10,7 @@ from hat.errors import ArtifactError, DataError
 from hat.run_directory import is_current, mark_done
 from latency_predictor.fitting.conformal import LEAST_SCORES
 from latency_predictor.fitting.csv_files import read_hat_csv
-from latency_predictor.fitting.features import PHYSICAL, AveragedFeatures, PerLayerFeatures
+from latency_predictor.fitting.features import AveragedFeatures, PerLayerFeatures
 from latency_predictor.fitting.pace import even_latencies_ms
 from latency_predictor.fitting.predictor import VERSION, LatencyPredictor
 from latency_predictor.fitting.quality import assess, table
@@ -102,12 +102,13 @@ def fit_csv(path, output, model="auto"):
 
 def _inputs(run, device, quantile):
     """What a predictor is made of. The kind of model isn't: one that was asked for is kept until new samples come."""
+    features = PerLayerFeatures(run.config.search_space)
     return {
         "version": VERSION,
         "samples": files.sha256_of_file(samples_path(run, device)),
         "lengths": asdict(run_lengths(run)),
         "quantile": quantile,
-        "features": [*PerLayerFeatures(run.config.search_space).names, *PHYSICAL],
+        "features": [*features.names, *features.physical_names],
         "seed": run.config.seed,
     }
 

@@ -12,7 +12,7 @@ from hat.errors import ArtifactError, UsageError
 from hat.search_space import SearchSpace
 from latency_predictor.fitting import conformal
 from latency_predictor.fitting.comparison import Correction, choose, cross_validate, fit_correction, folds
-from latency_predictor.fitting.features import PHYSICAL, AveragedFeatures, PerLayerFeatures
+from latency_predictor.fitting.features import AveragedFeatures, PerLayerFeatures
 from latency_predictor.fitting.models import MODELS
 from latency_predictor.fitting.models.boosting import Boosting
 from latency_predictor.fitting.models.network import Network
@@ -144,7 +144,7 @@ class LatencyPredictor:
             "format": FORMAT,
             "version": VERSION,
             "weights_sha256": files.sha256_of_file(directory / "weights.npz"),
-            "feature_names": [*self.features.names, *PHYSICAL],
+            "feature_names": [*self.features.names, *self.features.physical_names],
             "space": space,
             "model": self.model,
             "findings": asdict(self._findings),
@@ -207,7 +207,7 @@ def _read_features(description, path):
         features = PerLayerFeatures(from_mapping(SearchSpace, space, f"{path}: space")) if space else AveragedFeatures()
     except UsageError as error:
         raise ArtifactError(f"{error}; {REMEDY}") from None
-    if description.get("feature_names") != [*features.names, *PHYSICAL]:
+    if description.get("feature_names") != [*features.names, *features.physical_names]:
         raise ArtifactError(f"{path}: was fitted on other features than this version computes; {REMEDY}")
     return features
 

@@ -1,31 +1,36 @@
 """SearchSpace: counting, sampling and encoding, against brute force."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import TINY_SPACE
+from tiny import DECODER_SPACE, ENCODER_SPACE, TINY_SPACE
 
-from hat.architecture import Architecture
+from hat.architecture import Architecture, stacks_of
+from hat.config import from_mapping
 from hat.errors import UsageError
 from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
 
+SPACES = (TINY_SPACE, ENCODER_SPACE, DECODER_SPACE)
 SMALL = SearchSpace(
     qkv_dim=8,
     encoder=EncoderSpace((8,), (1, 2), (8, 16), (2,)),
     decoder=DecoderSpace((8, 16), (1, 2), (8,), (1, 2), (2,), (1, 2)),
 )
+SMALL_ALONE = DecoderSpace((8, 16), (1, 2), (8, 16), (1, 2))  # attends to nothing
 
 
 def genomes(space):
     return st.tuples(*(st.integers(0, len(gene.choices) - 1) for gene in space.genes))
 
 
-def test_size_counts_distinct_architectures():
-    every = itertools.product(*(range(len(gene.choices)) for gene in SMALL.genes))
-    assert SMALL.size() == len({SMALL.decode(genome) for genome in every})
+@pytest.mark.parametrize("space", [SMALL, SearchSpace(8, SMALL.encoder), SearchSpace(8, decoder=SMALL_ALONE)])
+def test_size_counts_distinct_architectures(space):
+    every = itertools.product(*(range(len(gene.choices)) for gene in space.genes))
+    assert space.size() == len({space.decode(genome) for genome in every})
 
 
 def test_papers_space_is_of_the_published_order():
@@ -37,18 +42,41 @@ def test_papers_space_is_of_the_published_order():
     assert 1e14 < wmt.size() < 1e16  # the paper says 10^15
 
 
-@given(genomes(TINY_SPACE))
-def test_decoded_architectures_encode_to_a_genome_of_the_same_meaning(genome):
-    architecture = TINY_SPACE.decode(genome)
-    assert architecture in TINY_SPACE
-    assert TINY_SPACE.decode(TINY_SPACE.encode(architecture)) == architecture
-    assert hash(TINY_SPACE.decode(TINY_SPACE.encode(architecture))) == hash(architecture)
+@given(st.data())
+def test_decoded_architectures_encode_to_a_genome_of_the_same_meaning(data):
+    space = data.draw(st.sampled_from(SPACES))
+    architecture = space.decode(data.draw(genomes(space)))
+    assert architecture in space
+    assert space.decode(space.encode(architecture)) == architecture
+    assert hash(space.decode(space.encode(architecture))) == hash(architecture)
 
 
-@given(genomes(TINY_SPACE))
-def test_architectures_survive_yaml_and_json_mappings(genome):
-    architecture = TINY_SPACE.decode(genome)
-    assert Architecture.from_dict(architecture.to_dict()) == architecture
+@given(st.data())
+def test_architectures_survive_yaml_and_json_mappings(data):
+    space = data.draw(st.sampled_from(SPACES))
+    architecture = space.decode(data.draw(genomes(space)))
+    mapping = json.loads(json.dumps(architecture.to_dict()))
+    assert Architecture.from_dict(mapping) == architecture
+    assert mapping.keys() == {"qkv_dim", *stacks_of(space)}
+    assert from_mapping(SearchSpace, json.loads(json.dumps(space.to_dict())), "space") == space
+
+
+def test_an_architecture_of_other_stacks_is_not_of_the_space():
+    with pytest.raises(UsageError, match="it has encoder where the space has encoder and decoder"):
+        TINY_SPACE.encode(ENCODER_SPACE.smallest())
+    assert TINY_SPACE.smallest() not in DECODER_SPACE
+
+
+def test_attention_to_an_encoder_needs_one():
+    message = "decoder.cross_attention_heads: there is no encoder to attend to; leave it out"
+    with pytest.raises(UsageError, match=message):
+        SearchSpace(8, decoder=SMALL.decoder)
+    with pytest.raises(UsageError, match=message):
+        Architecture(8, decoder=SMALL.smallest().decoder)
+    with pytest.raises(UsageError, match="cross_attention_heads: give at least one choice"):
+        SearchSpace(8, SMALL.encoder, SMALL_ALONE)
+    with pytest.raises(UsageError, match="needs an encoder or a decoder"):
+        Architecture(8)
 
 
 def test_genes_of_inactive_layers_change_nothing():

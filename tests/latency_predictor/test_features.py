@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import TINY_SPACE
+from tiny import DECODER_SPACE, ENCODER_SPACE, TINY_SPACE
 
 from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.errors import UsageError
-from latency_predictor.fitting.features import AVERAGED, PHYSICAL, AveragedFeatures, PerLayerFeatures
+from latency_predictor.fitting.features import AVERAGED, AveragedFeatures, PerLayerFeatures
 
 FEATURES = PerLayerFeatures(TINY_SPACE)
 GENOMES = st.tuples(*(st.integers(0, len(gene.choices) - 1) for gene in TINY_SPACE.genes))
@@ -46,12 +46,24 @@ def test_values_stand_under_their_names():
     assert row["decoder.ffn_dim.1"] == 0
 
 
+@pytest.mark.parametrize("space", [ENCODER_SPACE, DECODER_SPACE])
+def test_a_stack_alone_is_told_apart_by_its_own_columns_only(space):
+    features, rng = PerLayerFeatures(space), np.random.default_rng(4)
+    drawn = list({space.sample(rng) for _ in range(40)})
+    inputs = features.inputs(features.matrix(drawn))
+    assert len(np.unique(inputs.raw, axis=0)) == len(drawn)
+    (stack,) = {name.split(".")[0] for name in (*features.names, *features.physical_names)}
+    depth = features.physical_names.index(f"{stack}.layers")
+    assert inputs.physical[:, depth].tolist() == [getattr(architecture, stack).layers for architecture in drawn]
+    assert features.depth_names == (f"{stack}.layers",)
+
+
 def test_physical_columns_are_what_each_layer_costs_added_up():
     encoder = EncoderArchitecture(640, (1024, 2048, 1024), (4, 8, 4))
     decoder = DecoderArchitecture(512, (3072, 1024), (8, 4), (4, 2), (1, 3))
     features = AveragedFeatures()
     inputs = features.inputs(features.matrix([Architecture(512, encoder, decoder)]))
-    row = dict(zip(PHYSICAL, inputs.physical[0], strict=True))
+    row = dict(zip(features.physical_names, inputs.physical[0], strict=True))
     expected = {
         "encoder.layers": 3,
         "encoder.sqrt(layers)": 3**0.5,
