@@ -3,19 +3,22 @@
 import math
 from dataclasses import dataclass
 
+from hat.architecture import STACKS, stacks_of
+
 
 @dataclass(frozen=True)
 class ModelSpec:
     """All that, beside the Architecture, fixes a model's weights and computation.
 
     `encoder_position_dim` and `decoder_position_dim` are the SuperTransformer's full embed_dims: the
-    sinusoidal table is computed at that width and sliced, and dropout is scaled by embed_dim over it.
+    sinusoidal table is computed at that width and sliced, and dropout is scaled by embed_dim over it. What is an
+    encoder's (its positions, the source vocabulary) is None without one, and likewise a decoder's.
     """
 
-    source_vocabulary: int
-    target_vocabulary: int
-    encoder_position_dim: int
-    decoder_position_dim: int
+    source_vocabulary: int | None = None
+    target_vocabulary: int | None = None
+    encoder_position_dim: int | None = None
+    decoder_position_dim: int | None = None
     share_all_embeddings: bool = True
     share_decoder_input_output_embed: bool = True
     activation: str = "relu"
@@ -28,37 +31,47 @@ class ModelSpec:
 
 
 def parameter_shapes(architecture, spec):
-    """Name -> shape of every weight of the standalone Transformer, in the order of its state dict.
+    """Name -> shape of every weight of the standalone network, in the order of its state dict.
 
     Q is qkv_dim, E and D the embed_dims of encoder and decoder: `qkv_proj` is (3Q, E or D) with query, key,
     value stacked; `kv_proj` of the encoder-decoder attention is (2Q, E), key first.
     """
-    encoder, decoder, qkv = architecture.encoder, architecture.decoder, architecture.qkv_dim
-    shapes = {"encoder.embed_tokens.weight": (spec.source_vocabulary, encoder.embed_dim)}
-    if spec.share_all_embeddings:
-        shapes["encoder.embed_tokens.weight"] = (
-            spec.source_vocabulary,
-            max(encoder.embed_dim, decoder.embed_dim),
-        )
+    shapes = {}
+    if architecture.encoder is not None:
+        shapes |= _encoder_shapes(architecture, spec)
+    if architecture.decoder is not None:
+        shapes |= _decoder_shapes(architecture, spec)
+    return shapes
+
+
+def _encoder_shapes(architecture, spec):
+    encoder = architecture.encoder
+    widths = [stack.embed_dim for stack in stacks_of(architecture).values()]
+    width = max(widths) if spec.share_all_embeddings else encoder.embed_dim
+    shapes = {"encoder.embed_tokens.weight": (spec.source_vocabulary, width)}
     for layer, ffn_dim in enumerate(encoder.ffn_dim):
         prefix = f"encoder.layers.{layer}"
-        shapes |= _self_attention_shapes(prefix, encoder.embed_dim, qkv)
+        shapes |= _self_attention_shapes(prefix, encoder.embed_dim, architecture.qkv_dim)
         shapes |= _ffn_shapes(prefix, encoder.embed_dim, ffn_dim)
     if spec.normalize_before:
         shapes |= _norm_shapes("encoder.layer_norm", encoder.embed_dim)
-    if not spec.share_all_embeddings:
+    return shapes
+
+
+def _decoder_shapes(architecture, spec):
+    decoder, shares_all = architecture.decoder, spec.share_all_embeddings
+    shapes = {}
+    if architecture.encoder is None or not shares_all:
         shapes["decoder.embed_tokens.weight"] = (spec.target_vocabulary, decoder.embed_dim)
     for layer, ffn_dim in enumerate(decoder.ffn_dim):
         prefix = f"decoder.layers.{layer}"
-        shapes |= _self_attention_shapes(prefix, decoder.embed_dim, qkv)
-        shapes |= _linear_shapes(f"{prefix}.encoder_attn.q_proj", decoder.embed_dim, qkv)
-        shapes |= _linear_shapes(f"{prefix}.encoder_attn.kv_proj", encoder.embed_dim, 2 * qkv)
-        shapes |= _linear_shapes(f"{prefix}.encoder_attn.out_proj", qkv, decoder.embed_dim)
-        shapes |= _norm_shapes(f"{prefix}.encoder_attn_layer_norm", decoder.embed_dim)
+        shapes |= _self_attention_shapes(prefix, decoder.embed_dim, architecture.qkv_dim)
+        if architecture.encoder is not None:
+            shapes |= _cross_attention_shapes(prefix, architecture)
         shapes |= _ffn_shapes(prefix, decoder.embed_dim, ffn_dim)
     if spec.normalize_before:
         shapes |= _norm_shapes("decoder.layer_norm", decoder.embed_dim)
-    if not (spec.share_all_embeddings or spec.share_decoder_input_output_embed):
+    if not (shares_all or spec.share_decoder_input_output_embed):
         shapes["decoder.output_projection.weight"] = (spec.target_vocabulary, decoder.embed_dim)
     return shapes
 
@@ -76,6 +89,16 @@ def _self_attention_shapes(prefix, embed_dim, qkv_dim):
         _linear_shapes(f"{prefix}.self_attn.qkv_proj", embed_dim, 3 * qkv_dim)
         | _linear_shapes(f"{prefix}.self_attn.out_proj", qkv_dim, embed_dim)
         | _norm_shapes(f"{prefix}.self_attn_layer_norm", embed_dim)
+    )
+
+
+def _cross_attention_shapes(prefix, architecture):
+    own, memory, qkv = architecture.decoder.embed_dim, architecture.encoder.embed_dim, architecture.qkv_dim
+    return (
+        _linear_shapes(f"{prefix}.encoder_attn.q_proj", own, qkv)
+        | _linear_shapes(f"{prefix}.encoder_attn.kv_proj", memory, 2 * qkv)
+        | _linear_shapes(f"{prefix}.encoder_attn.out_proj", qkv, own)
+        | _norm_shapes(f"{prefix}.encoder_attn_layer_norm", own)
     )
 
 
@@ -106,20 +129,29 @@ def count_flops(architecture, source_length, target_length):
     the embeddings and of every attention's queries, and a layer norm's scale (its shift with it). Additions,
     softmax and activations count nothing. Encoder keys and values are counted once per decoder layer.
     """
-    encoder, decoder, qkv = architecture.encoder, architecture.decoder, architecture.qkv_dim
-    multiply_adds = source_length * encoder.embed_dim + target_length * decoder.embed_dim  # embeddings, scaled
-    for ffn_dim in encoder.ffn_dim:
-        multiply_adds += source_length * (4 * encoder.embed_dim * qkv + 2 * encoder.embed_dim * ffn_dim)
-        multiply_adds += _attention_multiply_adds(source_length, source_length, qkv)
-        multiply_adds += 2 * source_length * encoder.embed_dim  # layer norms
-    for ffn_dim, span in zip(decoder.ffn_dim, decoder.cross_attention_span, strict=True):
-        keys = span * source_length
-        multiply_adds += target_length * (6 * decoder.embed_dim * qkv + 2 * decoder.embed_dim * ffn_dim)
-        multiply_adds += keys * 2 * encoder.embed_dim * qkv
-        multiply_adds += _attention_multiply_adds(target_length, target_length, qkv)
-        multiply_adds += _attention_multiply_adds(target_length, keys, qkv)
-        multiply_adds += 3 * target_length * decoder.embed_dim  # layer norms
+    multiply_adds, qkv = 0, architecture.qkv_dim
+    lengths = {"encoder": source_length, "decoder": target_length}
+    for name, stack in stacks_of(architecture).items():
+        length, dim = lengths[name], stack.embed_dim
+        multiply_adds += length * dim  # embeddings, scaled
+        for ffn_dim in stack.ffn_dim:
+            multiply_adds += length * (4 * dim * qkv + 2 * dim * ffn_dim)
+            multiply_adds += _attention_multiply_adds(length, length, qkv)
+            multiply_adds += 2 * length * dim  # layer norms
+    if len(stacks_of(architecture)) == len(STACKS):
+        multiply_adds += _cross_attention_multiply_adds(architecture, source_length, target_length)
     return 2 * multiply_adds
+
+
+def _cross_attention_multiply_adds(architecture, source_length, target_length):
+    own, memory, qkv = architecture.decoder.embed_dim, architecture.encoder.embed_dim, architecture.qkv_dim
+    multiply_adds = 0
+    for span in architecture.decoder.cross_attention_span:
+        keys = span * source_length
+        multiply_adds += target_length * 2 * own * qkv + keys * 2 * memory * qkv
+        multiply_adds += _attention_multiply_adds(target_length, keys, qkv)
+        multiply_adds += target_length * own  # layer norm
+    return multiply_adds
 
 
 def _attention_multiply_adds(queries, keys, qkv_dim):

@@ -1,6 +1,6 @@
 """Describes architectures and search spaces: layers, parameters, FLOPs, number of SubTransformers."""
 
-from hat.architecture import Architecture
+from hat.architecture import STACKS, Architecture
 from hat.architecture_file import load_architecture
 from hat.complexity import ModelSpec, count_flops, count_parameters
 from hat.config import from_mapping, read_yaml_mapping
@@ -22,7 +22,7 @@ def inspect_file(path, vocabulary, length):
         largest = describe(space.largest(), vocabulary, length)
         smallest = describe(space.smallest(), vocabulary, length)
         return {"kind": "search space", "size": space.size(), **largest, "smallest": smallest}
-    is_architecture = "encoder" in mapping or any(key.endswith("-subtransformer") for key in mapping)
+    is_architecture = any(key in STACKS or key.endswith("-subtransformer") for key in mapping)
     if not is_architecture:
         raise UsageError(f"{path} is neither an architecture, a search space nor an experiment config")
     return {"kind": "architecture", **describe(load_architecture(path), vocabulary, length)}
@@ -33,15 +33,15 @@ def _space_of(mapping, path):
         return load_experiment(path).search_space
     if "encoder-embed-choice" in mapping:
         return space_from_hat(mapping, str(path))
-    if isinstance(mapping.get("encoder"), dict) and "layers" in mapping["encoder"]:
+    stacks = [mapping[name] for name in STACKS if isinstance(mapping.get(name), dict)]
+    if any("layers" in stack for stack in stacks):
         return from_mapping(SearchSpace, mapping, str(path))
     return None
 
 
 def describe(architecture: Architecture, vocabulary, length):
     """Layers, parameters (total and without embeddings and output layer) and FLOPs at `length` tokens."""
-    dims = (architecture.encoder.embed_dim, architecture.decoder.embed_dim)
-    total, without_embeddings = count_parameters(architecture, ModelSpec(vocabulary, vocabulary, *dims))
+    total, without_embeddings = count_parameters(architecture, ModelSpec(vocabulary, vocabulary))
     return {
         "architecture": architecture.to_dict(),
         "vocabulary": vocabulary,
@@ -67,7 +67,7 @@ def render(described):
 
 def _render_stacks(architecture):
     lines = []
-    for name in ("encoder", "decoder"):
+    for name in (name for name in STACKS if name in architecture):
         stack = architecture[name]
         lines.append(f"{name}: embed_dim {stack['embed_dim']}, qkv_dim {architecture['qkv_dim']}")
         columns = [field for field in stack if field != "embed_dim"]

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 from test_config_files import EXPERIMENT, HAT_YAML
-from tiny import TINY_SPACE
+from tiny import DECODER_SPACE, ENCODER_SPACE, TINY_SPACE
+from torch import nn
 
 from hat import files
 
@@ -29,12 +30,28 @@ def test_json_of_hats_yaml_has_hand_counted_figures(tmp_path):
     assert found["flops"] > 0
 
 
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
+def test_a_stack_alone_counts_as_torchs_own_layers_do(tmp_path, stack):
+    path = tmp_path / "alone.yaml"
+    files.write_yaml(
+        path, {"qkv_dim": 64, stack: {"embed_dim": 64, "ffn_dim": [96] * 3, "self_attention_heads": [4] * 3}}
+    )
+    found = json.loads(hat_inspect(path, "--json", "--vocabulary", 100).stdout)
+    layers = nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(64, 4, 96, batch_first=True), 3
+    )  # a decoder's differ by their mask only
+    assert found["parameters_without_embeddings"] == sum(weight.numel() for weight in layers.parameters())
+    assert found["parameters"] - found["parameters_without_embeddings"] == 100 * 64
+    assert f"{stack}: embed_dim 64" in hat_inspect(path).stdout
+
+
 def test_space_and_experiment_print_their_size(tmp_path):
     files.write_yaml(tmp_path / "experiment.yaml", EXPERIMENT)
-    files.write_yaml(tmp_path / "space.yaml", TINY_SPACE.to_dict())
-    for name in ("experiment.yaml", "space.yaml"):
-        assert json.loads(hat_inspect(tmp_path / name, "--json").stdout)["size"] == TINY_SPACE.size()
-        assert "search space of" in hat_inspect(tmp_path / name).stdout
+    assert json.loads(hat_inspect(tmp_path / "experiment.yaml", "--json").stdout)["size"] == TINY_SPACE.size()
+    for space in (TINY_SPACE, ENCODER_SPACE, DECODER_SPACE):
+        files.write_yaml(tmp_path / "space.yaml", space.to_dict())
+        assert json.loads(hat_inspect(tmp_path / "space.yaml", "--json").stdout)["size"] == space.size()
+        assert "search space of" in hat_inspect(tmp_path / "space.yaml").stdout
 
 
 @pytest.mark.parametrize(
