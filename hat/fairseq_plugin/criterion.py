@@ -8,17 +8,18 @@ from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEn
 from fairseq.dataclass import FairseqDataclass
 from omegaconf import II
 
-# Logits worked on at a time: few enough on CPUs for their cache, many enough on GPUs to fill them.
-LOGITS_AT_A_TIME = {"cpu": 2**20, "cuda": 2**26}
+# Tokens whose logits are there at a time: enough to pay for a pass over the table's gradient, few enough for memory.
+TOKENS_AT_A_TIME = {"cpu": 256, "cuda": 2048}
 
 
 class SmoothedLoss(torch.autograd.Function):
-    """Cross entropy with a soft target, summed over tokens, with its gradient worked out in the same pass.
+    """Cross entropy with a soft target, summed over tokens, with its gradients worked out in the same pass.
 
     The target is fairseq's smoothed one, s = eps / (V - 1) everywhere and 1 - eps at the reference, of which `weight`
     is replaced by the mean of the teachers' softmax (Hinton et al. 2015, at temperature 1). The gradient by the logits,
-    p - target, is worked out while the logits of a few tokens are at hand; softmax and sums are float32, products have
-    the features' type.
+    p - target, and its products with table and features are worked out while the logits of a few tokens are at hand;
+    what waits for the backward pass has the size of features and table. Products have the features' type; softmax, sums
+    and the table's gradient, which is a sum over all tokens, are float32.
     """
 
     @staticmethod
@@ -27,33 +28,48 @@ class SmoothedLoss(torch.autograd.Function):
 
         -> (loss, negative log-likelihood of the references), both summed over tokens, in nats
         """
-        tokens, vocabulary = len(target), len(table)
-        share = epsilon / (vocabulary - 1)
+        share = epsilon / (len(table) - 1)
         given = 1.0 - weight if teachers else 1.0  # what of the target the references give
-        gradient = features.new_empty(tokens, vocabulary) if with_gradient else None
+        product_table = table.to(features.dtype)
+        teachers = [(inputs, outputs.to(inputs.dtype)) for inputs, outputs in teachers]
+        by_features = torch.empty_like(features) if with_gradient else None
+        by_table = torch.zeros_like(table, dtype=torch.float) if with_gradient else None
         nll = spread = taught = torch.zeros((), device=features.device)
-        step = max(1, LOGITS_AT_A_TIME[features.device.type] // vocabulary)
-        for start in range(0, tokens, step):
-            part = slice(start, start + step)
-            log_probs = _log_softmax(features[part], table)
-            nll = nll - log_probs.gather(1, target[part, None]).sum()
+        for part in _parts(features):
+            log_probs = _log_softmax(features[part], product_table)
+            reference = target[part, None]
+            nll = nll - log_probs.gather(1, reference).sum()
             spread = spread - log_probs.sum()
             lesson = weight * _mean_softmax(teachers, part) if teachers else None
             if teachers:
                 taught = taught - (lesson * log_probs).sum()
             if with_gradient:
-                probs = log_probs.exp_().sub_(given * share)
-                probs[torch.arange(len(probs)), target[part]] -= given * (1.0 - epsilon - share)
-                gradient[part] = probs if lesson is None else probs.sub_(lesson)
-        ctx.save_for_backward(features, table, gradient)
+                error = log_probs.exp_().sub_(given * share)
+                error.scatter_add_(1, reference, error.new_full(reference.shape, -given * (1.0 - epsilon - share)))
+                error = (error if lesson is None else error.sub_(lesson)).to(features.dtype)
+                by_features[part] = error @ product_table
+                _add_product(by_table, error.t(), features[part])
+        ctx.save_for_backward(by_features, by_table)
         ctx.mark_non_differentiable(nll)
         return given * ((1.0 - epsilon - share) * nll + share * spread) + taught, nll
 
     @staticmethod
     def backward(ctx, grad_loss, _grad_nll):
-        features, table, gradient = ctx.saved_tensors
-        by_features, by_table = (gradient @ table).mul_(grad_loss), (gradient.t() @ features).mul_(grad_loss)
-        return by_features, by_table, None, None, None, None, None
+        by_features, by_table = ctx.saved_tensors
+        return by_features.mul_(grad_loss), by_table.mul_(grad_loss), None, None, None, None, None
+
+
+def _parts(features):
+    step = TOKENS_AT_A_TIME[features.device.type]
+    return [slice(start, start + step) for start in range(0, len(features), step)]
+
+
+def _add_product(total, left, right):
+    """Add left @ right to `total`, which may be of a wider type; where it isn't, without another tensor of its size."""
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right
 
 
 def _log_softmax(features, table):
@@ -91,7 +107,7 @@ class HatLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
         kept = target.ne(self.padding_idx).nonzero().squeeze(1)
         pairs = [(net_output[0], model.output_weight()), *sample.get("teachers", ())]
         if model.autocast_bf16:
-            pairs = [(features.bfloat16(), table.bfloat16()) for features, table in pairs]
+            pairs = [(features.bfloat16(), table) for features, table in pairs]
         (features, table), *teachers = [
             (features.flatten(0, 1).index_select(0, kept), table) for features, table in pairs
         ]
