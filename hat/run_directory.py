@@ -122,23 +122,38 @@ def is_current(stage_directory, inputs):
     return done.exists() and files.read_json(done, "remove it and run again").get("inputs") == files.fingerprint(inputs)
 
 
-def mark_done(stage_directory, inputs, outputs=(), data=None):
+def mark_done(stage_directory, inputs, outputs, data=None):
     """Record, as the stage's last act, that it finished with these inputs.
 
-    `outputs` names the files in its folder that the same inputs don't give again to the last bit; their content is
-    recorded too, so that the stages after it see another result by its `stamp`. `data` is the stamp of the prepared
-    data by which a model's words are numbered.
+    `outputs` names the files in its folder that the stages after it read: these see by the `stamp` whether any of them
+    is another one now, whatever it was made from. `data` is the stamp of the prepared data by which a model's words
+    are numbered.
     """
     directory = Path(stage_directory)
-    done = {"inputs": files.fingerprint(inputs)}
-    if outputs:
-        done["outputs"] = {name: files.sha256_of_file(directory / name) for name in outputs}
+    digests = {name: files.sha256_of_file(directory / name) for name in outputs}
+    done = {"inputs": files.fingerprint(inputs), "output": files.fingerprint([digests, data])}
     if data:
         done["data"] = data
     files.write_json(directory / "done.json", done)
 
 
 def stamp(stage_directory):
-    """Fingerprint of a finished stage, for the inputs of the stages after it; None if unfinished."""
+    """Fingerprint of what a finished stage left, for the inputs of the stages after it; None if unfinished."""
     done = Path(stage_directory) / "done.json"
-    return files.sha256_of_file(done) if done.exists() else None
+    if not done.exists():
+        return None
+    output = files.read_json(done, "remove it and run again").get("output")
+    return output or files.sha256_of_file(done)  # an earlier version's, in whose place the whole record stood
+
+
+def learnt_from(stage_directory, data):
+    """Whether a finished training was of the prepared data with this stamp, as far as it recorded any."""
+    return files.read_json(Path(stage_directory) / "done.json", "train it again").get("data", data) == data
+
+
+def check_supertransformer(run, otherwise=""):
+    """Raise ArtifactError, whose remedy ends with `otherwise`, unless the run's data have a SuperTransformer."""
+    if stamp(run.super_) is None:
+        raise ArtifactError(f"{run.super_} holds no finished SuperTransformer; run hat-train-super{otherwise}")
+    if not learnt_from(run.super_, stamp(run.data)):
+        raise ArtifactError(f"{run.super_} learnt from other prepared data; run hat-train-super{otherwise}")

@@ -79,7 +79,7 @@ class BudgetSearch:
         choice = describe_choice(task, winner, self._prepared, self._run.config.search_space)
         found = winner, finalists, losses, evolution.candidates, scored, evolution.history
         write_choice(self._directory, choice, *found)
-        mark_done(self._directory, task.inputs)
+        mark_done(self._directory, task.inputs, ["architecture.yaml"])
         self._report(finalists, winner, losses)
         return finalists
 

@@ -7,7 +7,7 @@ from hat import files
 from hat.architecture import Architecture
 from hat.complexity import count_parameters
 from hat.progress import Progress
-from hat.run_directory import is_current, mark_done, stamp
+from hat.run_directory import check_supertransformer, is_current, mark_done, stamp
 from latency_predictor.budget import parse_budget
 from latency_predictor.link.devices import load_device
 from latency_predictor.sampling.measure import Measurer
@@ -25,7 +25,6 @@ from search.report.front_rows import SIZES, measured
 from search.report.pictures import draw_whole_front
 from search.run import (
     PLAIN,
-    check_supertransformer,
     front_name,
     known_latencies,
     open_evaluations,
@@ -106,7 +105,7 @@ class FrontSearch:
         draw_whole_front(
             self._directory / "front.png", self._name, self._device_name, evolution.candidates, front, finalists
         )
-        mark_done(self._directory, self._inputs)
+        mark_done(self._directory, self._inputs, ["front.json"])
         self._report(rows, full)
         return finalists
 

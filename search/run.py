@@ -4,8 +4,8 @@ import contextlib
 
 from hat import files
 from hat.config import to_mapping
-from hat.errors import ArtifactError, UsageError
-from hat.run_directory import is_current, stamp
+from hat.errors import UsageError
+from hat.run_directory import check_supertransformer, is_current, stamp
 from hat.training.options import TrainingOptions
 from latency_predictor.link.devices import load_device
 from latency_predictor.sampling.lengths import check_quantiles
@@ -64,12 +64,6 @@ def real_calls_on(run, device, quantile):
     else:
         with InheritedCalls(run, RealCalls(run, device, quantile), device.precision) as real_calls:
             yield real_calls
-
-
-def check_supertransformer(run):
-    """Raise ArtifactError unless the run has one."""
-    if stamp(run.super_) is None:
-        raise ArtifactError(f"{run.super_} holds no finished SuperTransformer; run hat-train-super first")
 
 
 def check_budgets(run, device_name, budgets, limits=NO_LIMITS):

@@ -88,7 +88,7 @@ def finished(tmp_path_factory):
     winner = run.config.search_space.sample(np.random.default_rng(3))
     files.write_yaml(directory / "architecture.yaml", winner.to_dict())
     files.write_json(directory / "choice.json", {"device": "cpu", "quantile": 0.5, "budget_ms": 1.2 * latency(winner)})
-    mark_done(directory, {})
+    mark_done(directory, {}, [])
     return run
 
 

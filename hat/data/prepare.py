@@ -13,6 +13,8 @@ from hat.data.tokenizer import Tokenizer, train_tokenizer
 from hat.errors import ArtifactError
 from hat.run_directory import RUNS, is_current, mark_done
 
+DESCRIPTION = "data.json"  # no output: beside what the others show, it says what they were made from
+
 
 def prepare(run, source_directory=None):
     """Prepare the data of a RunDirectory into `run.data`; nothing is done if it is there and its inputs are the same.
@@ -42,7 +44,7 @@ def _stage_inputs(run, hashes):
 def _is_up_to_date(run, source_directory):
     """Whether the stage finished with this config, and the files it read haven't changed where they still exist."""
     try:
-        hashes = files.read_json(run.data / "data.json", "")["inputs"]
+        hashes = files.read_json(run.data / DESCRIPTION, "")["inputs"]
     except (ArtifactError, KeyError, TypeError):
         return False
     if not is_current(run.data, _stage_inputs(run, hashes)):
@@ -69,8 +71,9 @@ def _build(run, building, source_directory):
     _write_dictionaries(building, sides, config.shared_vocabulary)
     shutil.rmtree(clean)
     shutil.rmtree(extracted, ignore_errors=True)
-    files.write_json(building / "data.json", _description(config, sides, counts, hashes))
-    mark_done(building, _stage_inputs(run, hashes))
+    files.write_json(building / DESCRIPTION, _description(config, sides, counts, hashes))
+    outputs = [path for path in building.rglob("*") if path.is_file() and path.name != DESCRIPTION]
+    mark_done(building, _stage_inputs(run, hashes), [str(path.relative_to(building)) for path in outputs])
 
 
 def _train_tokenizers(config, languages, clean, building):
@@ -94,7 +97,7 @@ def _write_dictionaries(building, sides, shared):
 
 
 def _description(config, sides, counts, hashes):
-    """What data.json says about the prepared data."""
+    """What DESCRIPTION says about the prepared data."""
     source, target = sides
     return {
         "corpus": config.corpus,

@@ -59,7 +59,8 @@ def export(run, name, precisions=DEFAULT_PRECISIONS, standalone=False, allowed_d
         shutil.rmtree(building, ignore_errors=True)
     if refusals:
         raise ArtifactError("; ".join(refusals.values()))
-    mark_done(directory, inputs)
+    described = [f"{precision}/bundle.json" for precision in PRECISIONS if (directory / precision).exists()]
+    mark_done(directory, inputs, described)  # each holds the digests of all its bundle's files
     print(f"bundles: {directory}\nnext: hat-translate {directory / outdated[0]} < input.txt > output.txt")
 
 

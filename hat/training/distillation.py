@@ -4,7 +4,7 @@ from hat import files
 from hat.checkpoint import load_model, load_spec
 from hat.errors import ArtifactError
 from hat.experiment import SUPER
-from hat.run_directory import FULL, stamp
+from hat.run_directory import FULL, learnt_from, stamp
 from hat.training.distilled_text import text_inputs
 
 KEY = "sub_training.distillation"
@@ -93,6 +93,5 @@ def _check(run, teacher, spec):
             f"{KEY}: the teacher {teacher!r} knows {sizes[0][0]} source and {sizes[0][1]} target words, the prepared "
             f"data has {sizes[1][0]} and {sizes[1][1]}; train it again on these data"
         )
-    data = stamp(run.data)
-    if files.read_json(directory / "done.json", "train it again").get("data", data) != data:
+    if not learnt_from(directory, stamp(run.data)):
         raise ArtifactError(f"{KEY}: the teacher {teacher!r} learnt from other prepared data; train it again on these")

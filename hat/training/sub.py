@@ -13,7 +13,7 @@ from hat.experiment import DistillationConfig, SubTrainingConfig, fingerprinted
 from hat.fairseq_plugin.teachers import Teachers
 from hat.fairseq_plugin.trainer import validate
 from hat.progress import Progress
-from hat.run_directory import FULL, is_current, mark_done, stamp
+from hat.run_directory import FULL, check_supertransformer, is_current, mark_done, stamp
 from hat.training import processes
 from hat.training.averaging import average_weights
 from hat.training.distillation import (
@@ -189,8 +189,7 @@ def _train(run, recipe, directory, progress):
 
 
 def _inherited(run, architecture):
-    if stamp(run.super_) is None:
-        raise ArtifactError(f"{run.super_} holds no trained SuperTransformer; run hat-train-super or --init scratch")
+    check_supertransformer(run, " or --init scratch")
     return load_model(run.super_).extract(architecture)
 
 

@@ -66,7 +66,7 @@ def fit_predictor(run, device_name, model="auto", quantile=0.5):
     clock = clock_name(device.threads, device.accelerator)
     predictor, quality = _fit(features, samples, run.config.seed, model, directory, title, clock)
     page = write_report(run, device, quantile, predictor, quality, measured_ms)
-    mark_done(directory, inputs)
+    mark_done(directory, inputs, ["predictor.json"])  # which holds the digest of its weights
     if quality["at_random"] < LEAST_SCORES:
         print(f"`hat-measure-latency --device {device_name} --samples {FIRST}` draws what is missing of random samples")
     print(f"{directory}: predictor, quality.json, predicted_vs_measured.png\n{page}: how far to trust it")

@@ -71,7 +71,7 @@ def test_an_exported_bundle_has_the_predicted_size(tmp_path, monkeypatch):
     for number in range(2):
         architecture, name = run.config.search_space.sample(rng), f"chosen{number}"
         save_model(run.sub(name), torch_model(architecture, spec, random_weights(architecture, spec, rng)))
-        mark_done(run.sub(name), number)
+        mark_done(run.sub(name), number, [])
         export(run, name, allowed_drop=float("inf"))
         for precision, size_of in predicted.items():
             size = open_bundle(run.export(name) / precision).size_bytes

@@ -191,6 +191,6 @@ def test_foreign_directories_are_refused_untouched(tmp_path, monkeypatch):
 
 def test_a_stage_is_current_only_with_the_same_inputs(tmp_path):
     assert not is_current(tmp_path, {"seed": 1})
-    mark_done(tmp_path, {"seed": 1})
+    mark_done(tmp_path, {"seed": 1}, [])
     assert is_current(tmp_path, {"seed": 1})
     assert not is_current(tmp_path, {"seed": 2})

@@ -52,7 +52,7 @@ def run(tmp_path_factory):
         run = _prepared_run(folder)
         model = _trained(run)
         save_model(run.super_, model)
-        mark_done(run.super_, "test")
+        mark_done(run.super_, "test", [])
         save_model(run.sub("small"), model.extract(TINY_SPACE.smallest()))
         files.write_yaml(run.search("found") / "architecture.yaml", TINY_SPACE.smallest().to_dict())
         export(run, "small")

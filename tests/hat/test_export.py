@@ -43,7 +43,7 @@ def save_random_model(run, seed):
     spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
     model = torch_model(architecture, spec, peaked_weights(architecture, spec, seed))
     save_model(run.sub(NAME), model)
-    mark_done(run.sub(NAME), seed)
+    mark_done(run.sub(NAME), seed, [])
     return model
 
 

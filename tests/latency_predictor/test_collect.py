@@ -338,6 +338,6 @@ def test_the_vocabulary_is_that_of_the_prepared_data_else_that_of_the_config(run
         "sentences": {},
     }
     files.write_json(run.data / "data.json", description)
-    mark_done(run.data, {})
+    mark_done(run.data, {}, [])
     assert PreparedData(run.data).source_vocabulary == 31
     assert (measuring_spec(run).source_vocabulary, measuring_spec(run).target_vocabulary) == (31, 32)

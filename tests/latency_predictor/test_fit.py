@@ -14,6 +14,7 @@ from sklearn.metrics import mean_absolute_percentage_error, root_mean_squared_er
 
 from hat.errors import ArtifactError
 from hat.files import append_json_line
+from hat.run_directory import stamp
 from latency_predictor.fitting.csv_files import read_hat_csv
 from latency_predictor.fitting.features import AVERAGED, AveragedFeatures
 from latency_predictor.fitting.fit import fit_csv, fit_predictor, load_or_fit, read_latencies
@@ -175,6 +176,20 @@ def test_published_rows_are_read_in_order():
     row = dict(zip(names, map(float, first), strict=True))
     assert matrix[0].tolist() == [row[name] for name in AVERAGED]
     assert latencies[0] == row["latency_mean_encoder"] + row["latency_mean_decoder"]
+
+
+def test_stages_after_it_see_another_predictor_and_no_other(run):
+    def fitted(model):
+        fit_predictor(run, "cpu", model)
+        return stamp(run.latency / "cpu.predictor")
+
+    path = write_samples(run, 30)
+    ridge = fitted("ridge")
+    assert fitted("boosting") != ridge
+    append_json_line(path, json.loads(path.read_text().splitlines()[-1]))  # one of them, taken once more
+    assert fitted("ridge") == ridge
+    append_json_line(path, made_up_sample(run, SPACE.smallest(), 2 * latency(SPACE.smallest())).to_dict())
+    assert fitted("ridge") != ridge
 
 
 def test_a_quantile_of_the_sentences_has_its_own_predictor(run):

@@ -23,8 +23,8 @@ def make_run(folder, **changes):
     folder.mkdir()
     (folder / "toy.yaml").write_text(yaml.safe_dump(CONFIG | changes))
     run = RunDirectory.create(folder / "toy.yaml", folder / "run")
-    mark_done(run.data, "text")
-    mark_done(run.super_, "weights")
+    mark_done(run.data, "text", [])
+    mark_done(run.super_, "weights", [])
     return run
 
 

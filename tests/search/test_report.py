@@ -91,7 +91,7 @@ def write_data(run):
     files.write_json(run.data / "data.json", description)
     for lang, lines in (("de", "Es ist <drei> Uhr.\nGuten Tag.\n"), ("en", "It is <three> o'clock.\nHello.\n")):
         files.write_text(run.data / "raw" / f"test.{lang}", lines)
-    mark_done(run.data, {})
+    mark_done(run.data, {}, [])
 
 
 def write_measurements(run, rng):

@@ -83,7 +83,7 @@ def world(monkeypatch):
 def make_run(folder, **latency_settings):
     (folder / "toy.yaml").write_text(yaml.safe_dump(CONFIG | {"latency": latency_settings}))
     run = RunDirectory.create(folder / "toy.yaml", folder / "run")
-    mark_done(run.super_, "weights")
+    mark_done(run.super_, "weights", [])
     return run
 
 

@@ -261,11 +261,11 @@ def test_teachers_that_can_not_teach(run):
     refused("'super' is not trained .*hat-train-super", word_level=0.5, teachers=["super"])
     spec = replace(load_model(run.sub(FULL)).spec, source_vocabulary=50, target_vocabulary=50)
     save_model(run.sub("other"), Transformer(small, spec))
-    mark_done(run.sub("other"), "test")
+    mark_done(run.sub("other"), "test", [])
     refused("'other' knows 50 source and 50 target words, .* has 40 and 40", word_level=0.5, teachers=["other"])
     refused("'other' knows 50", sequence_level="beside", sequence_teacher="other")
     data = files.read_json(run.data / "done.json", "")
-    files.write_json(run.data / "done.json", {**data, "inputs": "as many words, of another text"})
+    files.write_json(run.data / "done.json", {**data, "output": "as many words, of another text"})
     refused("'full' learnt from other prepared data; train it again", word_level=0.5)
 
 

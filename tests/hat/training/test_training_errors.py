@@ -144,7 +144,7 @@ def test_inheriting_from_a_supertransformer_that_is_not_trained(run, capsys):
 
 
 def test_inheriting_weights_that_are_truncated(run, capsys):
-    mark_done(run.super_, "test")
+    mark_done(run.super_, "test", [])
     weights = run.super_ / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     status, line = refused(capsys, train_sub_command, "--architecture", "full", "--init", "inherit", "--run", run.path)
@@ -153,7 +153,7 @@ def test_inheriting_weights_that_are_truncated(run, capsys):
 
 
 def test_an_architecture_file_without_a_name_and_one_from_another_space(run, capsys, tmp_path):
-    mark_done(run.super_, "test")
+    mark_done(run.super_, "test", [])
     file = tmp_path / "foreign.yaml"
     from hat import files
 
