@@ -50,12 +50,12 @@ def add_limit_options(parser):
     )
 
 
-def add_precision_option(parser):
-    """Add --precision, of the bundles whose latency counts; see `device_at`."""
+def add_precision_option(parser, more=(), help_more=""):
+    """Add --precision, of the bundles whose latency counts; see `device_at`. `more` are further choices."""
     parser.add_argument(
         "--precision",
-        choices=("fp32", "int8"),
-        help="of the bundles whose latency counts (default: what the device's file says)",
+        choices=("fp32", "int8", *more),
+        help=f"of the bundles whose latency counts{help_more} (default: what the device's file says)",
     )
 
 

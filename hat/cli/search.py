@@ -20,7 +20,7 @@ def main(arguments=None):
     )
     add_latency_option(parser)
     add_limit_options(parser)
-    add_precision_option(parser)
+    add_precision_option(parser, ["any"], "; any: search both, and take the winner of lower loss")
     parser.add_argument(
         "--front", action="store_true", help="find the whole front of latency and loss, before any budget is named"
     )
@@ -53,6 +53,7 @@ def _lead(options):
     from hat.run_directory import RunDirectory
     from latency_predictor.budget import parse_budget
     from search.limits import parse_limits
+    from search.precisions import ANY, search_precisions
     from search.run import search
 
     limits = parse_limits(options.max_parameters, options.max_size)
@@ -63,8 +64,12 @@ def _lead(options):
     budgets = budgets or [parse_budget(text) for text in run.config.search.latency]
     if not budgets:
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
-    device = device_at(options.device or run.last_measured_device(), options.precision)
-    search(run, device, budgets, options.name, limits, chosen_options(options))
+    device, find = options.device or run.last_measured_device(), search
+    if options.precision == ANY:
+        find = search_precisions
+    else:
+        device = device_at(device, options.precision)
+    find(run, device, budgets, options.name, limits, chosen_options(options))
 
 
 def _search_front(options):
@@ -75,6 +80,8 @@ def _search_front(options):
     for name in ("latency", "max-parameters", "max-size", "name"):
         if getattr(options, name.replace("-", "_")) is not None:
             raise UsageError(f"--front is for all budgets at once: leave out --{name}, or search without --front")
+    if options.precision == "any":
+        raise UsageError("--front is about one precision; write --precision fp32 or --precision int8")
     run = RunDirectory.open(options.run)
     search_front(run, device_at(options.device or run.last_measured_device(), options.precision))
 

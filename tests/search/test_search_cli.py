@@ -91,3 +91,9 @@ def test_another_precision_needs_samples_of_its_own(tmp_path, monkeypatch, capsy
     assert status == 4
     assert "cpu.int8.jsonl: 0 samples" in message
     assert "hat-measure-latency --device cpu.int8" in message
+
+
+def test_a_front_is_about_one_precision(run, capsys):
+    status, message = failure(capsys, "--front", "--precision=any")
+    assert status == 2
+    assert "--precision int8" in message
