@@ -53,3 +53,9 @@ class BusyMachineError(HatError):
     """A machine with so much other work that latencies measured on it are no verdict."""
 
     exit_status = 9
+
+
+class OutOfMemoryError(HatError):
+    """More memory wanted than the device has."""
+
+    exit_status = 10

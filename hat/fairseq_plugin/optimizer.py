@@ -7,9 +7,10 @@ from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
 
 @register_optimizer("hat_adam", dataclass=FairseqAdamConfig)
 class HatAdam(FairseqAdam):
-    """Weights that an update's SubTransformer doesn't use get no gradient and stand still, on any number of ranks.
+    """A tensor that nothing of an update uses gets no gradient and stands still, on any number of ranks.
 
-    (Under fairseq's --fp16 they get zeros, and so follow Adam's momentum.)
+    Of a tensor that is used in part, the other rows and columns have gradient zero: they follow Adam's momentum and
+    shrink by rate x decay, as with HAT's own code. Under fairseq's --fp16 so do tensors that nothing uses.
     """
 
     def __init__(self, cfg, params):

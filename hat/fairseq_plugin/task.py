@@ -69,6 +69,12 @@ class HatTranslationTask(TranslationTask):
         experiment = self.experiment
         return STRATEGIES[experiment.super_training.strategy](experiment.search_space, experiment.seed, update)
 
+    def learners(self, model, update):
+        """The architectures that this update trains."""
+        if not hasattr(model, "activate"):
+            return [model.transformer.architecture]
+        return [lesson.architecture for lesson in self.lessons(update)]
+
     def valid_step(self, sample, model, criterion):
         if not hasattr(model, "activate"):
             return super().valid_step(sample, model, criterion)

@@ -3,10 +3,14 @@
 import logging
 import math
 
+import numpy as np
+import torch
 from fairseq import options as fairseq_options
 from fairseq.data.iterators import GroupedIterator
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.distributed import utils as distributed
 from fairseq.logging import metrics
+from fairseq.optim.fp16_optimizer import FP16Optimizer
 from fairseq.tasks import setup_task
 from fairseq.trainer import Trainer
 
@@ -14,8 +18,59 @@ from hat.fairseq_plugin.mends import quiet
 from hat.fairseq_plugin.task import SUBNET_PREFIX
 
 
+class HatTrainer(Trainer):
+    """fairseq's, but each rank draws numbers of its own, and all ranks end where one runs out of memory.
+
+    fairseq would leave the batch out in one process, and in several zero the gradients of those before it too.
+    """
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._ran_out = torch.zeros(1, device=self.device)  # made while there is memory
+        self._is_computing = False
+
+    def _set_seed(self):
+        super()._set_seed()  # by seed and update; one process draws what it always did
+        if self.data_parallel_rank:
+            key = (self.cfg.common.seed, self.get_num_updates(), self.data_parallel_rank)
+            torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
+
+    def train_step(self, samples, raise_oom=True):
+        """One update; None if float16 overflowed. What `ran_out_of_memory` knows is raised on all ranks."""
+        self._is_computing = True  # gradients, and no rank has asked the others yet
+        try:
+            return super().train_step(samples, raise_oom)
+        except RuntimeError as error:
+            if self._is_computing and ran_out_of_memory(error):
+                self._has_any_run_out(True)
+            raise
+
+    def _aggregate_logging_outputs(self, *arguments, **options):
+        """fairseq's first exchange between ranks after the batches of an update, or of a validation's batch."""
+        if self._is_computing and self._has_any_run_out(False):
+            raise torch.OutOfMemoryError("another process ran out of memory")
+        return super()._aggregate_logging_outputs(*arguments, **options)
+
+    def _has_any_run_out(self, this):
+        self._is_computing = False
+        if self.data_parallel_world_size == 1:
+            return this
+        self._ran_out.fill_(this)
+        distributed.all_reduce(self._ran_out, self.data_parallel_process_group)
+        return bool(self._ran_out)
+
+    def _log_oom(self, _error):
+        """Nothing: the error that ends the training says it in a line, fairseq in pages."""
+
+
+def ran_out_of_memory(error):
+    """Whether an exception of torch means that a GPU or the machine has no memory left."""
+    told = ("out of memory", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in told)
+
+
 def build_trainer(prepared, config_path, training, model_arguments, process_arguments):
-    """A fairseq Trainer for `training` (a TrainingConfig) on the prepared data.
+    """A HatTrainer for `training` (a TrainingConfig) on the prepared data.
 
     model_arguments and process_arguments are further fairseq-train arguments: architecture, precision, ranks.
     """
@@ -25,7 +80,7 @@ def build_trainer(prepared, config_path, training, model_arguments, process_argu
     task = setup_task(cfg.task)
     model, criterion = task.build_model(cfg.model), task.build_criterion(cfg.criterion)
     task.load_dataset("valid")
-    return Trainer(cfg, task, model, criterion)
+    return HatTrainer(cfg, task, model, criterion)
 
 
 def parse(arguments):
@@ -83,6 +138,21 @@ def rank_arguments(world_size, rank, local_rank):
 def grouped(batches, trainer):
     """Lists of batches, one list an update; `batches` is read no further than what is handed out."""
     return GroupedIterator(batches, trainer.cfg.optimization.update_freq[0])
+
+
+def master_weights(trainer):
+    """Name -> float32 weight that the optimiser of --fp16 keeps of the Transformer's; empty in other precisions."""
+    optimizer = trainer.optimizer
+    if not isinstance(optimizer, FP16Optimizer):
+        return {}
+    masters = dict(zip(optimizer.fp16_params, optimizer.fp32_params, strict=True))
+    rounded = trainer.get_model().transformer.state_dict(keep_vars=True)
+    return {name: masters[weight].detach() for name, weight in rounded.items()}
+
+
+def float32_weights(trainer):
+    """Name -> float32 weight of the trainer's Transformer, in all precisions as the optimiser left it."""
+    return trainer.get_model().transformer.state_dict() | master_weights(trainer)
 
 
 def validate(trainer, split="valid"):

@@ -86,13 +86,13 @@ class Checkpoints:
                 "restore it from a copy, or remove it to train from the start"
             ) from None
 
-    def save_best(self, transformer):
-        """Keep these weights as the best so far."""
-        _save_weights(self.best, transformer)
+    def save_best(self, weights):
+        """Keep these weights (name -> tensor) as the best so far."""
+        _save_weights(self.best, weights)
 
-    def save_snapshot(self, transformer, update, keep):
-        """Keep these weights as those of `update`, and only the `keep` newest of their kind."""
-        _save_weights(self.directory / f"update_{update:07d}.safetensors", transformer)
+    def save_snapshot(self, weights, update, keep):
+        """Keep these weights (name -> tensor) as those of `update`, and only the `keep` newest of their kind."""
+        _save_weights(self.directory / f"update_{update:07d}.safetensors", weights)
         for old in self.snapshots()[:-keep]:
             old.unlink()
 
@@ -115,10 +115,9 @@ def read_weights(path):
         raise ArtifactError(f"{path} is missing or damaged ({error}); remove {path.parent} to train again") from None
 
 
-def _save_weights(path, transformer):
-    weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in transformer.state_dict().items()}
+def _save_weights(path, weights):
     with files.replacing(path) as temporary:
-        temporary.write_bytes(save(weights))
+        temporary.write_bytes(save({name: tensor.cpu().contiguous() for name, tensor in weights.items()}))
 
 
 def _leads_to(path, fingerprint, max_update):

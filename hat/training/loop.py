@@ -6,9 +6,9 @@ import time
 from dataclasses import asdict, dataclass
 
 from hat import files
-from hat.errors import HatError
+from hat.errors import HatError, OutOfMemoryError
 from hat.experiment import BOOKKEEPING, fingerprinted
-from hat.fairseq_plugin.trainer import grouped, validate
+from hat.fairseq_plugin.trainer import float32_weights, grouped, master_weights, ran_out_of_memory, validate
 from hat.progress import Progress
 from hat.training import processes
 from hat.training.checkpoints import Checkpoints
@@ -59,9 +59,11 @@ class TrainingLoop:
         saved = self.checkpoints.restore(self.trainer) or {}
         position = saved.get("train_iterator", {"epoch": 1})
         self.state = LoopState(**saved.get("loop", {}))
+        for name, weight in master_weights(self.trainer).items():
+            weight.copy_(saved.get("master_weights", {}).get(name, weight))  # fairseq keeps the rounded ones alone
         self.iterator = self.trainer.get_train_iterator(epoch=position["epoch"], load_dataset=True)
         self.iterator.load_state_dict(position)
-        self._remaining = self._groups()
+        self._remaining, self._saved = self._groups(), self.update
         if processes.is_first():
             self.checkpoints.drop_after(self.update)
 
@@ -72,7 +74,7 @@ class TrainingLoop:
     def run(self, until=None):
         """Do the updates that are left, or those up to `until`: the checkpoint then kept leads to the same end.
 
-        Raises HatError if the loss stops being a number.
+        Raises HatError if the loss stops being a number, OutOfMemoryError on all ranks if memory runs out on one.
         """
         self._end = min(until or self.training.max_update, self.training.max_update)
         self._began, self._earlier_seconds = time.monotonic(), self.state.seconds
@@ -111,7 +113,8 @@ class TrainingLoop:
             self.iterator = self.trainer.get_train_iterator(self.iterator.next_epoch_idx, load_dataset=False)
 
     def _train(self, samples):
-        output = self.trainer.train_step(samples)
+        with self._telling_of_memory(self._learners):
+            output = self.trainer.train_step(samples)
         if output is None:  # float16 overflow: the loss scale was lowered, the batch is left out
             return
         loss, tokens = float(output["loss"]) * math.log(2), float(output["sample_size"])
@@ -134,8 +137,28 @@ class TrainingLoop:
             note = f"loss {loss:.3f}, {self._speed.tokens_per_second:,.0f} tokens/s"
             self._progress.advance(1, note)
 
+    @contextlib.contextmanager
+    def _telling_of_memory(self, doing):
+        """Say what was being done, the text that `doing()` gives, and what is to be done when memory runs out."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not ran_out_of_memory(error):
+                raise
+            reason = " ".join(str(error).split())[:120]
+            again = f"goes on after update {self._saved}" if self._saved else "starts again"
+            raise OutOfMemoryError(
+                f"out of memory in {doing()} ({reason}): lower {self.training.section}.max_tokens, now "
+                f"{self.training.max_tokens}, in the config, which makes it another training; as it is, it {again}"
+            ) from None
+
+    def _learners(self):
+        architectures = self.trainer.task.learners(self.trainer.get_model(), self.update)
+        return f"update {self.update + 1} of {'; '.join(each.summary() for each in architectures)}"
+
     def _validate(self):
-        losses = validate(self.trainer)
+        with self._telling_of_memory(lambda: f"the validation after update {self.update}"):
+            losses = validate(self.trainer)
         self.state.seconds = self._earlier_seconds + time.monotonic() - self._began
         train_loss = self.state.loss_sum / max(self.state.tokens, 1.0)
         self.state.loss_sum = self.state.tokens = 0.0
@@ -144,7 +167,7 @@ class TrainingLoop:
         if not processes.is_first():
             return
         if improved:
-            self.checkpoints.save_best(self.trainer.get_model().transformer)
+            self.checkpoints.save_best(float32_weights(self.trainer))
         self._log.validation(
             {
                 "update": self.update,
@@ -157,13 +180,18 @@ class TrainingLoop:
 
     def _save_snapshot(self):
         if self.keep_snapshots and processes.is_first():
-            self.checkpoints.save_snapshot(self.trainer.get_model().transformer, self.update, self.keep_snapshots)
+            self.checkpoints.save_snapshot(float32_weights(self.trainer), self.update, self.keep_snapshots)
 
     def _save(self):
+        self._saved = self.update
         if not processes.is_first():
             return
         self.state.seconds = self._earlier_seconds + time.monotonic() - self._began
-        state = {"train_iterator": self.iterator.state_dict(), "loop": asdict(self.state)}
+        state = {
+            "train_iterator": self.iterator.state_dict(),
+            "loop": asdict(self.state),
+            "master_weights": master_weights(self.trainer),
+        }
         self.checkpoints.save(self.trainer, state)
 
 

@@ -178,7 +178,7 @@ def _train(run, recipe, directory, progress):
     if not snapshots:
         folder = loop.checkpoints.directory
         raise ArtifactError(f"{folder} has lost its saved weights; remove it to train again")
-    transformer = trainer.get_model().transformer
+    transformer = trainer.get_model().transformer.float()
     transformer.load_state_dict(average_weights(snapshots))
     loss = validate(trainer)["mean"]
     if processes.is_first():

@@ -41,7 +41,7 @@ def _train(run, prepared, training, inputs, options):
     loop.run()
     if not processes.is_first():
         return
-    transformer = trainer.get_model().transformer
+    transformer = trainer.get_model().transformer.float()
     transformer.load_state_dict(read_weights(loop.checkpoints.best))
     save_model(run.super_, transformer)
     mark_done(run.super_, inputs, MODEL_FILES, stamp(run.data))

@@ -2,19 +2,23 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fairseq.optim.adam import FairseqAdamConfig
 from tiny_run import make_run
 
 import hat
 from hat.data.prepared import PreparedData
 from hat.fairseq_plugin.model import HatModel
+from hat.fairseq_plugin.optimizer import HatAdam
 from hat.fairseq_plugin.trainer import build_trainer, validate
 from hat.training.options import TrainingOptions
 from hat.training.setup import make_trainer
+from hat.training.strategies.lesson import Lesson
 from hat.training.validation import named_subnets
 
 PLUGIN = Path(hat.__file__).parent / "fairseq_plugin"
@@ -67,17 +71,46 @@ def test_half_precision_trains_as_float32_does(run, tmp_path, precision):
     assert not torch.equal(*weights)  # the losses are rounded, so these tell that it was another precision
 
 
-def test_weights_outside_the_subtransformer_stand_still(trainer):
-    before = {name: tensor.clone() for name, tensor in trainer.get_model().transformer.state_dict().items()}
-    for samples in updates(trainer, 1, size=1):
-        trainer.train_step(samples)
-    active = trainer.get_model().transformer.active
-    after = trainer.get_model().transformer.state_dict()
-    idle = f"encoder.layers.{active.encoder.layers}."
-    for name, tensor in after.items():
-        if name.startswith(idle):
-            assert torch.equal(tensor, before[name]), name
-    assert not torch.equal(after["encoder.embed_tokens.weight"], before["encoder.embed_tokens.weight"])
+def test_layers_outside_the_subtransformer_stand_still_whatever_their_momentum(run, tmp_path):
+    """An update of the largest, then one of the smallest: with a gradient of zeros, momentum and decay would show."""
+    training = replace(run.config.super_training, weight_decay=0.1)
+    arguments = ["--arch", "hat_supertransformer"]
+    trainer = make_trainer(run, PreparedData(run.data), training, arguments, TrainingOptions(device="cpu"), tmp_path)
+    space, transformer = run.config.search_space, trainer.get_model().transformer
+    first, second = updates(trainer, 2, size=1)
+    trainer.task.lessons = lambda _update: [Lesson(space.largest())]
+    trainer.train_step(first)
+    before = {name: tensor.clone() for name, tensor in transformer.state_dict().items()}
+    trainer.task.lessons = lambda _update: [Lesson(space.smallest())]
+    trainer.train_step(second)
+    moved = {name for name, tensor in transformer.state_dict().items() if not torch.equal(tensor, before[name])}
+    idle = {name for name in before if name.startswith(("encoder.layers.1.", "decoder.layers.1."))}
+    assert len(idle) > 10
+    assert not moved & idle
+    assert {"encoder.embed_tokens.weight", "encoder.layers.0.fc1.weight", "decoder.layers.0.fc2.bias"} <= moved
+    used = space.smallest().encoder
+    wide = transformer.encoder.layers[0].fc1.weight[used.ffn_dim[0] :, :]
+    assert not torch.equal(wide, before["encoder.layers.0.fc1.weight"][used.ffn_dim[0] :, :])  # a tensor used in part
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_rows_without_a_gradient_follow_momentum_and_decay(decay):
+    """Adam with decoupled decay (Loshchilov and Hutter 2019), written out in float64; the second row is used once."""
+    rate, betas, tiny = 0.1, (0.9, 0.98), 1e-8
+    weight = torch.nn.Parameter(torch.tensor([[0.5, -1.0], [2.0, 0.25]]))
+    settings = FairseqAdamConfig(adam_betas=str(betas), adam_eps=tiny, weight_decay=decay, lr=[rate])
+    optimizer = HatAdam(settings, [weight])
+    expected = weight.detach().double().clone()
+    mean, square = torch.zeros_like(expected), torch.zeros_like(expected)
+    for step, used in enumerate([[1.0, 1.0], [1.0, 0.0], [1.0, 0.0]], start=1):
+        gradient = torch.tensor(used)[:, None] * torch.tensor([[0.3, -0.2], [0.4, 0.1]])
+        weight.grad = gradient.clone()
+        optimizer.step()
+        mean = betas[0] * mean + (1 - betas[0]) * gradient
+        square = betas[1] * square + (1 - betas[1]) * gradient**2
+        bias = [1 - beta**step for beta in betas]
+        expected = expected * (1 - rate * decay) - rate * (mean / bias[0]) / ((square / bias[1]).sqrt() + tiny)
+        torch.testing.assert_close(weight.detach().double(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_validation_scores_each_named_subnet(trainer, run):
