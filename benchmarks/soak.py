@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from hat import Translator
-from hat.data.text import open_bytes
+from hat.data.text import read_lines
 
 MOST_WORDS = 200
 LONG_LINE = 10_000  # characters
@@ -128,7 +128,7 @@ def main():
     parser.add_argument("--beam", type=int)
     options = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # long lines are told one by one
-    corpus = open_bytes(options.corpus).read().decode().split("\n") if options.corpus else []
+    corpus = list(read_lines(options.corpus)) if options.corpus else []
     raise SystemExit(0 if run(options, [line for line in corpus if line.strip()]) else 1)
 
 

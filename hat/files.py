@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 from pathlib import Path
 
 import yaml
@@ -12,12 +13,17 @@ import yaml
 from hat.errors import ArtifactError
 
 
+def temporary_beside(path):
+    """A path beside `path` that no other process has, on any machine or container that shares the disk."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+
+
 @contextlib.contextmanager
 def replacing(path):
     """Yield a temporary path beside `path`; on success fsync it and rename it over `path`."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         yield temporary
         with open(temporary, "rb") as handle:
@@ -44,6 +50,12 @@ def write_text(path, text):
     """Replace the file at `path` by `text` (UTF-8) in one step."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path, content):
+    """Replace the file at `path` by these bytes in one step."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path, value):

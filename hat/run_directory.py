@@ -34,7 +34,7 @@ class RunDirectory:
         saved = path / "config.yaml"
         if saved.exists():
             _check_same_experiment(load_experiment(saved), config, path, config_path)
-        elif path.exists() and any(path.iterdir()):
+        elif path.exists() and not _is_empty(path):
             raise UsageError(f"{path} is not empty and holds no config.yaml; name another directory with --run")
         path.mkdir(parents=True, exist_ok=True)
         files.write_yaml(saved, config.to_dict())
@@ -58,8 +58,7 @@ class RunDirectory:
 
     def _remember_as_latest(self):
         RUNS.mkdir(exist_ok=True)
-        temporary = RUNS / f".latest.{os.getpid()}"
-        temporary.unlink(missing_ok=True)
+        temporary = files.temporary_beside(LATEST)
         temporary.symlink_to(self.path.resolve())
         os.replace(temporary, LATEST)
 
@@ -97,6 +96,13 @@ class RunDirectory:
         """The named config sections as one dictionary, for a stage's fingerprint."""
         config = self.config.to_dict()
         return {name: config[name] for name in names}
+
+
+def _is_empty(path):
+    """Whether nothing is in a folder, but for what a kill left of its config.yaml, which is removed."""
+    for leftover in path.glob(".config.yaml.*.tmp"):
+        leftover.unlink()
+    return not any(path.iterdir())
 
 
 def _check_same_experiment(old, new, path, config_path):

@@ -1,24 +1,19 @@
 """From the data section of a config to streams of sentence pairs, one per split, and the files they come from."""
 
-import contextlib
 import html
 import itertools
 import re
-import shutil
-import tarfile
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from hat.data import corpora
+from hat.data.archives import Member
 from hat.data.download import download
 from hat.data.prepared import SPLITS
 from hat.data.synthetic import generate
 from hat.data.text import paired, read_lines, read_pairs
 from hat.errors import DataError, UsageError
 
-COPY_BYTES = 1 << 20
 LANGUAGE = re.compile(r"[A-Za-z]\w*", re.ASCII)
 SEGMENT = re.compile(r"<seg[^>]*>(.*?)</seg>", re.IGNORECASE)
 TED_METADATA = re.compile(r"\s*</?(url|talkid|keywords|speaker|reviewer|translator|doc)\b")
@@ -33,11 +28,11 @@ class ParallelText:
     files: dict
 
 
-def open_parallel_text(config, seed, source_directory, download_directory, workspace):
+def open_parallel_text(config, seed, source_directory, download_directory):
     """The parallel text that a DataConfig names.
 
-    Named corpora are read from `source_directory`, or else fetched into `download_directory`; members of archives
-    are extracted into `workspace`. Raises UsageError or DataError.
+    Named corpora are read from `source_directory`, or else fetched into `download_directory`. Raises UsageError or
+    DataError.
     """
     _check_language_names(config)
     if config.corpus == corpora.FILES:
@@ -54,7 +49,7 @@ def open_parallel_text(config, seed, source_directory, download_directory, works
         source_directory = download_directory
     elif not Path(source_directory).is_dir():
         raise DataError(f"--from {source_directory}: no such directory")
-    return _from_directory(config.corpus, corpus, languages, Path(source_directory), workspace)
+    return _from_directory(config.corpus, corpus, languages, Path(source_directory))
 
 
 def _check_language_names(config):
@@ -92,12 +87,12 @@ def _urls(corpus, languages):
     return list(dict.fromkeys(part.url.format(lang=lang) for part in parts for lang in languages))
 
 
-def _from_directory(name, corpus, languages, directory, workspace):
+def _from_directory(name, corpus, languages, directory):
     """A named corpus out of a folder: ready-made splits, the original text files, or the original archives."""
     ready = _ready_made(languages, directory)
     if ready:
         return ParallelText({split: read_pairs(*pair) for split, pair in ready.items()}, _named(ready.values()))
-    finder = _Finder(directory, workspace)
+    finder = _Finder(directory)
     located = {split: [(part, finder.files(part, languages)) for part in getattr(corpus, split)] for split in SPLITS}
     if finder.missing:
         raise DataError(
@@ -106,8 +101,8 @@ def _from_directory(name, corpus, languages, directory, workspace):
         )
     splits = {split: _chain(parts, languages) for split, parts in located.items()}
     if corpus.valid_every:
-        splits["train"] = _held_out(_chain(located["train"], languages), corpus.valid_every, wanted=False)
-        splits["valid"] = _held_out(_chain(located["train"], languages), corpus.valid_every, wanted=True)
+        splits["valid"] = []  # filled while train is read
+        splits["train"] = _without(splits["train"], corpus.valid_every, splits["valid"])
     return ParallelText(splits, finder.read)
 
 
@@ -133,8 +128,8 @@ def _named(pairs):
 class _Finder:
     """Finds the text files of a corpus's parts below `directory`; `missing` and `read` list what it met."""
 
-    def __init__(self, directory, workspace):
-        self._directory, self._workspace = directory, workspace
+    def __init__(self, directory):
+        self._directory = directory
         self.missing, self.read = [], {}
 
     def files(self, part, languages):
@@ -149,39 +144,12 @@ class _Finder:
             archive = _existing(self._directory, download_name)
             if archive:
                 self.read[archive.name] = archive
-                return _extract(archive, member, self._workspace)
+                return Member(archive, member)
         if found is None:
             self.missing.append(f"{download_name} ({member})" if member else download_name)
             return None
         self.read[str(found.relative_to(self._directory))] = found
         return found
-
-
-def _extract(archive, member, workspace):
-    """Copy one member of a tar or zip archive into `workspace`; DataError if it isn't in there."""
-    target = workspace / member
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with _member(archive, member) as source, open(target, "wb") as copy:
-            shutil.copyfileobj(source, copy, COPY_BYTES)
-    except KeyError:
-        raise DataError(f"{archive} holds no {member}; is it the right archive?") from None
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{archive} is damaged ({error}); fetch it again") from None
-    return target
-
-
-@contextlib.contextmanager
-def _member(archive, name):
-    """Open one member of a tar or zip archive for reading; KeyError if it isn't in there."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as opened, opened.open(name) as member:
-            yield member
-    else:
-        with tarfile.open(archive) as opened, opened.extractfile(name) as member:
-            yield member
 
 
 def _chain(parts, languages):
@@ -218,8 +186,10 @@ def _ted_text(lines):
             yield TED_TEXT_TAGS.sub("", line)
 
 
-def _held_out(pairs, every, wanted):
-    """Every `every`-th pair if `wanted`, else all the others."""
+def _without(pairs, every, held_out):
+    """Yield the pairs but for every `every`-th, which goes to the list `held_out`."""
     for number, pair in enumerate(pairs, start=1):
-        if (number % every == 0) == wanted:
+        if number % every:
             yield pair
+        else:
+            held_out.append(pair)

@@ -1,12 +1,13 @@
-"""The two passes over a split: clean text first, then, once there is a tokenizer, raw text and token ids."""
+"""The two passes over a split: clean text first, then, once there is a tokenizer, token ids."""
 
 import contextlib
 import itertools
-from collections import Counter
+import os
 from dataclasses import dataclass
 
-from hat.data.text import normalise_spaces, read_lines
-from hat.data.tokenizer import END_OF_SENTENCE
+from hat import files
+from hat.data.text import normalise_spaces
+from hat.data.tokenizer import Tokenizer
 from hat.errors import DataError
 from hat.progress import Progress
 
@@ -27,6 +28,11 @@ class SplitCounts:
     def keeps_all(self):
         return self.split == "test"
 
+    @property
+    def clean(self):
+        """How many pairs the clean text has."""
+        return self.read if self.keeps_all else self.read - self.empty
+
     def describe(self, max_length):
         """One line for the user: '980 of 1000 pairs kept, left out: 20 with an empty side'."""
         found = []
@@ -38,13 +44,12 @@ class SplitCounts:
         return text + (f", {'among them' if self.keeps_all else 'left out'}: {', '.join(found)}" if found else "")
 
 
-def write_clean(split, pairs, directory, languages):
+def write_text(split, pairs, directory, languages):
     """Write `<split>.<lang>` text files with normal white space, without the pairs that have an empty side.
 
     Returns the SplitCounts; raises DataError if nothing is left.
     """
     counts = SplitCounts(split)
-    directory.mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
         outputs = [_open_text(stack, directory / f"{split}.{lang}") for lang in languages]
         for pair in pairs:
@@ -59,58 +64,77 @@ def write_clean(split, pairs, directory, languages):
     return counts
 
 
+@dataclass(frozen=True)
 class Side:
-    """One language of the prepared data: its tokenizer and how often each of its pieces came up in training text."""
+    """One language of the prepared data, and its tokenizer."""
 
-    def __init__(self, lang, tokenizer):
-        self.lang, self.tokenizer = lang, tokenizer
-        self.piece_counts = Counter()
+    lang: str
+    tokenizer: Tokenizer
 
 
-def write_encoded(counts, clean, building, sides, max_length):
-    """Write `raw/<split>.<lang>` and the binarised split from clean text, without over-long pairs.
+def write_encoded(counts, clean, data, sides, max_length):
+    """Write the binarised split from its clean text, without over-long pairs; returns their line numbers, from 0.
 
     sides: the source's Side and the target's. A pair is over-long if either side has more than `max_length` pieces.
     Completes `counts`; raises DataError if nothing is left.
     """
-    from hat.fairseq_plugin.binarise import BinarisedText
+    from hat.fairseq_plugin.binarise import binarised_text
 
     split, languages = counts.split, [side.lang for side in sides]
-    (building / "raw").mkdir(exist_ok=True)
-    total = counts.read if counts.keeps_all else counts.read - counts.empty
+    left_out = []
     with contextlib.ExitStack() as stack:
-        texts = [_open_text(stack, building / "raw" / f"{split}.{lang}") for lang in languages]
-        ids = [BinarisedText(building, split, *languages, side.lang, len(side.tokenizer)) for side in sides]
-        progress = stack.enter_context(Progress(f"binarise {split}", total, "pairs"))
-        for pair in _encoded_pairs([clean / f"{split}.{lang}" for lang in languages], sides):
-            progress.advance()
-            over_long = any(len(encoded) > max_length for _, encoded in pair)
-            counts.over_long += over_long
-            if over_long and not counts.keeps_all:
-                continue
-            counts.kept += 1
-            for (line, encoded), text, binarised, side in zip(pair, texts, ids, sides, strict=True):
-                text.write(line + "\n")
-                binarised.add([*encoded, END_OF_SENTENCE])
-                if split == "train":
-                    side.piece_counts.update(encoded)
-    for binarised in ids:
-        binarised.finish()
+        outputs = [
+            stack.enter_context(binarised_text(data, split, *languages, side.lang, len(side.tokenizer)))
+            for side in sides
+        ]
+        progress = stack.enter_context(Progress(f"binarise {split}", counts.clean, "pairs"))
+        for start, pairs in _encoded_pairs([clean / f"{split}.{lang}" for lang in languages], sides):
+            progress.advance(len(pairs))
+            over_long = [number for number, pair in enumerate(pairs) if max(map(len, pair)) > max_length]
+            counts.over_long += len(over_long)
+            if not counts.keeps_all:
+                left_out += [start + number for number in over_long]
+                for number in reversed(over_long):
+                    del pairs[number]
+            for output, sentences in zip(outputs, zip(*pairs, strict=True), strict=False):
+                output.add(sentences)
+    counts.kept = counts.clean - len(left_out)
     if counts.kept == 0:
         raise DataError(f"every pair of the {split} split is longer than data.max_length {max_length}; raise it")
+    return left_out
 
 
 def _encoded_pairs(paths, sides):
-    """Yield ((source line, source ids), (target line, target ids)) of two clean text files, encoded in batches."""
-    readers = [read_lines(path) for path in paths]
-    while batch := [list(itertools.islice(reader, BATCH)) for reader in readers]:
-        if not batch[0]:
-            return
-        encoded = [
-            zip(lines, side.tokenizer.encode(lines), strict=True) for lines, side in zip(batch, sides, strict=True)
-        ]
-        yield from zip(*encoded, strict=True)
+    """Yield (number of the first line, list of (source ids, target ids)) of two clean text files, in batches."""
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(open(path, encoding="utf-8", newline="\n")) for path in paths]
+        for start in itertools.count(0, BATCH):
+            batch = [[line[:-1] for line in itertools.islice(reader, BATCH)] for reader in readers]
+            if not batch[0]:
+                return
+            ids = [side.tokenizer.encode(lines) for side, lines in zip(sides, batch, strict=True)]
+            yield start, list(zip(*ids, strict=True))
+
+
+def move_raw(clean, raw, left_out):
+    """Make the file `raw` of a split's clean text without the lines numbered in `left_out`; `clean` is there no more.
+
+    Nothing is done if an earlier, killed run has done it.
+    """
+    if not clean.exists():
+        return
+    if left_out:
+        dropped = set(left_out)
+        with open(clean, encoding="utf-8", newline="\n") as lines, contextlib.ExitStack() as stack:
+            kept = _open_text(stack, raw)
+            kept.writelines(line for number, line in enumerate(lines) if number not in dropped)
+        clean.unlink()
+    else:
+        raw.parent.mkdir(exist_ok=True)
+        os.replace(clean, raw)
 
 
 def _open_text(stack, path):
-    return stack.enter_context(open(path, "w", encoding="utf-8", newline="\n"))
+    """Open a text file for writing that is there, complete, when the stack is closed."""
+    temporary = stack.enter_context(files.replacing(path))
+    return stack.enter_context(open(temporary, "w", encoding="utf-8", newline="\n"))

@@ -1,10 +1,12 @@
 """Reading parallel text: plain or gzip, strict UTF-8, one sentence a line, both sides equally long."""
 
+import contextlib
 import gzip
 import itertools
 import zlib
 from pathlib import Path
 
+from hat.data.archives import Member
 from hat.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -12,20 +14,29 @@ MAX_LINE_BYTES = 1_000_000
 MISSING = object()
 
 
+@contextlib.contextmanager
 def open_bytes(path):
-    """Open a plain or gzip file (told apart by content, not by name) for reading bytes; DataError if missing."""
+    """Open a file or Member, plain or gzip (told apart by content), for reading bytes; DataError if missing."""
+    with path.open() if isinstance(path, Member) else open(existing_file(path), "rb") as handle:
+        if handle.peek(2)[:2] == GZIP_MAGIC:
+            with gzip.open(handle) as unpacked:
+                yield unpacked
+        else:
+            yield handle
+
+
+def existing_file(path):
+    """The Path of a file; DataError if it is missing or a directory."""
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such file; check the data paths")
     if path.is_dir():
         raise DataError(f"{path} is a directory; name a text file (plain or .gz) in it")
-    with open(path, "rb") as handle:
-        is_gzip = handle.read(2) == GZIP_MAGIC
-    return gzip.open(path, "rb") if is_gzip else open(path, "rb")
+    return path
 
 
 def read_lines(path):
-    """Yield the lines of a text file without their line ends (and without a byte-order mark).
+    """Yield the lines of a text file or Member of an archive without their line ends (and any byte-order mark).
 
     Only a line feed ends a line. Raises DataError, naming file and line, for a missing, empty or damaged file,
     a line that is not UTF-8, holds a NUL character or is longer than 1 MB.

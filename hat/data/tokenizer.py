@@ -5,7 +5,7 @@ import itertools
 import re
 from collections import Counter
 
-from hat.data.text import read_lines
+from hat.deploy.batching import usable_cores
 from hat.errors import UsageError
 
 # fairseq's special symbols: SentencePiece ids then are fairseq dictionary ids.
@@ -14,13 +14,13 @@ END_OF_SENTENCE = SPECIAL_IDS["eos_id"]
 
 # A character rarer than this becomes <unk>: a small text keeps all of its own, web text loses its stray symbols.
 RAREST_CHARACTER = 1e-6
-MAX_TRAINING_SENTENCES = 2_000_000
+MAX_TRAINING_SENTENCES = 1_000_000  # evenly spread over the text; they take some 4 GB of memory
 # The sums of expected counts depend on the number of threads, so it is fixed, whatever the machine.
 THREADS = 4
 
 
-def train_tokenizer(paths, vocabulary_size):
-    """Train a unigram SentencePiece model on the lines of text files; returns the serialised model (bytes).
+def train_tokenizer(paths, vocabulary_size, lines):
+    """Train a unigram SentencePiece model on clean text files of `lines` lines each; returns the model (bytes).
 
     Raises UsageError, naming the nearest possible size, if the text can't fill or fit the vocabulary.
     """
@@ -28,15 +28,15 @@ def train_tokenizer(paths, vocabulary_size):
 
     if vocabulary_size <= len(SPECIAL_IDS):
         raise UsageError(f"data.vocabulary_size {vocabulary_size} leaves no room beside {len(SPECIAL_IDS)} symbols")
+    every = -(-lines * len(paths) // MAX_TRAINING_SENTENCES)
     model = io.BytesIO()
     sentencepiece.set_random_generator_seed(1)
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_lines(paths),
+            sentence_iterator=_lines(paths, every),
             model_writer=model,
             vocab_size=vocabulary_size,
-            character_coverage=_character_coverage(_lines(paths)),
-            input_sentence_size=MAX_TRAINING_SENTENCES,
+            character_coverage=_character_coverage(_lines(paths, every)),
             num_threads=THREADS,
             minloglevel=2,
             **SPECIAL_IDS,
@@ -46,8 +46,12 @@ def train_tokenizer(paths, vocabulary_size):
     return model.getvalue()
 
 
-def _lines(paths):
-    return itertools.chain.from_iterable(read_lines(path) for path in paths)
+def _lines(paths, every):
+    """Yield each `every`-th line of the text files."""
+    for path in paths:
+        with open(path, encoding="utf-8", newline="\n") as lines:
+            for line in itertools.islice(lines, 0, None, every):
+                yield line[:-1]
 
 
 def _character_coverage(lines):
@@ -80,8 +84,8 @@ class Tokenizer:
         self._processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
 
     def encode(self, sentences):
-        """list[str] -> list[list[int]], without </s>."""
-        return self._processor.encode(sentences)
+        """list[str] -> list[list[int]], without </s>, on all cores."""
+        return self._processor.encode(sentences, num_threads=usable_cores())
 
     def __len__(self):
         """Vocabulary size, the special symbols included."""

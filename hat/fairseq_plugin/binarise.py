@@ -1,36 +1,78 @@
 """fairseq's dictionary and binarised splits, as `fairseq-preprocess` names them: plain fairseq-train reads them."""
 
+import contextlib
+import itertools
+import struct
 from pathlib import Path
 
-import torch
+import numpy as np
 from fairseq.data import Dictionary, indexed_dataset
 
-DATASET_FORMAT = "mmap"
+from hat import files
+from hat.data.tokenizer import END_OF_SENTENCE
+
+TOKENS_AT_A_TIME = 2**24
 
 
 def write_dictionary(path, pieces, counts):
     """Write dict.<lang>.txt: the pieces after the special symbols, which fairseq adds itself, each with its count.
 
-    pieces: all of the vocabulary in id order; counts: mapping of id to count (absent: 0).
+    pieces: all of the vocabulary in id order; counts: array of their counts.
     """
     special = Dictionary().nspecial
-    lines = [f"{piece} {counts.get(index, 0)}\n" for index, piece in enumerate(pieces) if index >= special]
-    Path(path).write_text("".join(lines), encoding="utf-8")
+    lines = [f"{piece} {counts[index]}\n" for index, piece in enumerate(pieces) if index >= special]
+    files.write_text(path, "".join(lines))
+
+
+@contextlib.contextmanager
+def binarised_text(directory, split, source_lang, target_lang, lang, vocabulary_size):
+    """Yield a BinarisedText for one side of one split: `<split>.<src>-<tgt>.<lang>.bin` and `.idx`.
+
+    The files are there, complete, when the block has ended without an error.
+    """
+    prefix = _prefix(directory, split, source_lang, target_lang, lang)
+    kind = indexed_dataset.best_fitting_int_dtype(vocabulary_size)
+    with files.replacing(indexed_dataset.data_file_path(prefix)) as temporary, open(temporary, "wb") as handle:
+        text = BinarisedText(handle, kind)
+        yield text
+    with files.replacing(indexed_dataset.index_file_path(prefix)) as temporary, open(temporary, "wb") as handle:
+        _write_index(handle, kind, np.concatenate([np.empty(0, np.int32), *text.sizes]))
 
 
 class BinarisedText:
-    """Writes one side of one split: `<split>.<src>-<tgt>.<lang>.bin` and `.idx`; close with `finish`."""
+    """Appends sentences to a file of token ids; `sizes` is a list of arrays of their lengths."""
 
-    def __init__(self, directory, split, source_lang, target_lang, lang, vocabulary_size):
-        prefix = str(Path(directory) / f"{split}.{source_lang}-{target_lang}.{lang}")
-        self._index_file = indexed_dataset.index_file_path(prefix)
-        data_file = indexed_dataset.data_file_path(prefix)
-        self._builder = indexed_dataset.make_builder(data_file, impl=DATASET_FORMAT, vocab_size=vocabulary_size)
+    def __init__(self, handle, kind):
+        self._handle, self._kind = handle, kind
+        self.sizes = []
 
-    def add(self, ids):
-        """Append one sentence: its token ids, ending with </s>."""
-        self._builder.add_item(torch.tensor(ids, dtype=torch.int32))
+    def add(self, sentences):
+        """Append sentences, lists of token ids without </s>, each with </s> at its end."""
+        sizes = np.fromiter(map(len, sentences), np.int32, len(sentences))
+        ids = np.fromiter(itertools.chain.from_iterable(sentences), self._kind, sizes.sum())
+        self._handle.write(np.insert(ids, np.cumsum(sizes), END_OF_SENTENCE).tobytes())
+        self.sizes.append(sizes + 1)
 
-    def finish(self):
-        """Write the index; the split can be read from then on."""
-        self._builder.finalize(self._index_file)
+
+def _write_index(handle, kind, sizes):
+    """fairseq's index of a memory-mapped dataset: sizes in tokens and places in bytes, without its lists of numbers."""
+    width = np.dtype(kind).itemsize
+    handle.write(indexed_dataset.MMapIndexedDataset.Index._HDR_MAGIC)
+    handle.write(struct.pack("<QBQ", 1, indexed_dataset._dtype_header_code(kind), len(sizes)))
+    handle.write(sizes.tobytes())
+    handle.write(((np.cumsum(sizes, dtype=np.int64) - sizes) * width).tobytes())
+
+
+def token_counts(directory, split, source_lang, target_lang, lang, vocabulary_size):
+    """How often each token occurs in one side of a binarised split: (vocabulary_size,)."""
+    path = indexed_dataset.data_file_path(_prefix(directory, split, source_lang, target_lang, lang))
+    counts = np.zeros(vocabulary_size, np.int64)
+    with open(path, "rb") as handle:
+        kind = indexed_dataset.best_fitting_int_dtype(vocabulary_size)
+        while len(ids := np.fromfile(handle, kind, TOKENS_AT_A_TIME)):
+            counts += np.bincount(ids, minlength=vocabulary_size)
+    return counts
+
+
+def _prefix(directory, split, source_lang, target_lang, lang):
+    return str(Path(directory) / f"{split}.{source_lang}-{target_lang}.{lang}")

@@ -36,7 +36,7 @@ def load_dictionary(prepared, lang):
 def load_split(prepared, split):
     """A prepared split as fairseq's LanguagePairDataset; raises ArtifactError if it is missing."""
     try:
-        return load_langpair_dataset(
+        dataset = load_langpair_dataset(
             str(prepared.directory),
             split,
             prepared.source_lang,
@@ -54,6 +54,18 @@ def load_split(prepared, split):
         )
     except FileNotFoundError as error:
         raise ArtifactError(f"{error}; run hat-prepare") from None
+    narrow_lengths(dataset)
+    return dataset
+
+
+def narrow_lengths(dataset):
+    """Hold the lengths of a LanguagePairDataset, four 32-bit numbers a pair, in as few bits as they need.
+
+    Numpy sorts 8 and 16 bits in linear time; batches stay the same.
+    """
+    for name in ("src_sizes", "tgt_sizes", "sizes"):
+        lengths = getattr(dataset, name)
+        setattr(dataset, name, lengths.astype(np.min_scalar_type(lengths.max(initial=0))))
 
 
 def load_batches(prepared, split, max_tokens, lines=None):

@@ -11,6 +11,7 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from hat.errors import UsageError
 from hat.experiment import load_experiment
+from hat.fairseq_plugin.datasets import narrow_lengths
 from hat.training.strategies import STRATEGIES
 from hat.training.validation import named_subnets
 
@@ -45,6 +46,10 @@ class HatTranslationTask(TranslationTask):
     def model_spec(self):
         """The ModelSpec for this task's dictionaries."""
         return self.experiment.model_spec(len(self.source_dictionary), len(self.target_dictionary))
+
+    def load_dataset(self, split, epoch=1, combine=False, **arguments):
+        super().load_dataset(split, epoch, combine, **arguments)
+        narrow_lengths(self.datasets[split])
 
     def can_reuse_epoch_itr(self, dataset):
         """No: batches are made anew each epoch from (seed, epoch), so a resumed run makes the same ones."""

@@ -8,7 +8,7 @@ from hat import files
 from hat.config import to_mapping
 from hat.data.prepared import PreparedData
 from hat.data.text import normalise_spaces
-from hat.data.tokenizer import END_OF_SENTENCE, Tokenizer
+from hat.data.tokenizer import Tokenizer
 from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError
 from hat.progress import Progress
@@ -143,21 +143,24 @@ def _binarise(run, translations, data):
 
 
 def _write_targets(prepared, translations, building, max_length):
-    from hat.fairseq_plugin.binarise import BinarisedText
+    from hat.fairseq_plugin.binarise import binarised_text
 
     lang = prepared.target_lang
     tokenizer = Tokenizer(prepared.sentencepiece(lang))
-    binarised = BinarisedText(building, SPLIT, prepared.source_lang, lang, lang, len(tokenizer))
     written = replaced = 0
-    with open(prepared.raw_path("train", lang), encoding="utf-8", newline="\n") as references:
+    with (
+        open(prepared.raw_path("train", lang), encoding="utf-8", newline="\n") as references,
+        binarised_text(building, SPLIT, prepared.source_lang, lang, lang, len(tokenizer)) as binarised,
+    ):
         for lines in translations.chunks():
+            sentences = []
             for ids, reference in zip(tokenizer.encode(lines), references, strict=False):
                 if not 0 < len(ids) <= max_length:
                     ids = tokenizer.encode([reference.removesuffix("\n")])[0]
                     replaced += 1
-                binarised.add([*ids, END_OF_SENTENCE])
-                written += 1
-    binarised.finish()
+                sentences.append(ids)
+            binarised.add(sentences)
+            written += len(sentences)
     if written != translations.sentences:
         raise ArtifactError(f"{prepared.directory / 'raw'} holds {written} training pairs; run hat-prepare again")
     print(f"{written} translations, {replaced} of them empty or too long: there the reference is taken", flush=True)

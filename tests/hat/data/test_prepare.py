@@ -69,7 +69,7 @@ def test_same_text_gives_the_same_files(text):
     status(config, "--run", "one")
     status(config, "--run", "two")
     names = sorted(str(path.relative_to("one/data")) for path in Path("one/data").rglob("*") if path.is_file())
-    assert len(names) == 24
+    assert len(names) == 25
     for name in names:
         assert Path("one/data", name).read_bytes() == Path("two/data", name).read_bytes(), name
 
@@ -88,20 +88,6 @@ def test_second_run_does_nothing_until_a_file_changes(text, capsys):
     Path("train.de").unlink()
     assert status(config) == 0
     assert "up to date" in capsys.readouterr().out
-
-
-def test_what_a_killed_preparation_left_is_swept_away(text):
-    left_over = Path("runs/small/data.building/raw")
-    config = write_config(**FILES)
-    status(config, "--run", "clean")
-    Path("runs/small").mkdir()
-    Path("runs/small/config.yaml").write_bytes(Path("clean/config.yaml").read_bytes())
-    left_over.mkdir(parents=True)
-    (left_over / "train.de").write_text("half a sen")
-    assert status(config) == 0
-    assert not left_over.parent.exists()
-    for name in ("raw/train.de", "train.de-en.de.bin", "dict.en.txt"):
-        assert Path("runs/small/data", name).read_bytes() == Path("clean/data", name).read_bytes()
 
 
 def test_empty_and_over_long_pairs_are_left_out_and_counted(text, capsys):

@@ -1,0 +1,27 @@
+"""Digests of the files that a preparation reads, each worked out once."""
+
+from hat import files
+from hat.data.text import existing_file
+
+RECORD = "files.json"
+
+
+def digests(paths, directory):
+    """{name: SHA-256} of the files in `paths`, {name: path}.
+
+    A file is read only if its size or time of change isn't what `files.json` in `directory` (if there is one) says;
+    returns the digests and what such a record would say now, {name: {"sha256", "bytes", "modified_ns"}}.
+    Raises DataError if a file is missing.
+    """
+    record = directory / RECORD
+    known = files.read_json(record, "remove it and run again") if record.exists() else {}
+    seen = {name: _seen(path, known.get(name)) for name, path in paths.items()}
+    return {name: each["sha256"] for name, each in seen.items()}, seen
+
+
+def _seen(path, known):
+    state = existing_file(path).stat()
+    now = {"bytes": state.st_size, "modified_ns": state.st_mtime_ns}
+    if known and known == {"sha256": known["sha256"], **now}:
+        return known
+    return {"sha256": files.sha256_of_file(path), **now}
