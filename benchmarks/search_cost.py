@@ -1,4 +1,4 @@
-"""Search with successive halving over the validation sentences against scoring all candidates on all of them.
+"""Search with a race over the validation sentences (`search.rungs`) against scoring all candidates on all of them.
 
     python benchmarks/search_cost.py --run RUN_DIRECTORY [--latency 60% --latency 40%] [--json FILE]
 
@@ -79,14 +79,14 @@ def compare(run, predictor, budget, scorer):
     full_ms = float(predictor.predict([run.config.search_space.full_transformer()])[0])
     limit_ms = budget.resolve(full_ms)
     evaluations, full = search(run, predictor, limit_ms, scorer, (), f"{budget.text}, all sentences")
-    _, halved = search(run, predictor, limit_ms, scorer, run.config.search.rungs, f"{budget.text}, halving")
+    _, raced = search(run, predictor, limit_ms, scorer, run.config.search.rungs, f"{budget.text}, race")
     return {
         "budget": budget.text,
         "full": full,
-        "halving": halved,
-        "same_winner": full["winner"] == halved["winner"],
-        "time_share": halved["seconds"] / full["seconds"],
-        "cpu_time_share": halved["cpu_seconds"] / full["cpu_seconds"],
+        "race": raced,
+        "same_winner": full["winner"] == raced["winner"],
+        "time_share": raced["seconds"] / full["seconds"],
+        "cpu_time_share": raced["cpu_seconds"] / full["cpu_seconds"],
         "rank_agreement": rank_agreement(evaluations, predictor.predict),
     }
 
@@ -109,7 +109,7 @@ def main():
     results = []
     for text in options.latency or run.config.search.latency:
         results.append(compare(run, predictor, parse_budget(text), scorer))
-        for name in ("full", "halving"):
+        for name in ("full", "race"):
             row = results[-1][name]
             print(
                 f"{text:>8} {name:8} {row['seconds']:8.1f} s {row['cpu_seconds']:8.1f} s of CPU  "

@@ -1,7 +1,7 @@
 """The loop of a search: ask, score, tell, save, until it is finished."""
 
 from hat.progress import Progress
-from search.sentence_halving import halved_losses
+from search.sentence_race import raced_losses
 from search.state import load_state, save_state
 
 
@@ -30,7 +30,7 @@ def evolve(evolution, title, path, inputs, evaluations, scores, parents=None):
                 losses = list(evaluations.known_or_scored(asked, shown))
             else:
                 whole = [candidate.architecture for candidate in evolution.candidates]
-                losses = halved_losses(asked, whole, evaluations, shown, parents)
+                losses = raced_losses(asked, whole, evaluations, shown, parents)
             evolution.tell(losses)
             save_state(path, inputs, evolution.state())
             progress.advance(0, evolution.standing)
