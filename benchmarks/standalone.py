@@ -227,7 +227,7 @@ def _judge(run, name):
 
     prepared = PreparedData(run.data)
     sources, references = prepared.raw(SPLIT)
-    translations = find_target(run, name).translate(prepared, sources, threads=1)
+    translations = find_target(run, name).translate(prepared, sources)
     scores = score_translations(translations, references, prepared.target_lang)
     return {"validation_loss": loss_per_token(load_model(run.sub(name)), load_split(run)), **scores}, translations
 

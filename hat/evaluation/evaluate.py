@@ -6,7 +6,6 @@ from pathlib import Path
 from hat import files
 from hat.complexity import count_parameters
 from hat.data.prepared import PreparedData
-from hat.deploy.batching import usable_cores
 from hat.errors import UsageError
 from hat.evaluation.significance import paired_bootstrap
 from hat.evaluation.targets import find_target
@@ -79,7 +78,7 @@ def _evaluations(run, found, texts, meter, latency):
     prepared = PreparedData(run.data)
     costs = _costs(found, meter if latency else None)
     for text in texts:
-        translations = found.translate(prepared, text.sources, min(meter.threads, usable_cores()))
+        translations = found.translate(prepared, text.sources)
         evaluation = _quality(found, text, translations, prepared.target_lang) | costs
         kept = _kept_at(found, text, latency)
         if kept is not None:

@@ -10,6 +10,7 @@ from hat.architecture_file import load_architecture
 from hat.complexity import ModelSpec
 from hat.config import from_mapping
 from hat.data.prepared import PreparedData
+from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError
 from hat.run_directory import stamp
 
@@ -21,7 +22,8 @@ class Target:
     """Something that translates, found but not loaded yet.
 
     `bundle` gives the folder of its bundle: its own, or one made in the new folder that it is given. `translate` maps
-    (PreparedData, plain sentences, threads) to detokenised translations in the same order; blank sentences stay empty.
+    (PreparedData, plain sentences) to detokenised translations in the same order, a bundle on all cores, a model on a
+    GPU if there is one; blank sentences stay empty.
     `precision` is that of its weights; `content` changes whenever the translations may; `result` is where the
     evaluation is kept, None for nowhere.
     """
@@ -99,15 +101,16 @@ def _torch_target(run, name, model, **found):
     def bundle(folder):
         from hat.export.trial_bundle import write_trial_bundle
 
-        write_trial_bundle(run, model, "fp32", folder)
+        write_trial_bundle(run, model.cpu(), "fp32", folder)
         return folder
 
-    def translate(prepared, sentences, threads):
+    def translate(prepared, sentences):
         import torch
 
         from hat.fairseq_plugin.generation import translate_ids
 
-        torch.set_num_threads(threads)
+        torch.set_num_threads(usable_cores())
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
         encoded = _sentencepiece(prepared, prepared.source_lang).encode(sentences)
         limits = (settings.beam, settings.lenpen, settings.max_len_a, settings.max_len_b)
         hypotheses = iter(translate_ids(model, prepared, [ids for ids in encoded if ids], *limits))
@@ -155,10 +158,10 @@ def _bundle_target(run, path):
             f"{data.target_lang}; name the run directory of that experiment with --run"
         )
 
-    def translate(prepared, sentences, threads):
+    def translate(prepared, sentences):
         from hat.deploy.translator import Translator
 
-        return Translator(path, threads).translate(sentences)
+        return Translator(path, workers=usable_cores()).translate(sentences)
 
     return Target(
         str(path),

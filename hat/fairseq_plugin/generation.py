@@ -1,6 +1,7 @@
 """Beam search by fairseq's SequenceGenerator: the reference for every other translator here."""
 
 import torch
+from fairseq import utils
 from fairseq.sequence_generator import SequenceGenerator
 
 from hat.fairseq_plugin.datasets import load_dictionary, load_split, source_batches
@@ -14,6 +15,7 @@ def translate_ids(model, prepared, split_or_sources, beam=5, lenpen=1.0, max_len
 
     Returns, in input order, the best hypothesis of each: (target ids without </s>, score), the score being the
     log-probability divided by length ** lenpen. A translation has at most max_len_a * source length + max_len_b tokens.
+    Computed where the model's weights are.
     """
     source = load_dictionary(prepared, prepared.source_lang)
     target = load_dictionary(prepared, prepared.target_lang)
@@ -28,9 +30,10 @@ def translate_ids(model, prepared, split_or_sources, beam=5, lenpen=1.0, max_len
     sources = split_or_sources
     if isinstance(split_or_sources, str):
         sources = [ids.tolist() for ids in load_split(prepared, split_or_sources).src]
-    hypotheses = [None] * len(sources)
+    device, hypotheses = next(model.parameters()).device, [None] * len(sources)
     with torch.inference_mode():
         for sample in source_batches(sources, source, MAX_TOKENS):
-            for index, found in zip(sample["id"].tolist(), generator.generate(None, sample), strict=True):
+            generated = generator.generate(None, utils.apply_to_sample(lambda tensor: tensor.to(device), sample))
+            for index, found in zip(sample["id"].tolist(), generated, strict=True):
                 hypotheses[index] = (found[0]["tokens"].tolist()[:-1], float(found[0]["score"]))
     return hypotheses

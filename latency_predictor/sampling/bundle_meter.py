@@ -14,11 +14,6 @@ class BundleMeter:
         self._run = run
         self._device = load_device(device_name or run.last_measured_device())
 
-    @property
-    def threads(self):
-        """Those of the device."""
-        return self._device.threads
-
     def inputs(self):
         """What latencies depend on beside the bundle."""
         return to_mapping(self._device)

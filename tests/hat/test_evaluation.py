@@ -21,10 +21,12 @@ from hat.cli.evaluate import main
 from hat.complexity import ModelSpec, parameter_shapes
 from hat.data.prepare import prepare
 from hat.data.prepared import PreparedData
+from hat.deploy.batching import usable_cores
 from hat.deploy.bundle import open_bundle
 from hat.deploy.translator import Translator
 from hat.evaluation.evaluate import evaluate, score_translations
 from hat.evaluation.significance import paired_bootstrap
+from hat.evaluation.targets import find_target
 from hat.export.bundles import export
 from hat.fairseq_plugin.datasets import load_batches
 from hat.model import SuperTransformer, Transformer
@@ -128,6 +130,35 @@ def test_model_bundle_and_inherited_weights_translate_alike(run):
     assert [row["bleu"] for row in rows] == [rows[0]["bleu"]] * 3
     assert rows[0]["bleu"] > 60  # of phrases that it was trained on
     assert rows[0]["sentences"] == len(SOURCES)
+
+
+def test_a_model_translates_on_a_gpu_if_there_is_one_and_is_exported_from_the_processor(run, monkeypatch):
+    """A GPU that is named but not there: models are sent to it in word only, tensors where the model says it is."""
+    moves, elsewhere = [], torch.nn.Module.to
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, device: moves.append(device) or module)
+    monkeypatch.setattr(torch.nn.Module, "cpu", lambda module: moves.append("cpu") or elsewhere(module, "cpu"))
+    target, prepared = find_target(run, "small"), PreparedData(run.data)
+    on_gpu = target.translate(prepared, SOURCES)
+    assert moves == ["cuda"]
+    target.bundle(run.path / "made")
+    assert moves[1] == "cpu"
+    monkeypatch.undo()
+    assert target.translate(prepared, SOURCES) == on_gpu
+
+
+def test_bundles_translate_on_all_cores_as_on_one(run, monkeypatch):
+    found, start = [], Translator.__init__
+
+    def recording(translator, *arguments, **options):
+        found.append((options.get("workers"), options.get("threads", 1)))
+        start(translator, *arguments, **options)
+
+    bundle = run.export("small") / "fp32"
+    monkeypatch.setattr(Translator, "__init__", recording)
+    translations = find_target(run, bundle).translate(PreparedData(run.data), SOURCES)
+    assert found == [(usable_cores(), 1)]
+    assert translations == Translator(bundle).translate(SOURCES)
 
 
 def test_counts_are_those_of_the_files(run):
