@@ -26,6 +26,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["hat", "hat.*", "latency_predictor", "latency_predictor.*", "search", "search.*"]),
+    package_data={f"{name}.report": ["templates/*"] for name in ("hat", "latency_predictor", "search")},
     python_requires=">=3.11",
     install_requires=[
         "torch>=2.6,<3",
@@ -44,6 +45,7 @@ setup(
         "pyyaml>=6.0",
         "tqdm>=4.66",
         "matplotlib>=3.8",
+        "jinja2>=3.1",  # templates of the reports' pages: autoescaped, so that no name or sentence can be read as HTML
         "tensorboard>=2.16",
     ],
     extras_require={"dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.6", "psutil>=5.9"]},

@@ -7,6 +7,7 @@ import numpy as np
 
 from hat import files
 from hat.errors import ArtifactError, DataError
+from hat.report.figures import save_png
 from hat.run_directory import is_current, mark_done
 from latency_predictor.fitting.conformal import LEAST_SCORES
 from latency_predictor.fitting.csv_files import read_hat_csv
@@ -16,8 +17,8 @@ from latency_predictor.fitting.predictor import VERSION, LatencyPredictor
 from latency_predictor.fitting.quality import assess, table
 from latency_predictor.link.devices import load_device
 from latency_predictor.on_device.timing import clock_name
+from latency_predictor.report.device_charts import draw_held_out
 from latency_predictor.report.device_report import write_report
-from latency_predictor.report.quality_figure import draw_predicted_against_measured
 from latency_predictor.sampling.lengths import run_lengths
 from latency_predictor.sampling.measure import measuring_spec, protocol_of
 from latency_predictor.sampling.sample import predictor_directory, read_samples, samples_path
@@ -123,6 +124,7 @@ def _fit(features, samples, seed, model, directory, title, clock=None):
     quality = assess(predictor, matrix, measured_ms, seed) | {"clock": clock}
     predictor.save(directory)
     files.write_json(directory / "quality.json", quality)
-    draw_predicted_against_measured(quality, title, directory / "predicted_vs_measured.png")
+    caption = f"{title}: MAPE {quality['mape']:.1%}, Kendall tau {quality['kendall_tau']:.3f}"
+    save_png(directory / "predicted_vs_measured.png", draw_held_out, quality, caption)
     print(f"Latency predictor, {title}: {table(quality)}")
     return predictor, quality

@@ -8,7 +8,7 @@ import numpy as np
 from hat.complexity import count_parameters
 from latency_predictor.fitting.pace import OFF_PACE, Pace
 from latency_predictor.on_device.environment import conditions
-from latency_predictor.report.page import PageData, write_page
+from latency_predictor.report.device_page import PageData, write_page
 from latency_predictor.sampling.history import history_path, read_history
 from latency_predictor.sampling.lengths import run_lengths
 from latency_predictor.sampling.measure import measuring_spec

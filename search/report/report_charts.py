@@ -1,44 +1,43 @@
-"""The report's charts, each a function from ReportData to HTML."""
+"""The charts of a search and of a run's report: each draws on matplotlib's axes."""
 
-from html import escape
+from hat.report.figures import BLUE, FAINT, INK, MARKERS, SERIES, SOFT, VERMILLION, dots, whole_numbers
+from latency_predictor.report.device_charts import draw_held_out
 
-from search.report.svg import Chart, padded_range
-
-COLOURS = 5  # CSS classes c0 (full-size) and c1 ... c5 (chosen, in order)
+LOSS = "validation loss (nats per token)"
 
 
 def colour(index):
-    """CSS class of the system at this position; 0 is the full-size Transformer."""
-    return "c0" if index == 0 else f"c{(index - 1) % COLOURS + 1}"
+    """That of the system at this position; 0 is the full-size Transformer."""
+    return SOFT if index == 0 else SERIES[(index - 1) % len(SERIES)]
 
 
-def legend(entries):
-    """A line of (CSS class, label) under a chart."""
-    items = "".join(f'<li><span class="swatch {css}"></span>{escape(label)}</li>' for css, label in entries)
-    return f'<ul class="legend">{items}</ul>'
+def draw_scored(axes, candidates, front):
+    """Candidates and their Pareto front, both lists of (predicted ms, validation loss, one-line summary)."""
+    for points, style in (
+        (candidates, {"s": 7, "color": FAINT, "label": f"scored ({len(candidates)})"}),
+        (front, {"s": 10, "color": INK, "label": "Pareto front"}),
+    ):
+        titles = [f"{x:.2f} ms, {y:.3f} nats: {text}" for x, y, text in points]
+        dots(axes, [x for x, _, _ in points], [y for _, y, _ in points], titles, **style)
+    axes.step([x for x, _, _ in front], [y for _, y, _ in front], where="post", color=INK, linewidth=1.0)
+    axes.set(xlabel="predicted latency (ms)", ylabel=LOSS)
 
 
-def pareto_figure(data):
-    """Everything that was scored: predicted latency against validation loss, with front, budgets and choices."""
-    latencies = [x for x, _, _ in data.candidates] + [system.measured_ms for system in data.systems]
-    losses = [y for _, y, _ in data.candidates]
-    chart = Chart(
-        "predicted latency (ms)", "validation loss (nats per token)", padded_range(latencies), padded_range(losses)
-    )
-    titles = [f"{text}: {x:.2f} ms, {y:.3f} nats" for x, y, text in data.candidates]
-    chart.dots([(x, y) for x, y, _ in data.candidates], "candidate", 2.2, titles)
-    limits = [(data.full.measured_ms, f"full-size {data.full.measured_ms:.1f} ms", colour(0))]
+def draw_result(axes, data):
+    """All that was scored, the budgets and the choices."""
+    draw_scored(axes, data.candidates, _merged_front(data.fronts.values()))
+    full_ms = data.full.measured.ms
+    axes.axvline(full_ms, color=colour(0), linewidth=1.1, linestyle=":", label=f"full-size: {full_ms:.1f} ms")
     for index, system in enumerate(data.picks, start=1):
-        limits.append((system.budget_ms, f"{system.budget} = {system.budget_ms:.1f} ms", colour(index)))
-    for limit in sorted(limits):
-        chart.vertical(*limit)
-    front = _merged_front(data.fronts.values())
-    chart.line([(x, y) for x, y, _ in front], "front")
-    chart.dots([(x, y) for x, y, _ in front], "front", 2.6, [text for _, _, text in front])
-    for index, system in enumerate(data.picks, start=1):
-        chart.dots([(system.predicted_ms, system.valid_nats)], f"chosen {colour(index)}", 6.5, [system.label])
-    entries = [("candidate", f"scored ({len(data.candidates)})"), ("front", "Pareto front")]
-    return chart.svg("Pareto front of latency and loss") + legend(entries + _system_entries(data))
+        axes.axvline(system.budget_ms, color=colour(index), linewidth=1.1, linestyle="--")
+        label = f"{system.label} (dashed: {system.budget_ms:.1f} ms)"
+        _draw_system(axes, index, system.predicted_ms, system.valid_nats, label)
+
+
+def _draw_system(axes, index, x, y, label):
+    """A large dot with a shape of its own."""
+    style = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)], "edgecolor": "white", "linewidth": 0.8}
+    dots(axes, [x], [y], [label], s=60, zorder=3, label=label, **style)
 
 
 def _merged_front(fronts):
@@ -49,68 +48,43 @@ def _merged_front(fronts):
     return front
 
 
-def _system_entries(data):
-    return [(colour(index), system.label) for index, system in enumerate(data.systems)]
-
-
-def predictor_figure(data):
-    """Held-out architectures, predicted against measured, with a band of 10 %; and the systems of the table."""
-    held_out = [(row["measured_ms"], row["predicted_ms"]) for row in data.quality["held_out"]]
-    systems = [(system.measured_ms, system.predicted_ms) for system in data.systems]
-    low, high = padded_range([value for point in held_out + systems for value in point])
-    low = max(low, 0.0)
-    chart = Chart("measured latency (ms)", "predicted latency (ms)", (low, high), (low, high))
-    band = [(low, low * 1.1), (high / 1.1, high), (high, high), (high, high * 0.9), (low / 0.9, low), (low, low)]
-    chart.area(band, "band")
-    chart.line([(low, low), (high, high)], "diagonal")
-    chart.dots(held_out, "candidate strong", 3.0)
+def draw_predictor(axes, data):
+    """Held-out architectures, predicted against measured, with a band of 10 %; and the systems."""
+    systems = [(system.measured.ms, system.predicted_ms) for system in data.systems]
+    draw_held_out(axes, data.quality, others_ms=[ms for point in systems for ms in point])
     for index, point in enumerate(systems):
-        chart.dots([point], f"chosen {colour(index)}", 6.0, [data.systems[index].label])
-    entries = [("candidate", f"held out ({len(held_out)})"), ("band", "within 10 %")]
-    return chart.svg("Predicted against measured latency") + legend(entries + _system_entries(data))
+        _draw_system(axes, index, *point, data.systems[index].label)
 
 
-def progress_figure(data):
+def draw_progress(axes, data):
     """Best loss after each generation and the median of the parents' losses, one colour a budget."""
-    rows = [row for history in data.histories.values() for row in history]
-    losses = [row[key] for row in rows for key in ("best_nats", "median_nats")]
-    generations = padded_range([row["iteration"] for row in rows], 0.02)
-    chart = Chart("generation", "validation loss (nats per token)", generations, padded_range(losses), whole_x=True)
-    entries = []
     for index, (system, history) in enumerate(zip(data.picks, data.histories.values(), strict=True), start=1):
-        css = colour(index)
-        chart.line([(row["iteration"], row["median_nats"]) for row in history], f"{css} dashed")
-        best = [(row["iteration"], row["best_nats"]) for row in history]
-        chart.line(best, css)
-        chart.dots(best, css, 3.0, [f"{row['best_nats']:.4f} nats, {row['evaluations']} scored" for row in history])
-        entries.append((css, f"{system.label}: best (line), median of the parents (dashed)"))
-    return chart.svg("Loss by generation of the search") + legend(entries)
+        generations, style = [row["iteration"] for row in history], {"color": colour(index)}
+        best = [row["best_nats"] for row in history]
+        axes.plot(generations, best, label=f"{system.label}, best (dashed: median of the parents)", **style)
+        axes.plot(generations, [row["median_nats"] for row in history], linestyle="--", linewidth=1.1, **style)
+        titles = [f"{row['best_nats']:.4f} nats, {row['evaluations']} scored" for row in history]
+        dots(axes, generations, best, titles, s=14, marker=MARKERS[index % len(MARKERS)], **style)
+    axes.set(xlabel="generation", ylabel=LOSS)
+    whole_numbers(axes)
 
 
-def super_training_figure(curve):
+def draw_super_training(axes, curve):
     """Validation loss of each watched SubTransformer while the SuperTransformer trains."""
-    chart = _training_chart([curve])
-    named = {"largest": "c1", "smallest": "c2", "mean": "c0"}
+    named, others = {"largest": BLUE, "smallest": VERMILLION, "mean": SOFT}, "random SubTransformers"
     for name, losses in curve.losses.items():
-        css = named.get(name, "candidate thin")
-        chart.line(list(zip(curve.updates, losses, strict=True)), css)
-    entries = [(css, name) for name, css in named.items() if name in curve.losses]
-    return chart.svg("Training of the SuperTransformer") + legend([*entries, ("candidate", "random SubTransformers")])
+        if name in named:
+            axes.plot(curve.updates, losses, color=named[name], label=name)
+        else:
+            axes.plot(curve.updates, losses, color=FAINT, linewidth=0.9, zorder=1, label=others)
+            others = None  # one entry in the legend
+    axes.set(xlabel="update", ylabel=LOSS)
 
 
-def sub_training_figure(data):
+def draw_sub_training(axes, data):
     """Validation loss of the full-size and the chosen Transformers while each is trained on its own."""
-    curves = data.curves[1:]
-    chart = _training_chart(curves)
-    for index, curve in enumerate(curves):
+    for index, (system, curve) in enumerate(zip(data.systems, data.curves[1:], strict=True)):
         losses = next(iter(curve.losses.values()), [])
-        points = list(zip(curve.updates, losses, strict=True))
-        chart.line(points, colour(index))
-        chart.dots(points, colour(index), 2.5)
-    return chart.svg("Training of the chosen Transformers") + legend(_system_entries(data))
-
-
-def _training_chart(curves):
-    losses = [loss for curve in curves for values in curve.losses.values() for loss in values]
-    last = max((update for curve in curves for update in curve.updates), default=1)
-    return Chart("update", "validation loss (nats per token)", (0, last), padded_range(losses or [0.0, 1.0]))
+        style = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)], "markersize": 3.5}
+        axes.plot(curve.updates, losses, label=system.label, **style)
+    axes.set(xlabel="update", ylabel=LOSS)

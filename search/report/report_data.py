@@ -11,6 +11,7 @@ from hat.run_directory import FULL
 from latency_predictor.budget import parse_budget
 from latency_predictor.fitting.conversion import Conversion
 from latency_predictor.fitting.predictor import LatencyPredictor
+from latency_predictor.latency import Latency
 from latency_predictor.sampling.lengths import run_lengths
 from latency_predictor.sampling.sample import quantile_suffix
 from search.limits import Limits
@@ -41,7 +42,7 @@ class Bundle:
 class System:
     """A trained Transformer: the full-size one, or one chosen for a budget (then with `budget` and `budget_ms`).
 
-    `measured_ms` is the latency of its bundle, of the quantile of sentences that the budget is about; `full_ms` is the
+    `measured` is the latency of its bundle, of the quantile of sentences that the budget is about; `full` is the
     full-size Transformer's.
     """
 
@@ -51,9 +52,8 @@ class System:
     budget: str | None
     budget_ms: float | None
     predicted_ms: float
-    measured_ms: float
-    measured_range_ms: tuple[float, float]
-    full_ms: float
+    measured: Latency
+    full: Latency
     valid_nats: float | None
     parameters: int
     parameters_without_embeddings: int
@@ -62,11 +62,16 @@ class System:
 
     @property
     def meets_budget(self):
-        return self.budget_ms is None or self.measured_ms <= self.budget_ms
+        return self.measured.ms <= self.budget_ms
+
+    @property
+    def busy(self):
+        """Whether other work disturbed what the verdict on a budget, and the speed-up, rest on."""
+        return self.measured.busy or self.full.busy
 
     @property
     def speedup(self):
-        return self.full_ms / self.measured_ms
+        return self.full.ms / self.measured.ms
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,7 @@ def _points(path):
 def _full(run, predictor, choices):
     full, choice = run.config.search_space.full_transformer(), choices[0]
     conversion = from_mapping(Conversion, choice["conversion"], "choice.json: conversion")
-    measured_ms, range_ms = _as_deployed(run, FULL, choice) or (choice["full_ms"], choice["full_range_ms"])
+    measured = _as_deployed(run, FULL, choice) or _searched(choice, "full")
     return _system(
         run,
         FULL,
@@ -156,20 +161,24 @@ def _full(run, predictor, choices):
         budget=None,
         budget_ms=None,
         predicted_ms=float(conversion.latency_ms(predictor.predict([full]))[0]),
-        measured_ms=measured_ms,
-        measured_range_ms=range_ms,
-        full_ms=measured_ms,
+        measured=measured,
+        full=measured,
         valid_nats=None,
     )
 
 
 def _as_deployed(run, name, choice):
-    """(latency in ms of the quantile of a choice, its range) of the trained bundle; None where that wasn't measured."""
+    """The Latency of the quantile of a choice, of the trained bundle; None where that wasn't measured."""
     key = LATENCY_KEYS.get(choice["quantile"])
     evaluation = _evaluation(run, name, choice["precision"])
     if key is None or evaluation[f"{key}_ms"] is None:
         return None
-    return evaluation[f"{key}_ms"], evaluation[f"{key}_range_ms"]
+    return Latency(evaluation[f"{key}_ms"], *evaluation[f"{key}_range_ms"], evaluation["latency_taken"])
+
+
+def _searched(choice, which):
+    """The Latency of what was chosen ("measured") or of the full-size Transformer ("full"), as the search timed it."""
+    return Latency(choice[f"{which}_ms"], *choice[f"{which}_range_ms"], choice["taken"])
 
 
 def _evaluation(run, name, precision):
@@ -182,12 +191,11 @@ def _picks(run, choices):
 
 def _chosen(run, name, choice):
     architecture = Architecture.from_dict(choice["architecture"], f"{name}/choice.json")
-    measured_ms, range_ms = choice["measured_ms"], choice["measured_range_ms"]
-    full_ms, budget_ms = choice["full_ms"], choice["budget_ms"]
-    deployed, full = _as_deployed(run, name, choice), _as_deployed(run, FULL, choice)
-    if deployed and full:
-        (measured_ms, range_ms), (full_ms, _) = deployed, full
-        budget_ms = parse_budget(choice["budget"]).resolve(full_ms)
+    measured, full, budget_ms = _searched(choice, "measured"), _searched(choice, "full"), choice["budget_ms"]
+    deployed, full_deployed = _as_deployed(run, name, choice), _as_deployed(run, FULL, choice)
+    if deployed and full_deployed:
+        measured, full = deployed, full_deployed
+        budget_ms = parse_budget(choice["budget"]).resolve(full.ms)
     return _system(
         run,
         name,
@@ -196,9 +204,8 @@ def _chosen(run, name, choice):
         budget=choice["budget"],
         budget_ms=budget_ms,
         predicted_ms=choice["predicted_ms"],
-        measured_ms=measured_ms,
-        measured_range_ms=range_ms,
-        full_ms=full_ms,
+        measured=measured,
+        full=full,
         valid_nats=choice["valid_nats"],
     )
 

@@ -3,7 +3,7 @@
 from hat import files
 from hat.data.prepared import PreparedData
 from search.report.report_data import load_report_data
-from search.report.report_page import render_page
+from search.report.report_page import doubts, render_page
 
 EXAMPLES = 5
 
@@ -32,7 +32,7 @@ def _examples(run, data, translate):
 
 
 def result_table(data):
-    """Lines of text: one system a line."""
+    """Lines of text: one system a line, and what is doubtful."""
     heads = ("", "BLEU", "predicted", "measured", "budget", "speed-up", "parameters", "fp32", "int8")
     rows = [heads]
     for system in data.systems:
@@ -42,7 +42,7 @@ def result_table(data):
                 system.label,
                 f"{system.bundles[data.precision].bleu:.1f}",
                 f"{system.predicted_ms:.2f} ms",
-                f"{system.measured_ms:.2f} ms",
+                f"{system.measured.ms:.2f} ms",
                 f"{system.budget_ms:.2f} ms" if chosen else "",
                 f"{system.speedup:.2f}x" if chosen else "",
                 f"{system.parameters / 1e6:.2f} M",
@@ -54,7 +54,7 @@ def result_table(data):
     return [
         "  ".join(_align(cell, width, column) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
         for row in rows
-    ]
+    ] + doubts(data)
 
 
 def _align(cell, width, column):

@@ -10,7 +10,7 @@ from hat.files import append_json_line
 from latency_predictor.fitting.fit import fit_predictor
 from latency_predictor.link.devices import load_device
 from latency_predictor.report import device_report as report
-from latency_predictor.report.page import write_page
+from latency_predictor.report.device_page import write_page
 from latency_predictor.sampling.history import Fit, append_fit, history_path
 from latency_predictor.sampling.parts import Parts, parts_path, write_parts
 from latency_predictor.sampling.sample import samples_path

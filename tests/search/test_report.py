@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from html_pages import Page
+from html_pages import check_self_contained, svgs, text_of
 from search_toys import timed
 
 from hat import files
@@ -28,7 +28,6 @@ from search.limits import NO_LIMITS
 from search.report import report_data
 from search.report.architecture_drawing import draw_architecture
 from search.report.run_report import result_table, write_report
-from search.report.svg import Chart, nice_ticks, padded_range
 
 CONFIG = """
 name: fabricated
@@ -180,21 +179,15 @@ def test_report_is_one_self_contained_well_formed_file(run):
         run, "cpu", NAMES, ["hat-run configs/x.yaml"], lambda name, lines: [f"{name}:" for _ in lines]
     )
     html = path.read_text(encoding="utf-8")
-    page = Page(html)
-    assert page.open == []
-    assert page.references == []
-    assert "url(" not in html
-    assert "http" not in html.replace("http://www.w3.org", "")
-    for svg in re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL):
-        ElementTree.fromstring(svg)
-    assert len(re.findall("<svg", html)) == 5 + 3  # charts, and a drawing a system
+    check_self_contained(html)
+    assert len(svgs(html)) == 5 + 3  # charts, and a drawing a system
 
 
 def test_report_shows_the_result(run):
     path, data = write_report(
         run, "cpu", NAMES, ["hat-run configs/x.yaml"], lambda name, lines: [f"{name}!" for _ in lines]
     )
-    text = Page(path.read_text(encoding="utf-8")).text
+    text = text_of(path.read_text(encoding="utf-8"))
     for shown in (
         "HAT, 60%",
         "HAT, 40%",
@@ -230,20 +223,20 @@ def test_among_budgets_of_several_quantiles_the_full_size_is_shown_as_for_the_me
     names = write_other_quantile(run, SLOWER)
     names.insert(position, NAMES[0])
     path, data = write_report(run, "cpu", names, [])
-    assert data.full.measured_ms == FULL_MS
-    assert data.full.measured_range_ms == pytest.approx((9.8, 10.2))
+    assert data.full.measured.ms == FULL_MS
+    assert (data.full.measured.low_ms, data.full.measured.high_ms) == pytest.approx((9.8, 10.2))
     full = run.config.search_space.full_transformer()
     assert data.full.predicted_ms == Predictor().predict([full])[0]
     assert data.quality["mape"] == 0.03
     pick = next(system for system in data.picks if system.name == "cpu-60pct-p90")
-    assert (pick.budget_ms, pick.full_ms) == (pytest.approx(9.0), pytest.approx(15.0))
+    assert (pick.budget_ms, pick.full.ms) == (pytest.approx(9.0), pytest.approx(15.0))
     assert pick.speedup == pytest.approx(15 / 8.9)
     assert "HAT, 60%@p90" in path.read_text(encoding="utf-8")
 
 
 def test_where_no_budget_is_about_the_median_sentence_the_full_size_is_shown_as_for_theirs(run):
     _, data = write_report(run, "cpu", write_other_quantile(run, SLOWER), [])
-    assert data.full.measured_ms == pytest.approx(SLOWER * FULL_MS)
+    assert data.full.measured.ms == pytest.approx(SLOWER * FULL_MS)
     full = run.config.search_space.full_transformer()
     assert data.full.predicted_ms == SLOWER * Predictor().predict([full])[0]
     assert data.quality["mape"] == 0.07
@@ -268,11 +261,11 @@ def test_what_the_trained_bundles_take_counts_where_it_was_measured(run):
     for name, milliseconds in zip(["full", *NAMES], [20.0, 11.9, 8.1], strict=True):
         write_latencies(run, name, milliseconds)
     report, data = write_report(run, "cpu", NAMES, [])
-    assert [system.measured_ms for system in data.systems] == [20.0, 11.9, 8.1]
+    assert [system.measured.ms for system in data.systems] == [20.0, 11.9, 8.1]
     assert [system.budget_ms for system in data.picks] == pytest.approx([12.0, 8.0])  # 60 and 40 % of what it takes now
     assert data.picks[0].speedup == pytest.approx(20 / 11.9)
     assert [system.meets_budget for system in data.picks] == [True, False]
-    assert "11.90 ms (11.78 to 12.14)" in Page(report.read_text(encoding="utf-8")).text
+    assert "11.90 ms (11.78 to 12.14)" in text_of(report.read_text(encoding="utf-8"))
 
 
 def test_a_budget_for_nine_of_ten_is_held_against_their_latency(run):
@@ -280,7 +273,7 @@ def test_a_budget_for_nine_of_ten_is_held_against_their_latency(run):
     for name, milliseconds in zip(["full", *names], [20.0, 11.9, 8.1], strict=True):
         write_latencies(run, name, milliseconds)
     _, data = write_report(run, "cpu", names, [])
-    assert [system.measured_ms for system in data.systems] == pytest.approx([30.0, 17.85, 12.15])
+    assert [system.measured.ms for system in data.systems] == pytest.approx([30.0, 17.85, 12.15])
 
 
 def test_text_table_has_a_line_a_system_and_aligned_columns(run):
@@ -313,7 +306,7 @@ def test_a_latency_that_was_not_measured_is_a_dash_with_the_reason(run):
         row |= {"latency_ms": None, "latency_p90_ms": None, "no_latency": "int8 bundles are made for processors"}
         files.write_json(path, row)
     path, _ = write_report(run, "cpu", NAMES, [])
-    (note,) = re.findall(r"int8 bundles: (.*?)\. Test set", path.read_text())
+    (note,) = re.findall(r"int8 bundles: (.*?)\. Test set", text_of(path.read_text()))
     assert note.count("BLEU in - (int8 bundles are made for processors)") == 3
     assert "None" not in note
 
@@ -345,36 +338,51 @@ def test_drawing_shows_every_layer_and_every_attended_layer(run):
         assert np.allclose(np.array(widths) / dims, widths[0] / dims[0], rtol=0.02)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
-        (0, 10, [0, 2, 4, 6, 8, 10]),
-        (0.13, 0.98, [0.2, 0.4, 0.6, 0.8]),
-        (3, 3, [3]),
-        (950, 1400, [1000, 1100, 1200, 1300, 1400]),
-    ],
-)
-def test_ticks_are_round_numbers(low, high, expected):
-    assert nice_ticks(low, high) == pytest.approx(expected)
+def take_share(run, name, taken):
+    """Let other work have had the processor for this share of the time while a bundle was timed."""
+    path = run.export(name) / "evaluation.fp32.json"
+    files.write_json(path, json.loads(path.read_text()) | {"latency_taken": taken})
 
 
-def test_range_of_equal_values_is_not_empty():
-    for value in (0.0, 5.0, -2.0):
-        low, high = padded_range([value, value])
-        assert low < value < high
+@pytest.mark.parametrize(("busy", "verdicts"), [([], 2), (NAMES[:1], 1), (["full"], 0)])
+def test_on_a_busy_machine_a_budget_is_called_neither_met_nor_missed(run, busy, verdicts):
+    """What the full-size Transformer takes is what a budget in % and all speed-ups are about."""
+    for name, milliseconds in zip(["full", *NAMES], [20.0, 11.9, 8.1], strict=True):
+        write_latencies(run, name, milliseconds)
+        take_share(run, name, 0.23 if name in busy else 0.01)
+    path, data = write_report(run, "cpu", NAMES, [])
+    text = text_of(path.read_text())
+    shown = 2  # a card and a row of the table
+    assert text.count("✓ met") + text.count("✗ missed") == shown * verdicts
+    assert text.count("? machine busy") == shown * (2 - verdicts)
+    assert "(11.78 to 12.14; 23 %)" in text if NAMES[0] in busy else "(11.78 to 12.14; 1 %)" in text
+    doubts = [line for line in result_table(data) if "23% of the time" in line]
+    assert [line.split(":")[0] for line in doubts] == [system.label for system in data.systems if system.name in busy]
+    assert all(line in text for line in doubts)
 
 
-def test_labels_of_close_lines_do_not_overlap():
-    chart = Chart("x", "y", (0, 10), (0, 1))
-    for x in (5.0, 5.1, 5.2, 9.9):
-        chart.vertical(x, "a long label at this line", "c1")
-    labels = [
-        (float(item.get("x")), float(item.get("y")))
-        for item in ElementTree.fromstring(chart.svg("test")).iter("text")
-        if item.text == "a long label at this line"
-    ]
-    assert len({y for _, y in labels[:3]}) == 3
+def test_a_busy_machine_is_told_also_where_only_the_search_timed(run):
+    path = run.search(NAMES[1]) / "choice.json"
+    files.write_json(path, json.loads(path.read_text()) | {"taken": 0.4})
+    text = text_of(write_report(run, "cpu", NAMES, [])[0].read_text())
+    assert "HAT, 40%: other work had the processor 40% of the time" in text
+    assert text.count("? machine busy") == 2
 
 
-def test_whole_ticks_are_integers():
-    assert nice_ticks(0.9, 3.1, whole=True) == [1, 2, 3]
+def test_text_is_escaped_and_dots_tell_what_they_are(run):
+    evil = "<script>alert('$x^$')</script>"
+    for name in NAMES:
+        path = run.export(name) / "evaluation.int8.json"
+        files.write_json(path, json.loads(path.read_text()) | {"no_latency": evil})
+    path, _ = write_report(run, "cpu", NAMES, [evil], lambda _name, lines: [evil for _ in lines])
+    html = path.read_text()
+    page = check_self_contained(html)  # which allows no script
+    assert page.text.count(evil) == 2 + 1 + 2 * 3  # reasons, the command, translations
+    choice = json.loads((run.search(NAMES[0]) / "choice.json").read_text())
+    architecture = Architecture.from_dict(choice["architecture"])
+    assert re.search(rf"<title>[0-9.]+ ms, [0-9.]+ nats: {architecture.summary()}</title>", html)
+
+
+def test_the_same_run_gives_the_same_bytes(run):
+    first = write_report(run, "cpu", NAMES, [])[0].read_bytes()
+    assert write_report(run, "cpu", NAMES, [])[0].read_bytes() == first

@@ -1,58 +1,47 @@
-"""The figures of the page about a device's latency: each draws plain numbers on matplotlib axes.
+"""The charts of the page about a device's latency: each draws plain numbers on matplotlib's axes.
 
 Relative errors are predicted / measured - 1, as fractions; a positive one is a prediction that is too high.
 """
 
-import io
-import re
-from html import escape
-
 import numpy as np
 
-SIZE_INCHES = (4.8, 3.4)  # small, so that the text is still readable when a phone shrinks the figure
-INK, SOFT, FAINT = "#1d2129", "#565f6c", "#b3bac4"
-SAMPLE, ALERT, BAND = "#1f6fb2", "#d4680a", "#e9edf2"
-ENCODER, DECODER, OUTPUT = "#2a8f5b", "#1f6fb2", "#8a4fb5"
-ARCHITECTURES = ("#0f8b8d", "#1d2129", "#b8326b", "#a67c00", "#6a51a3")
-MARKERS = ("o", "s", "^", "D", "v")
+from hat.report.figures import (
+    BAND,
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    MARKERS,
+    PURPLE,
+    SERIES,
+    SOFT,
+    VERMILLION,
+    dots,
+    whole_numbers,
+)
+
+SAMPLE, ALERT = BLUE, VERMILLION
 SIZE_GROUPS = 8
-SETTINGS = {
-    "svg.fonttype": "none",  # text stays text: it can be searched and read out
-    "svg.hashsalt": "hat",  # the same ids each time
-    "text.parse_math": False,  # names come from users; a $ is a $
-    "font.size": 9,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#eceef1",
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-}
-METADATA = ("Date", "Creator", "Format", "Type")  # left out: the page is the same whenever it is written
 
 
-def to_svg(name, description, draw, *data):
-    """What `draw(axes, *data)` draws, as an <svg> element; the same data give the same text.
+def draw_held_out(axes, quality, title="", others_ms=()):
+    """Predictions over what was measured of the samples by which a predictor's quality was found.
 
-    `name` must be unique in the page; `description` is read out in place of the picture.
+    There is room for `others_ms`, which are drawn elsewhere, too.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
+    measured, predicted = np.transpose([(row["measured_ms"], row["predicted_ms"]) for row in quality["held_out"]])
+    shown = [*measured, *predicted, *others_ms]
+    draw_within_10_percent(axes, 0.95 * min(shown), 1.05 * max(shown))
+    dots(axes, measured, predicted, s=14, color=SOFT, alpha=0.7, label=f"held out ({len(measured)})")
+    axes.set_title(title, loc="left")
 
-    with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=SIZE_INCHES, layout="constrained")
-        draw(figure.subplots(), *data)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(METADATA))
-    svg = buffer.getvalue()
-    # Figures share a page: each gets its own ids.
-    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg[svg.index("<svg") :])
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(description)}" ', 1)
+
+def draw_within_10_percent(axes, low, high):
+    """Axes of predicted over measured milliseconds, with a diagonal and a band around it."""
+    ends = np.array([low, high])
+    axes.fill_between(ends, 0.9 * ends, 1.1 * ends, color=BAND, linewidth=0, label="within 10 %")
+    axes.plot(ends, ends, color=SOFT, linewidth=0.9)
+    axes.set(xlim=(low, high), ylim=(low, high), xlabel="measured (ms)", ylabel="predicted (ms)")
 
 
 def draw_accuracy(axes, measured_ms, predicted_ms, upper_ms):
@@ -60,18 +49,14 @@ def draw_accuracy(axes, measured_ms, predicted_ms, upper_ms):
     broken = measured_ms > upper_ms
     low = 0.95 * min(measured_ms.min(), predicted_ms.min())
     high = 1.03 * max(measured_ms.max(), np.nanmax([predicted_ms, upper_ms]))
-    ends = np.array([low, high])
-    axes.fill_between(ends, 0.9 * ends, 1.1 * ends, color=BAND, linewidth=0, label="within 10 %")
-    axes.plot(ends, ends, color=SOFT, linewidth=0.9)
+    draw_within_10_percent(axes, low, high)
     holds = ~broken
     for where, colour in (holds, SAMPLE), (broken, ALERT):
         axes.vlines(measured_ms[where], predicted_ms[where], upper_ms[where], color=colour, linewidth=0.7, alpha=0.45)
         axes.scatter(measured_ms[where], upper_ms[where], s=9, marker="_", color=colour, linewidth=0.7, alpha=0.7)
-    axes.scatter(measured_ms[holds], predicted_ms[holds], s=10, color=SAMPLE, alpha=0.75, linewidth=0, label="sample")
+    dots(axes, measured_ms[holds], predicted_ms[holds], s=10, color=SAMPLE, alpha=0.75, label="sample")
     label = f"above its upper bound ({broken.sum()})"
-    axes.scatter(measured_ms[broken], predicted_ms[broken], s=26, color=ALERT, marker="^", linewidth=0, label=label)
-    axes.set(xlim=(low, high), ylim=(low, high), xlabel="measured (ms)", ylabel="predicted (ms)")
-    axes.legend(loc="upper left")
+    dots(axes, measured_ms[broken], predicted_ms[broken], s=26, color=ALERT, marker="^", label=label)
 
 
 def draw_error_by_depth(axes, layers, errors, label):
@@ -101,14 +86,13 @@ def draw_error_by_size(axes, parameters, errors):
     """Relative errors over the number of parameters, with the median and the 10 to 90 % band of groups of a size."""
     millions, percent = parameters / 1e6, 100 * errors
     axes.axhline(0, color=SOFT, linewidth=0.9)
-    axes.scatter(millions, percent, s=8, color=SAMPLE, alpha=0.55, linewidth=0)
+    dots(axes, millions, percent, s=8, color=SAMPLE, alpha=0.55)
     groups = np.array_split(np.argsort(millions, kind="stable"), min(SIZE_GROUPS, len(millions)))
     centres = [np.median(millions[group]) for group in groups]
     low, middle, high = np.transpose([np.quantile(percent[group], [0.1, 0.5, 0.9]) for group in groups])
     axes.fill_between(centres, low, high, color=SAMPLE, alpha=0.14, linewidth=0, label="10 to 90 % of samples")
     axes.plot(centres, middle, color=INK, linewidth=1.4, label="median")
     axes.set(xlabel="parameters (millions)", ylabel="relative error (%)")
-    _legend_above(axes)
 
 
 def draw_drift(axes, numbers, reference_ms, stable):
@@ -116,20 +100,19 @@ def draw_drift(axes, numbers, reference_ms, stable):
     percent = 100 * (reference_ms / np.median(reference_ms) - 1)
     axes.axhline(0, color=SOFT, linewidth=0.9)
     axes.plot(numbers, percent, color=FAINT, linewidth=0.7, zorder=1)
-    axes.scatter(numbers[stable], percent[stable], s=8, color=SAMPLE, linewidth=0, label="stable sample")
+    dots(axes, numbers[stable], percent[stable], s=8, color=SAMPLE, label="stable sample")
     label = f"unstable sample ({(~stable).sum()})"
-    axes.scatter(numbers[~stable], percent[~stable], s=28, color=ALERT, marker="^", linewidth=0, label=label, zorder=3)
+    dots(axes, numbers[~stable], percent[~stable], s=28, color=ALERT, marker="^", label=label, zorder=3)
     axes.set(xlabel="sample, in the order of measuring", ylabel="reference against its median (%)")
-    _whole_numbers(axes)
-    _legend_above(axes)
+    whole_numbers(axes)
 
 
 def draw_error_in_order(axes, numbers, errors):
     """Relative errors in the order of measuring."""
     axes.axhline(0, color=SOFT, linewidth=0.9)
-    axes.scatter(numbers, 100 * errors, s=8, color=SAMPLE, alpha=0.75, linewidth=0)
+    dots(axes, numbers, 100 * errors, s=8, color=SAMPLE, alpha=0.75)
     axes.set(xlabel="sample, in the order of measuring", ylabel="relative error (%)")
-    _whole_numbers(axes)
+    whole_numbers(axes)
 
 
 def draw_history(axes, samples, mape, margin):
@@ -138,8 +121,7 @@ def draw_history(axes, samples, mape, margin):
     axes.plot(samples, 100 * margin, color=SOFT, marker="s", markersize=3.5, linestyle="--", label="upper bound margin")
     axes.set(xlabel="samples measured", ylabel="relative to the latency (%)")
     axes.set_ylim(bottom=0)
-    _whole_numbers(axes)
-    _legend_above(axes)
+    whole_numbers(axes)
 
 
 def draw_parts(axes, names, encoder_ms, decoder_ms, output_ms):
@@ -147,9 +129,9 @@ def draw_parts(axes, names, encoder_ms, decoder_ms, output_ms):
     rows = np.arange(len(names))
     start, widest = np.zeros(len(names)), np.max(encoder_ms + decoder_ms + output_ms)
     for label, colour, part_ms in (
-        ("encoder", ENCODER, encoder_ms),
-        ("decoder layers", DECODER, decoder_ms),
-        ("output layer", OUTPUT, output_ms),
+        ("encoder", GREEN, encoder_ms),
+        ("decoder layers", BLUE, decoder_ms),
+        ("output layer", PURPLE, output_ms),
     ):
         axes.barh(rows, part_ms, left=start, height=0.5, color=colour, edgecolor="white", linewidth=0.6, label=label)
         for row, value in enumerate(part_ms):
@@ -163,7 +145,6 @@ def draw_parts(axes, names, encoder_ms, decoder_ms, output_ms):
     axes.set_yticks([])
     axes.set_ylim(len(names) - 0.6, -0.65)
     axes.grid(visible=False, axis="y")
-    _legend_above(axes)
 
 
 def draw_lengths(axes, lengths, corpus_lengths):
@@ -180,13 +161,12 @@ def draw_lengths(axes, lengths, corpus_lengths):
     for index, line in enumerate(lengths):
         order = np.argsort(line["target_steps"])
         steps, total_ms = np.array(line["target_steps"])[order], np.array(line["total_ms"])[order]
-        colour, marker = ARCHITECTURES[index % len(ARCHITECTURES)], MARKERS[index % len(MARKERS)]
+        colour, marker = SERIES[index % len(SERIES)], MARKERS[index % len(MARKERS)]
         axes.plot(steps, total_ms, color=colour, marker=marker, markersize=4.5, linewidth=1.5, label=line["name"])
     axes.set(xlabel="target length (tokens)", ylabel="latency (ms)")
     axes.set_ylim(bottom=0)
     axes.set_xlim(0, 1.05 * longest)
-    _whole_numbers(axes)
-    axes.legend(loc="upper left")
+    whole_numbers(axes)
 
 
 def _common_length(corpus_lengths):
@@ -202,13 +182,5 @@ def _histogram(axes, corpus_lengths):
     percent = 100 * counts / counts.sum()
     axes.fill_between(tokens, percent, step="mid", color="#dfe4ea", linewidth=0)
     axes.set_ylabel("sentences of the corpus (%)", color=SOFT)
-    axes.set_ylim(0, 1.4 * percent.max())  # room for the legend
+    axes.set_ylim(0, 1.4 * percent.max())
     axes.grid(visible=False)
-
-
-def _whole_numbers(axes):
-    axes.xaxis.get_major_locator().set_params(integer=True)
-
-
-def _legend_above(axes):
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, columnspacing=1.2)

@@ -1,0 +1,42 @@
+"""Pages: Jinja2 templates that extend base.html to one HTML file, with a style sheet and nothing from elsewhere."""
+
+import math
+
+import jinja2
+
+OWN = "hat.report"
+
+
+def render(package, template, **values):
+    """The text of a template of a package; text among the values is escaped."""
+    return environment(package).get_template(template).render(values)
+
+
+def environment(package):
+    """Jinja2's, for the folder `templates` of a package, whose templates may name those of this package too.
+
+    A value that a template asks for and isn't there is an error.
+    """
+    found = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in (package, OWN)]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"percent": percent, "number": number}
+    return found
+
+
+def percent(fraction, digits=1):
+    """A fraction in %, a dash where it isn't known."""
+    return f"{number(100 * fraction, digits)} %" if _is_known(fraction) else "–"
+
+
+def number(value, digits=2):
+    """A number with so many digits behind the point, a dash where it isn't known."""
+    return f"{value:.{digits}f}".replace("-", "−") if _is_known(value) else "–"
+
+
+def _is_known(value):
+    return value is not None and math.isfinite(value)
