@@ -43,7 +43,7 @@ def search(run, predictor, limit_ms, scorer, rungs, title):
     settings = dataclasses.replace(run.config.search, rungs=rungs)
 
     def allow(architectures):
-        return [bound_ms <= limit_ms for bound_ms in predictor.upper(architectures)]
+        return [milliseconds <= limit_ms for milliseconds in predictor.predict(architectures)]
 
     evolution = Evolution(run.config.search_space, settings, predictor.predict, allow, run.config.seed)
     timed = Timed(scorer)

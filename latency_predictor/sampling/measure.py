@@ -55,15 +55,13 @@ def protocol_of(run, device, spec, lengths):
 class Measurer:
     """Times architectures, with random weights, on a Device as a run's config says; no trained model is needed.
 
-    `measure_paced` takes its pace from the samples of the Device `paced_as`: this one, or it at another precision.
     Use as a context manager: the device is taken up by the first measurement and let go at the end. Measuring raises
     DeviceError for a device that can't be used, StorageError where its disk is full.
     """
 
-    def __init__(self, run, device, spec=None, paced_as=None):
-        self._run, self.device, self._paced_as = run, device, paced_as or device
-        self._reference_spec = measuring_spec(run)
-        self._spec = spec or self._reference_spec
+    def __init__(self, run, device):
+        self._run, self.device = run, device
+        self._spec = measuring_spec(run)
         self.lengths = run_lengths(run)
         self.protocol = protocol_of(run, device, self._spec, self.lengths)
         self._bench = None
@@ -103,9 +101,8 @@ class Measurer:
     @functools.cached_property
     def _pace(self):
         space = self._run.config.search_space
-        samples = read_samples(samples_path(self._run, self._paced_as), space)
-        protocol = protocol_of(self._run, self._paced_as, self._spec, self.lengths)
-        if not samples or protocol.difference(samples[0].protocol):
+        samples = read_samples(samples_path(self._run, self.device), space)
+        if not samples or self.protocol.difference(samples[0].protocol):
             return None
         return Pace.of(samples, space, self.lengths)
 
@@ -114,9 +111,9 @@ class Measurer:
         return LatencySample.from_dict({**described, "protocol": to_mapping(self.protocol), **timed})
 
     def _make_bench(self):
-        reference = reference_architecture(self._run.config.search_space), self._reference_spec
-        vocabulary = min(self._spec.source_vocabulary, self._reference_spec.source_vocabulary)
-        arguments = (self.device, self._run.config.latency, self.lengths.points, reference, vocabulary)
+        reference = reference_architecture(self._run.config.search_space), self._spec
+        points, vocabulary = self.lengths.points, self._spec.source_vocabulary
+        arguments = (self.device, self._run.config.latency, points, reference, vocabulary)
         if self.device.backend == "torch":
             from latency_predictor.sampling.torch_backend import TorchBench
 
