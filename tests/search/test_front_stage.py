@@ -14,6 +14,8 @@ from hat.run_directory import RunDirectory, is_current
 from hat.training.sub import choose_architecture
 from latency_predictor.budget import parse_budget
 from search.front import POINTS, search_front_with
+from search.report import front_page
+from search.report.front_charts import front_charts
 from search.run import name_budgets, search_with
 
 INPUTS = {"super": "weights 1", "predictor": "first"}
@@ -22,6 +24,12 @@ SIZES = {  # made-up bytes of bundles
     "int8": lambda architecture: 1000 * sum(architecture.decoder.ffn_dim) + 7,
 }
 FULL = SPACE.full_transformer()
+
+
+@pytest.fixture(autouse=True)
+def one_chart(monkeypatch):
+    """Of the page's nine, which test_front_page tests, for time."""
+    monkeypatch.setattr(front_page, "front_charts", lambda *data: dict(list(front_charts(*data).items())[:1]))
 
 
 def find(run, device=None, inputs=INPUTS):
