@@ -87,7 +87,7 @@ class Watched(TorchDispatchMode):
 
 
 def test_waits_for_the_device_once_a_candidate_and_never_has_all_logits(monkeypatch):
-    monkeypatch.setitem(criterion.LOGITS_AT_A_TIME, "cpu", 3 * VOCABULARY)
+    monkeypatch.setitem(criterion.TOKENS_AT_A_TIME, "cpu", 3)
     loss = InheritedLoss(SuperTransformer(SPACE, SPEC), [[batch(SENTENCES), batch(SENTENCES[1:])]])
     with Watched() as watched:
         loss(SPACE.smallest(), 0)
