@@ -5,7 +5,7 @@ import functools
 from hat import files
 from hat.config import from_mapping, to_mapping
 from hat.errors import BudgetError
-from search.finalists import Finalist, Finals, best_few, best_of_shapes
+from search.finalists import Finalist, Finals
 from search.halving import Halving
 from search.state import load_state, save_state
 
@@ -24,8 +24,7 @@ def hold_contest(run, directory, budget, candidates, limit_ms, instruments, inpu
     keep = functools.partial(_keep, path, fingerprint)
     finals = Finals(budget, run.config.search_space.full_transformer(), instruments.measure, kept, keep)
     try:
-        pick = best_of_shapes if settings.trained_finalists > 1 else best_few
-        winner = finals.choose(candidates, limit_ms, settings.measured_finalists, halving.rank, pick)
+        winner = finals.choose(candidates, limit_ms, settings.measured_finalists, halving.rank)
     except BudgetError:
         path.unlink(missing_ok=True)
         raise

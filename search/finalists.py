@@ -45,24 +45,6 @@ def by_inherited_loss(finalists):
     return sorted(finalists, key=lambda finalist: best_first(finalist.candidate))
 
 
-def best_few(candidates, count):
-    """The first `count` of the candidates."""
-    return candidates[:count]
-
-
-def best_of_shapes(candidates, count):
-    """The first candidate of each shape (depths and widths), then the others; at most `count`.
-
-    For finalists that are trained before one is named. Candidates of one shape inherit nearly the same loss, so that
-    the best few would all be of that shape which inherits best, and hardly differ when they are trained.
-    """
-    first = {}
-    for candidate in candidates:
-        first.setdefault(candidate.architecture.summary(), candidate)
-    leading = list(first.values())
-    return [*leading, *(candidate for candidate in candidates if candidate not in leading)][:count]
-
-
 class Finals:
     """Times candidates against one budget.
 
@@ -106,20 +88,19 @@ class Finals:
             finalists.append(Finalist(candidate, of_rounds(latencies), full, budget_ms, meets))
         return finalists
 
-    def choose(self, candidates, limit_ms, few, rank=by_inherited_loss, pick=best_few):
+    def choose(self, candidates, limit_ms, few, rank=by_inherited_loss):
         """The best candidate, by `rank`, that really meets the budget, timed once more by itself.
 
-        Times the best `few`, as `pick` has them, with a predicted latency within `limit_ms`; while none of them meets
-        the budget, goes on with the best of those that would by the prediction corrected for what was measured, and
-        at last with the fastest. `rank` puts the Finalists that meet it in order. Raises BudgetError, naming the
+        Times the best `few` with a predicted latency within `limit_ms`; while none of them meets the budget,
+        goes on with the best of those that would by the prediction corrected for what was measured, and at
+        last with the fastest. `rank` puts the Finalists that meet it in order. Raises BudgetError, naming the
         fastest measured, if none of those does either, BusyMachineError if other work kept that one from it.
         """
         remaining, correction = sorted(candidates, key=best_first), 1.0
         for batch_number in range(1, BATCHES + 1):
             if not remaining:
                 break
-            within = [candidate for candidate in remaining if candidate.predicted_ms * correction <= limit_ms]
-            batch = pick(within, few)
+            batch = [candidate for candidate in remaining if candidate.predicted_ms * correction <= limit_ms][:few]
             if not batch or batch_number == BATCHES:
                 batch = sorted(remaining, key=lambda candidate: candidate.predicted_ms)[:few]
             finalists = self.time(batch)

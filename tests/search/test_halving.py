@@ -13,21 +13,12 @@ from latency_predictor.budget import parse_budget
 from search.aim import HEADROOM
 from search.candidate import Candidate
 from search.contest import hold_contest
-from search.finalists import ROUNDS, Finals, best_of_shapes
+from search.finalists import ROUNDS, Finals
 from search.halving import Halving
 
 EVERYTHING = [Candidate(architecture, latency(architecture), loss(architecture)) for architecture in everything()]
 CANDIDATES = list({c.valid_nats: c for c in EVERYTHING}.values())  # no two of one loss
-RANKED = sorted((c for c in CANDIDATES if c.predicted_ms <= 9.0 * HEADROOM), key=lambda c: c.valid_nats)
-
-
-def shape(candidate):
-    encoder, decoder = candidate.architecture.encoder, candidate.architecture.decoder
-    return encoder.layers, encoder.embed_dim, decoder.layers, decoder.embed_dim
-
-
-SHAPES = list(dict.fromkeys(map(shape, RANKED)))
-BEST = [next(c for c in RANKED if shape(c) == each) for each in SHAPES][:6]
+BEST = sorted((c for c in CANDIDATES if c.predicted_ms <= 9.0 * HEADROOM), key=lambda c: c.valid_nats)[:6]
 
 
 def finalists(count):
@@ -122,21 +113,6 @@ def test_a_contest_killed_in_its_trainings_goes_on_with_the_same_finalists(run):
     assert killed.measurements > 0
     assert hold(run, again, "other inputs") == (winner, measured, losses)
     assert again.measurements == Device().measurements + ROUNDS * 2  # the confirmation alone, beside the full
-
-
-def test_shapes_compete_where_training_decides_and_else_the_best(run, tmp_path):
-    assert RANKED[:4] != BEST[:4]
-    untrained = RunDirectory.create(write_config(tmp_path, updates=(), trained_finalists=0), tmp_path / "untrained")
-    for each, expected in ((run, BEST[:4]), (untrained, RANKED[:4])):
-        _, measured, _ = hold(each, Device())
-        assert [finalist.candidate for finalist in measured[:4]] == expected
-
-
-def test_where_shapes_are_fewer_than_finalists_the_best_of_the_others_are_among_them():
-    few = [c for c in RANKED if shape(c) in SHAPES[:2]]
-    chosen = best_of_shapes(few, 5)
-    assert chosen[:2] == BEST[:2]
-    assert chosen[2:] == [c for c in few if c not in BEST[:2]][:3]
 
 
 def test_a_survivor_that_fails_when_timed_again_gives_way_to_the_next(run):
