@@ -9,6 +9,7 @@ from hat.experiment import BOOKKEEPING, load_experiment
 
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
+TOKEN_PREFIX = ".disk-"  # of files that processes on several machines leave for a moment to see whether they share one
 FULL = "full"  # name of the full-size Transformer among the sub-trainings of a run
 
 # What trained weights depend on: a run directory keeps these for life. The other sections may change,
@@ -29,8 +30,7 @@ class RunDirectory:
 
         Raises UsageError if the directory belongs to another config; nothing in it is touched then.
         """
-        config = load_experiment(config_path)
-        path = Path(path) if path else RUNS / config.name
+        path, config = cls.of_config(config_path, path)
         saved = path / "config.yaml"
         if saved.exists():
             _check_same_experiment(load_experiment(saved), config, path, config_path)
@@ -39,6 +39,12 @@ class RunDirectory:
         path.mkdir(parents=True, exist_ok=True)
         files.write_yaml(saved, config.to_dict())
         return cls._opened(path)
+
+    @staticmethod
+    def of_config(config_path, path=None):
+        """(path, ExperimentConfig) of the run directory that `create` makes."""
+        config = load_experiment(config_path)
+        return Path(path) if path else RUNS / config.name, config
 
     @classmethod
     def open(cls, path=None):
@@ -99,10 +105,10 @@ class RunDirectory:
 
 
 def _is_empty(path):
-    """Whether nothing is in a folder, but for what a kill left of its config.yaml, which is removed."""
+    """Whether nothing is in a folder, but for what a kill left of its config.yaml, which is removed, and tokens."""
     for leftover in path.glob(".config.yaml.*.tmp"):
         leftover.unlink()
-    return not any(path.iterdir())
+    return all(entry.name.startswith(TOKEN_PREFIX) for entry in path.iterdir())
 
 
 def _check_same_experiment(old, new, path, config_path):

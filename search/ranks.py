@@ -77,27 +77,9 @@ def _identity(run):
 
 def _tell(message):
     """The first process's message, in every process."""
-    if not distributed.is_initialized():
-        return None
-    box = [message]
-    with _lost_processes():
-        distributed.broadcast_object_list(box, src=0)
-    return box[0]
+    return processes.from_first(lambda: message)
 
 
 def _collect(value):
-    """Every process's value, in the first process."""
-    values = [None] * processes.world_size() if processes.is_first() else None
-    with _lost_processes():
-        distributed.gather_object(value, values, dst=0)
-    return values
-
-
-@contextlib.contextmanager
-def _lost_processes():
-    try:
-        yield
-    except RuntimeError:
-        raise ProcessError(
-            "another process of this search ended, for the reason it printed; run the same command again to go on"
-        ) from None
+    """Every process's value."""
+    return processes.gathered(value)

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from pathlib import Path
 
 import torch
 
@@ -46,3 +47,15 @@ def assert_same_result(first, second):
         del row["seconds"]
     assert rows[0] == rows[1]
     assert len(rows[0]) >= 2
+
+
+def rank_process(parent, rank):
+    """The process id of a rank of the torchrun with the process id `parent`."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            stat, environment = (path / "stat").read_text(), (path / "environ").read_bytes()
+        except OSError:
+            continue
+        if int(stat.rpartition(")")[2].split()[1]) == parent and f"RANK={rank}".encode() in environment.split(b"\0"):
+            return int(path.name)
+    raise AssertionError(f"rank {rank} doesn't run")

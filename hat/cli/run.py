@@ -8,7 +8,7 @@ from hat.cli.common import (
     device_at,
     run_command,
 )
-from hat.training.options import add_computing_options, chosen_options
+from hat.training.options import add_computing_options, add_processes_option, chosen_options
 
 
 def main(arguments=None):
@@ -27,7 +27,9 @@ def main(arguments=None):
     parser.add_argument(
         "--from", metavar="DIR", dest="source_directory", help="folder with the corpus's files, read instead of fetched"
     )
-    add_computing_options(parser.add_argument_group("how all is trained"))
+    training = parser.add_argument_group("how all is trained")
+    add_computing_options(training)
+    add_processes_option(training)
     run_command(parser, _run, arguments)
 
 

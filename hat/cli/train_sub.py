@@ -19,12 +19,16 @@ def main(arguments=None):
 def _train_sub(options):
     training_options = chosen_options(options)
     from hat.run_directory import RunDirectory
-    from hat.training import processes
+    from hat.training import machines, processes
     from hat.training.sub import choose_architecture, train_sub
 
-    with processes.joined(training_options.resolved_device()):
-        run = processes.first_rank_first(lambda: RunDirectory.open(options.run))
-        name, architecture = choose_architecture(run, options.search, options.architecture, options.name)
+    device = training_options.resolved_device()
+    with processes.joined(device):
+        run = RunDirectory.open(options.run)
+        machines.meet(run.path, run.config, device)
+        machines.check_same_data(run)
+        chosen = options.search, options.architecture, options.name
+        name, architecture = processes.from_first(lambda: choose_architecture(run, *chosen))
         train_sub(run, name, architecture, training_options)
 
 

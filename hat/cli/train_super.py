@@ -8,8 +8,8 @@ def main(arguments=None):
     """Entry point of `hat-train-super`."""
     parser = ArgumentParser(
         "Train the SuperTransformer; interrupted, run the same command again and it goes on. "
-        "In N processes: torchrun --nproc_per_node N --no-python -- hat-train-super, with the same arguments; "
-        "the -- keeps --run from torchrun."
+        "On several machines: torchrun --nnodes 2 --nproc_per_node N --no-python -- hat-train-super, with the same "
+        "arguments on each; the -- keeps --run from torchrun."
     )
     parser.add_argument("config", metavar="CONFIG", nargs="?", help="experiment config: makes or goes on with its run")
     add_run_option(parser)
@@ -22,22 +22,29 @@ def main(arguments=None):
 
 def _train_super(options):
     training_options = chosen_options(options)
-    from hat.training import processes
+    from hat.run_directory import RunDirectory
+    from hat.training import machines, processes
     from hat.training.super import train_super
 
-    with processes.joined(training_options.resolved_device()):
-        train_super(processes.first_rank_first(lambda: _open_run(options)), training_options)
+    device = training_options.resolved_device()
+    with processes.joined(device):
+        if options.config is None:
+            run = RunDirectory.open(options.run)
+            machines.meet(run.path, run.config, device)
+        else:
+            path, config = RunDirectory.of_config(options.config, options.run)
+            machines.meet(path, config, device)
+            machines.first_here(lambda: _prepare(options))
+            run = RunDirectory.open(path)
+        machines.check_same_data(run)
+        train_super(run, training_options)
 
 
-def _open_run(options):
+def _prepare(options):
     from hat.data.prepare import prepare
     from hat.run_directory import RunDirectory
 
-    if options.config is None:
-        return RunDirectory.open(options.run)
-    run = RunDirectory.create(options.config, options.run)
-    prepare(run, options.source_directory)
-    return run
+    prepare(RunDirectory.create(options.config, options.run), options.source_directory)
 
 
 if __name__ == "__main__":

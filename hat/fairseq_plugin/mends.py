@@ -52,6 +52,17 @@ def _import_quietly():
     logging.root.handlers[:] = handlers
 
 
+def _send_checkpoints_by_torch():
+    """Let fairseq send a checkpoint to the other processes: in its own way these no longer read it, since torch 2.6."""
+
+    def broadcast_object(value, src_rank, group, dist_device=None):
+        box = [value]
+        torch.distributed.broadcast_object_list(box, src=src_rank, group=group)
+        return box[0]
+
+    importlib.import_module("fairseq.distributed.utils").broadcast_object = broadcast_object
+
+
 def _leave_out_nan_hooks():
     """Let fairseq end a diverged training with its own error: its NaN detector knows no outputs but tuples."""
     importlib.import_module("fairseq.trainer").NanDetector = lambda _model: contextlib.nullcontext()
@@ -60,4 +71,5 @@ def _leave_out_nan_hooks():
 _allow_fairseq_checkpoints()
 _restore_numpy_aliases()
 _import_quietly()
+_send_checkpoints_by_torch()
 _leave_out_nan_hooks()

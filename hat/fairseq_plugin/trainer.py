@@ -126,6 +126,13 @@ def precision_arguments(precision, device):
     return arguments + (["--cpu"] if device == "cpu" else [])
 
 
+def precision_of(trainer):
+    """fp32, bf16 or fp16, as `precision_arguments` set it."""
+    if trainer.cfg.common.fp16:
+        return "fp16"
+    return "bf16" if trainer.cfg.model.autocast_bf16 else "fp32"
+
+
 def rank_arguments(world_size, rank, local_rank):
     """For `world_size` processes that are joined already; legacy_ddp copes with weights that an update doesn't use."""
     if world_size == 1:

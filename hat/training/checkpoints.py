@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save
 
 from hat import files
 from hat.errors import ArtifactError
+from hat.training import processes
 
 
 class Checkpoints:
@@ -73,14 +74,24 @@ class Checkpoints:
     def restore(self, trainer):
         """Load the checkpoint into a fairseq Trainer; returns the saved state, or None if there is none.
 
-        Raises ArtifactError if it is truncated, foreign or of another model.
+        The first process decides, reads and sends it. Raises ArtifactError if it is truncated, foreign or of another
+        model.
         """
-        if not self.last.exists():
+        if not processes.from_first(self.last.exists):
             return None
+        # fairseq asks every process whether the file is there, and reads it in the first
+        path = self.last if processes.is_first() else __file__
         try:
-            return trainer.load_checkpoint(str(self.last))
+            return trainer.load_checkpoint(str(path))
         except Exception as error:  # torch and fairseq raise half a dozen kinds, bare Exception among them
+            if processes.is_lost(error):
+                raise
             reason = " ".join(str(error).split())[:200]
+            if "Optimizer does not match" in reason:
+                how = "without" if trainer.cfg.common.fp16 else "with"
+                raise ArtifactError(
+                    f"{self.last} was saved {how} --fp16; go on like that, or remove it to train from the start"
+                ) from None
             raise ArtifactError(
                 f"{self.last} is truncated or not a checkpoint of this training ({reason}); "
                 "restore it from a copy, or remove it to train from the start"

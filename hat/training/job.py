@@ -6,12 +6,11 @@ update come to, one number a line. Standard error, a log: everything else; an er
 
 import functools
 import json
-import os
 import sys
-import threading
 
 from hat.cli.common import ArgumentParser, run_command
 from hat.progress import Progress
+from hat.training.lifeline import end_with_stdin
 from hat.training.options import TrainingOptions
 
 
@@ -34,13 +33,8 @@ class _ToldProgress(Progress):
 def main():
     told, sys.stdout = sys.stdout, sys.stderr
     job = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    end_with_stdin()
     run_command(ArgumentParser("Train one SubTransformer."), lambda _: _train(job, told), arguments=[])
-
-
-def _end_with_the_parent():
-    os.read(sys.stdin.fileno(), 1)  # not through sys.stdin, which the interpreter's own end would wait for
-    os._exit(1)  # all that counts is in files that are replaced in one step
 
 
 def _train(job, told):

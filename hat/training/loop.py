@@ -8,11 +8,20 @@ from dataclasses import asdict, dataclass
 from hat import files
 from hat.errors import HatError, OutOfMemoryError
 from hat.experiment import BOOKKEEPING, fingerprinted
-from hat.fairseq_plugin.trainer import float32_weights, grouped, master_weights, ran_out_of_memory, validate
+from hat.fairseq_plugin.trainer import (
+    float32_weights,
+    grouped,
+    master_weights,
+    precision_of,
+    ran_out_of_memory,
+    validate,
+)
 from hat.progress import Progress
 from hat.training import processes
+from hat.training.batches import UpdateBatches
 from hat.training.checkpoints import Checkpoints
 from hat.training.log import TrainingLog
+from hat.training.resuming import circumstances, position_among, remarks
 
 SECTIONS = ("super_training", "sub_training")  # of the config, which `training` stands for
 LOG_EVERY = 10  # updates between TensorBoard's training points
@@ -61,11 +70,16 @@ class TrainingLoop:
         self.state = LoopState(**saved.get("loop", {}))
         for name, weight in master_weights(self.trainer).items():
             weight.copy_(saved.get("master_weights", {}).get(name, weight))  # fairseq keeps the rounded ones alone
+        batches = UpdateBatches.of(self.training, processes.world_size())
+        self._circumstances = circumstances(batches, precision_of(self.trainer))
+        before = saved.get("circumstances", self._circumstances)
         self.iterator = self.trainer.get_train_iterator(epoch=position["epoch"], load_dataset=True)
-        self.iterator.load_state_dict(position)
+        self.iterator.load_state_dict(position_among(batches, position, before, len(self.iterator)))
         self._remaining, self._saved = self._groups(), self.update
         if processes.is_first():
             self.checkpoints.drop_after(self.update)
+            lines = remarks(self.title, self.update, before, self._circumstances)
+            print("".join(f"{line}\n" for line in lines), end="", flush=True)
 
     @property
     def update(self):
@@ -191,6 +205,7 @@ class TrainingLoop:
             "train_iterator": self.iterator.state_dict(),
             "loop": asdict(self.state),
             "master_weights": master_weights(self.trainer),
+            "circumstances": self._circumstances,
         }
         self.checkpoints.save(self.trainer, state)
 

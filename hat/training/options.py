@@ -9,13 +9,24 @@ from hat.errors import DeviceError, UsageError
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """`threads` None leaves torch's default; `max_update` and `init` None take the config's."""
+    """`threads` None leaves torch's default; `max_update` and `init` None take the config's.
+
+    In `processes` of this machine are trained the SuperTransformer and what isn't trained beside others; 1 where
+    torchrun has started them already.
+    """
 
     precision: str = "fp32"
     device: str | None = None
     threads: int | None = None
     max_update: int | None = None
     init: str | None = None
+    processes: int = 1
+
+    def arguments(self):
+        """Those of the command of a training; `max_update` has none, and `processes` are started by torchrun."""
+        given = {"--threads": self.threads, "--device": self.device, "--init": self.init}
+        precision = [] if self.precision == "fp32" else [f"--{self.precision}"]
+        return precision + [part for name, value in given.items() if value for part in (name, str(value))]
 
     def of_a_teacher(self):
         """The TrainingOptions of the teacher of what is trained with these: its recipe is the config's."""
@@ -36,8 +47,15 @@ class TrainingOptions:
 
 def chosen_options(parsed):
     """The TrainingOptions of a command's parsed options; warns of bfloat16 on a CPU that has no instructions for it."""
-    device, init = (getattr(parsed, name, None) for name in ("training_device", "init"))  # some commands lack them
-    options = TrainingOptions(parsed.training_precision, device, parsed.threads, init=init)
+    from hat.training import processes
+
+    lacking = {"training_device": None, "init": None, "processes": 1}  # some commands lack them
+    device, init, count = (getattr(parsed, name, default) for name, default in lacking.items())
+    options = TrainingOptions(parsed.training_precision, device, parsed.threads, init=init, processes=count)
+    if count > 1 and processes.world_size() > 1:
+        raise UsageError("--processes: torchrun has started processes already; leave one of the two out")
+    if not processes.is_first():
+        return options
     if options.precision == "bf16" and options.resolved_device() == "cpu" and not _has_bf16_instructions():
         print(
             "warning: --bf16: this CPU has no bfloat16 instructions, so that training takes many times as long as in "
@@ -58,8 +76,9 @@ def _has_bf16_instructions():
 
 
 def add_training_options(parser):
-    """Add --bf16, --fp16, --threads and --device to a command's parser."""
+    """Add --bf16, --fp16, --threads, --processes and --device to a command's parser."""
     add_computing_options(parser)
+    add_processes_option(parser)
     kept = {"dest": "training_device", "choices": ("cpu", "cuda")}
     parser.add_argument("--device", help="where to train (default: a GPU if there is one)", **kept)
 
@@ -73,3 +92,12 @@ def add_computing_options(parser):
     precision.add_argument("--bf16", const="bf16", help="compute in bfloat16", **kept)
     precision.add_argument("--fp16", const="fp16", help="train in float16 (GPU)", **kept)
     parser.add_argument("--threads", type=positive_int, help="CPU threads of a process (default: torch's choice)")
+
+
+def add_processes_option(parser):
+    """Add --processes N."""
+    from hat.cli.common import positive_int
+
+    parser.add_argument(
+        "--processes", type=positive_int, default=1, metavar="N", help="train in N processes of this machine, one a GPU"
+    )

@@ -62,7 +62,7 @@ def _train_wave(run, jobs, options, title):
         return
     ends = [_end(run, job, options) for job in left]
     with Progress(title, sum(ends), "updates") as progress:
-        children = _Children(run, options, progress)
+        children = _Children(run, replace(options, processes=1), progress)
         with concurrent.futures.ThreadPoolExecutor(workers) as executor:
             futures = [executor.submit(children.train, job, end) for job, end in zip(left, ends, strict=True)]
             try:

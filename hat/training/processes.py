@@ -1,12 +1,27 @@
-"""Several training processes, started by `torchrun`; one process needs none of this and gets the same answers."""
+"""Several training processes, started by `torchrun`; one process needs none of this and gets the same answers.
+
+Gradients go through torch's default group. All else goes through a group of its own on the CPU (gloo), which may wait
+for long while one process prepares data or measures. Either tells at once when a process has ended.
+"""
 
 import contextlib
 import os
 from datetime import timedelta
 
 import torch
+from torch import distributed
 
-WAIT = timedelta(hours=24)  # the other ranks wait while the first prepares the data
+from hat.errors import DeviceError, ProcessError
+from hat.training.lifeline import end_with_torchrun
+
+PREPARING = timedelta(hours=24)  # the others wait while one prepares
+TRAINING = timedelta(minutes=15)  # between two exchanges of a training; a process that is silent for longer hangs
+LOST = (
+    "another process of this command has ended, for the reason it printed, or no longer answers; run the same command "
+    "again to go on"
+)
+
+_waiting = None  # the group of all exchanges but gradients
 
 
 def world_size():
@@ -31,28 +46,90 @@ def is_first():
 
 @contextlib.contextmanager
 def joined(device):
-    """Join the processes that torchrun started (NCCL on GPUs, gloo on CPUs) for the time of a training."""
-    if device == "cuda":
-        torch.cuda.set_device(local_rank())
-    if world_size() == 1 or torch.distributed.is_initialized():
+    """Join the processes that torchrun started (NCCL on GPUs, gloo on CPUs) for the time of a training.
+
+    Raises DeviceError without a GPU for this process, ProcessError if another process ends.
+    """
+    global _waiting
+    if world_size() == 1 or distributed.is_initialized():
         yield
         return
-    torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=WAIT)
+    end_with_torchrun()
+    with _losses_told():
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo", timeout=TRAINING)
+        _waiting = distributed.new_group(backend="gloo", timeout=PREPARING)
+        try:
+            agreed(lambda: _take_gpu() if device == "cuda" else None)
+            yield
+        finally:
+            _waiting = None
+            distributed.destroy_process_group()
+
+
+def _take_gpu():
+    found = torch.cuda.device_count()
+    if local_rank() >= found:
+        raise DeviceError(
+            f"rank {rank()} has no GPU: torch finds {found} on its machine; start {found} processes there, "
+            f"or train with --device cpu"
+        )
+    torch.cuda.set_device(local_rank())
+
+
+def is_lost(error):
+    """Whether an exception says that another process has ended or doesn't answer."""
+    return isinstance(error, distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+
+
+@contextlib.contextmanager
+def _losses_told():
     try:
         yield
-    finally:
-        torch.distributed.destroy_process_group()
+    except RuntimeError as error:
+        if not is_lost(error):
+            raise
+        raise ProcessError(LOST) from None
 
 
 def barrier():
     """Wait until every process has come here."""
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
+    gathered(None)
 
 
-def first_rank_first(function):
-    """The value of `function()`, called by the first process before the others, so that it alone does the work."""
-    if is_first():
+def gathered(value):
+    """The values of all processes, by rank, in every process."""
+    if not distributed.is_initialized():
+        return [value]
+    values = [None] * world_size()
+    with _losses_told():
+        distributed.all_gather_object(values, value, group=_waiting)
+    return values
+
+
+def from_first(function):
+    """The value of `function()`, in every process; only the first calls it, and if it raises, the others end too."""
+    if not distributed.is_initialized():
+        return function()
+    box = [function() if is_first() else None]
+    with _losses_told():
+        distributed.broadcast_object_list(box, src=0, group=_waiting)
+    return box[0]
+
+
+def agreed(function):
+    """The value of `function()`, which every process calls; where it raises in one, no other goes on.
+
+    Those in which it went well raise ProcessError with the reason.
+    """
+    value = error = None
+    try:
         value = function()
-    barrier()
-    return value if is_first() else function()
+    except Exception as caught:
+        error = caught
+    reasons = gathered(None if error is None else str(error))
+    if error is not None:
+        raise error
+    for other, reason in enumerate(reasons):
+        if reason is not None:
+            raise ProcessError(f"rank {other} has ended: {reason}")
+    return value

@@ -1,6 +1,7 @@
 """Stage `hat-train-sub`: train one SubTransformer, from scratch or from the SuperTransformer's weights."""
 
 import shutil
+import socket
 from dataclasses import dataclass, replace
 
 from hat import files
@@ -14,19 +15,22 @@ from hat.fairseq_plugin.teachers import Teachers
 from hat.fairseq_plugin.trainer import validate
 from hat.progress import Progress
 from hat.run_directory import FULL, check_supertransformer, is_current, mark_done, stamp
-from hat.training import processes
+from hat.training import machines, processes
 from hat.training.averaging import average_weights
 from hat.training.distillation import (
+    can_teach,
     distillation_inputs,
     distillation_of,
     lacks_full,
     load_teachers,
 )
 from hat.training.distilled_text import SPLIT, distilled_data
+from hat.training.launch import run_in_processes
 from hat.training.loop import TrainingLoop, resumable_inputs
 from hat.training.options import TrainingOptions
 from hat.training.setup import effective, make_trainer
 
+ARCHITECTURE = "architecture.yaml"
 BRIEF = "brief.json"  # in a finalist's folder: validation losses by update
 
 
@@ -58,16 +62,21 @@ def train_sub(run, name, architecture, options=None, progress=Progress):
     checkpoint; DeviceError. `progress` makes what shows the progress.
     """
     options = options or TrainingOptions()
-    if lacks_full(run, [name]):
-        train_sub(run, FULL, run.config.search_space.full_transformer(), options.of_a_teacher())
-        processes.barrier()
-    recipe = _recipe(run, name, architecture, options)
-    directory = run.sub(name)
-    if is_current(directory, recipe.inputs):
-        print(f"SubTransformer {name} is up to date: {directory}")
-        return
-    with processes.joined(recipe.options.resolved_device()):
-        _train(run, recipe, directory, progress)
+    with processes.joined(options.resolved_device()):
+        if processes.from_first(lambda: lacks_full(run, [name])):
+            train_sub(run, FULL, run.config.search_space.full_transformer(), options.of_a_teacher())
+        # what it depends on is the first process's to know: it keeps the results that a recipe builds on
+        recipe = processes.from_first(lambda: _recipe(run, name, architecture, options))
+        recipe, directory = replace(recipe, prepared=PreparedData(run.data), options=options), run.sub(name)
+        if processes.from_first(lambda: is_current(directory, recipe.inputs)):
+            if processes.is_first():
+                print(f"SubTransformer {name} is up to date: {directory}")
+        elif options.processes > 1:
+            _write_architecture(recipe, directory)
+            named = ["--architecture", directory / ARCHITECTURE, "--name", name, "--run", run.path]
+            run_in_processes("hat.cli.train_sub", named, options)
+        else:
+            _train(run, recipe, directory, progress)
 
 
 def train_briefly(run, name, architecture, until, options=None, progress=Progress):
@@ -142,21 +151,24 @@ def _recipe(run, name, architecture, options):
 
 def _begin(run, recipe, directory, progress, begun=None):
     """(fairseq Trainer, TrainingLoop) of a training in `directory`, at the update it has come to."""
-    inherited = _inherited(run, recipe.architecture) if recipe.init == "inherit" else None
-    if processes.is_first():
-        files.write_yaml(directory / "architecture.yaml", recipe.architecture.to_dict())
-    processes.barrier()
-    model_arguments = ["--arch", "hat_transformer", "--hat-architecture", str(directory / "architecture.yaml")]
+    inherits = recipe.init == "inherit"
+    inherited = processes.from_first(lambda: _inherited(run, recipe.architecture) if inherits else None)
+    machines.first_here(lambda: _write_architecture(recipe, directory))
+    model_arguments = ["--arch", "hat_transformer", "--hat-architecture", str(directory / ARCHITECTURE)]
     prepared, data_arguments = _training_text(run, recipe)
     arguments, checkpoints = model_arguments + data_arguments, directory / "checkpoints"
     trainer = make_trainer(run, prepared, recipe.training, arguments, recipe.options, checkpoints)
     if recipe.distillation and recipe.distillation.word_level:
-        transformers = load_teachers(run, recipe.distillation)
+        transformers = processes.from_first(lambda: load_teachers(run, recipe.distillation))
         trainer.task.teachers = Teachers(trainer, transformers, recipe.distillation.word_level)
     if inherited is not None:
-        trainer.get_model().transformer.load_state_dict(inherited.state_dict())
+        trainer.get_model().transformer.load_state_dict(inherited)
     title, snapshots = f"SubTransformer {recipe.name}", recipe.training.average_checkpoints
     return trainer, TrainingLoop(trainer, recipe.training, directory, recipe.inputs, title, snapshots, begun, progress)
+
+
+def _write_architecture(recipe, directory):
+    files.write_yaml(directory / ARCHITECTURE, recipe.architecture.to_dict())
 
 
 def _training_text(run, recipe):
@@ -165,7 +177,15 @@ def _training_text(run, recipe):
     if settings is None or settings.sequence_level == "none":
         return recipe.prepared, []
     teacher, beam = settings.sequence_teacher, settings.sequence_beam
-    prepared = processes.first_rank_first(lambda: distilled_data(run, teacher, beam))
+
+    def translate():
+        if not can_teach(run, teacher):
+            host = socket.gethostname()
+            raise ArtifactError(f"{run.sub(teacher)} is not on {host}; copy it there from rank 0's machine")
+        distilled_data(run, teacher, beam)
+
+    machines.first_here(translate)
+    prepared = distilled_data(run, teacher, beam)
     instead = settings.sequence_level == "instead"
     return prepared, ["--train-subset", SPLIT] if instead else ["--upsample-primary", "1"]
 
@@ -173,13 +193,8 @@ def _training_text(run, recipe):
 def _train(run, recipe, directory, progress):
     trainer, loop = _begin(run, recipe, directory, progress, begun=run.finalist(recipe.architecture))
     loop.run()
-    processes.barrier()
-    snapshots = loop.checkpoints.snapshots()[-recipe.training.average_checkpoints :]
-    if not snapshots:
-        folder = loop.checkpoints.directory
-        raise ArtifactError(f"{folder} has lost its saved weights; remove it to train again")
     transformer = trainer.get_model().transformer.float()
-    transformer.load_state_dict(average_weights(snapshots))
+    transformer.load_state_dict(processes.from_first(lambda: _averaged(recipe, loop.checkpoints)))
     loss = validate(trainer)["mean"]
     if processes.is_first():
         save_model(directory, transformer)
@@ -188,9 +203,16 @@ def _train(run, recipe, directory, progress):
         print(f"next: hat-evaluate {recipe.name}, hat-export {recipe.name}")
 
 
+def _averaged(recipe, checkpoints):
+    snapshots = checkpoints.snapshots()[-recipe.training.average_checkpoints :]
+    if not snapshots:
+        raise ArtifactError(f"{checkpoints.directory} has lost its saved weights; remove it to train again")
+    return average_weights(snapshots)
+
+
 def _inherited(run, architecture):
     check_supertransformer(run, " or --init scratch")
-    return load_model(run.super_).extract(architecture)
+    return load_model(run.super_).extract(architecture).state_dict()
 
 
 def choose_architecture(run, search=None, architecture=None, name=None):

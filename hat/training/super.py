@@ -6,6 +6,7 @@ from hat.experiment import fingerprinted
 from hat.run_directory import is_current, mark_done, stamp
 from hat.training import processes
 from hat.training.checkpoints import read_weights
+from hat.training.launch import run_in_processes
 from hat.training.loop import TrainingLoop
 from hat.training.options import TrainingOptions
 from hat.training.setup import effective, make_trainer
@@ -26,11 +27,14 @@ def train_super(run, options=None):
         "max_update": training.max_update,
         "prepared": stamp(run.data),
     }
-    if is_current(run.super_, inputs):
-        print(f"SuperTransformer is up to date: {run.super_}")
-        return
     with processes.joined(options.resolved_device()):
-        _train(run, prepared, training, inputs, options)
+        if processes.from_first(lambda: is_current(run.super_, inputs)):
+            if processes.is_first():
+                print(f"SuperTransformer is up to date: {run.super_}")
+        elif options.processes > 1:
+            run_in_processes("hat.cli.train_super", ["--run", run.path], options)
+        else:
+            _train(run, prepared, training, inputs, options)
 
 
 def _train(run, prepared, training, inputs, options):

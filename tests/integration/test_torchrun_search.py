@@ -6,9 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from deaths import rank_process
 from tiny_run import make_run
 
 from hat.run_directory import RunDirectory
@@ -106,18 +106,6 @@ def test_two_processes_leave_the_files_of_one(ready, alone):
     assert output.count("next: hat-train-sub") == 1  # one process speaks
     found = results(ready.parent / "two")
     assert {name for name in alone if found[name] != alone[name]} == set()
-
-
-def rank_process(parent, rank):
-    """The process id of a rank of the torchrun with the process id `parent`."""
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            stat, environment = (path / "stat").read_text(), (path / "environ").read_bytes()
-        except OSError:
-            continue
-        if int(stat.rpartition(")")[2].split()[1]) == parent and f"RANK={rank}".encode() in environment.split(b"\0"):
-            return int(path.name)
-    raise AssertionError(f"rank {rank} doesn't run")
 
 
 @pytest.mark.parametrize("rank", [0, 1])

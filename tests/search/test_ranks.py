@@ -1,21 +1,17 @@
 """A search in two processes, with a made-up scorer: order, ends and errors; none of them leaves the other waiting."""
 
-import multiprocessing
 import os
 import signal
-import socket
 
 import pytest
 import yaml
+from forked_ranks import together
 from search_toys import CONFIG, everything, loss
 
-from hat.errors import BudgetError, HatError
+from hat.errors import BudgetError
 from hat.run_directory import RunDirectory, mark_done
-from hat.training import processes
 from search.ranks import follow, leading, spread
 
-FORK = multiprocessing.get_context("fork")
-DEADLINE = 60  # seconds
 SOME = everything()[:37]
 
 
@@ -32,36 +28,6 @@ def make_run(folder, **changes):
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return make_run(tmp_path / "first")
-
-
-def together(lead, *others):
-    """What each of the functions returned or raised (as name and text), each called in a process of its own."""
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        port = found.getsockname()[1]
-    functions, results = [lead, *others], FORK.Queue()
-
-    def child(rank):
-        ranks = {"WORLD_SIZE": len(functions), "RANK": rank, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-        os.environ.update({name: str(value) for name, value in ranks.items()})
-        try:
-            with processes.joined("cpu"):
-                result = functions[rank]()
-        except HatError as error:
-            result = type(error).__name__, str(error)
-        results.put((rank, result))
-
-    children = [FORK.Process(target=child, args=(rank,)) for rank in range(len(functions))]
-    for process in children:
-        process.start()
-    for process in children:
-        process.join(DEADLINE)
-    exit_codes = [process.exitcode for process in children]
-    for process in children:
-        process.kill()
-    assert None not in exit_codes, "a process waits for ever"
-    found = dict(results.get(timeout=DEADLINE) for code in exit_codes if code == 0)
-    return [found.get(rank) for rank in range(len(functions))]
 
 
 def leader(run, *generations, scorer=lambda some, part: map(loss, some), ending=None):

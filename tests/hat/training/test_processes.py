@@ -1,52 +1,60 @@
 """Two processes with half the batches each train what one process with twice the accumulation trains."""
 
-import multiprocessing
-import os
-import socket
+import shutil
 
 import pytest
-import torch
+from forked_ranks import together
 from safetensors.numpy import load_file
 from tiny_run import make_run
 
 from hat import files
+from hat.run_directory import RunDirectory
+from hat.training import machines
+from hat.training.options import TrainingOptions
+from hat.training.sub import train_sub
 from hat.training.super import train_super
 
-FORK = multiprocessing.get_context("fork")
-
-
-def train_with_processes(run, count):
-    """train_super in `count` processes that see what torchrun would tell them."""
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        port = found.getsockname()[1]
-
-    def train(rank):
-        torch.set_num_threads(1)
-        ranks = {"WORLD_SIZE": count, "RANK": rank, "LOCAL_RANK": rank, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-        os.environ.update({name: str(value) for name, value in ranks.items()})
-        train_super(run)
-
-    children = [FORK.Process(target=train, args=(rank,)) for rank in range(count)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join()
-    assert [child.exitcode for child in children] == [0] * count
+STILL = {"dropout": 0.0, "attention_dropout": 0.0}  # ranks draw other masks than one process does
 
 
 def test_two_processes_equal_one_that_accumulates_twice_as_much(tmp_path):
-    still = {"dropout": 0.0, "attention_dropout": 0.0}  # ranks draw the same masks, for other sentences
     runs = {}
     for count in (1, 2):
         folder = tmp_path / str(count)
         folder.mkdir()
         updates = {"max_update": 6, "tokens_per_update": 1600, "validate_every": 6}
-        runs[count] = make_run(folder, model=still, super_training=updates)
-        train_with_processes(runs[count], count)
-    one, two = (load_file(runs[count].super_ / "model.safetensors") for count in (1, 2))
-    for name in one:
-        if "kv_proj.bias" not in name:  # a key's bias has no effect: its gradient is rounding, which Adam blows up
-            assert two[name] == pytest.approx(one[name], abs=2e-4), name
+        runs[count] = make_run(folder, model=STILL, super_training=updates)
+        together(*[lambda run=runs[count]: train_super(run)] * count)
+    assert_near(*(runs[count].super_ for count in (1, 2)))
     losses = [files.read_json_lines(runs[count].super_ / "metrics.jsonl")[-1]["valid"] for count in (1, 2)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+def test_a_subtransformer_inherits_from_what_only_the_first_machine_has(tmp_path):
+    runs = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        runs.append(make_run(tmp_path / name, model=STILL, sub_training={"tokens_per_update": 800}))
+    near, far = runs
+    train_super(near, TrainingOptions(max_update=2))
+    alone = RunDirectory(shutil.copytree(near.path, tmp_path / "alone"))
+    architecture, options = near.config.search_space.smallest(), TrainingOptions(init="inherit", max_update=4)
+    train_sub(alone, "small", architecture, options)
+
+    def train(run):
+        machines.meet(run.path, run.config, "cpu")
+        train_sub(run, "small", architecture, options)
+        return sorted(path.name for path in run.sub("small").iterdir())
+
+    found = together(lambda: train(near), lambda: train(far))
+    assert "model.safetensors" in found[0]
+    assert found[1] == ["architecture.yaml"]
+    assert_near(alone.sub("small"), near.sub("small"))
+
+
+def assert_near(one, two):
+    """That the models in these two folders are the same to rounding."""
+    first, second = (load_file(folder / "model.safetensors") for folder in (one, two))
+    for name in first:
+        if "kv_proj.bias" not in name:  # a key's bias has no effect: its gradient is rounding, which Adam blows up
+            assert second[name] == pytest.approx(first[name], abs=1e-5), name
