@@ -7,10 +7,13 @@ from hat.errors import UsageError
 
 
 class BeamSearch:
-    """Translates token ids with the graphs of `sessions` (see hat.deploy.sessions); one search at a time."""
+    """Translates token ids with the graphs of `sessions` (see hat.deploy.sessions); one search at a time.
 
-    def __init__(self, sessions, padding=1, end_of_sentence=2):
-        self._sessions, self._padding, self._end = sessions, padding, end_of_sentence
+    `loops` tells whether the graphs that search in a loop of their own may be used; without them there is no shortlist.
+    """
+
+    def __init__(self, sessions, padding=1, end_of_sentence=2, loops=True):
+        self._sessions, self._padding, self._end, self.loops = sessions, padding, end_of_sentence, loops
         self.encoder = SourceEncoder(sessions["encoder"], padding)
         self._searches = {}
 
@@ -29,7 +32,8 @@ class BeamSearch:
         if self._needs_steps(options, prefixes):
             if shortlist is not None:
                 raise UsageError(
-                    "no shortlist with no_repeat_ngram, unk_penalty, max_len_b 0 or a prefix; leave it out"
+                    "no shortlist with no_repeat_ngram, unk_penalty, max_len_b 0 or a prefix, or for int8 on an x86 "
+                    "processor without VNNI; leave it out"
                 )
             return self._stepping().search(sources, options, prefixes=prefixes, forced_steps=forced_steps)
         search = self._looping(loop_name(self._sessions, options.beam, len(sources), shortlist is not None))
@@ -44,7 +48,7 @@ class BeamSearch:
 
     def _needs_steps(self, options, prefixes):
         """Whether the loops can't do it: options they don't have, translations of no token, tiny vocabularies."""
-        if options.max_len_b == 0 or options.no_repeat_ngram or options.unk_penalty or prefixes is not None:
+        if not self.loops or options.max_len_b == 0 or options.no_repeat_ngram or options.unk_penalty or prefixes is not None:
             return True
         return 2 * options.beam + 2 > self.encoder.target_vocabulary
 

@@ -64,7 +64,7 @@ def make_session(model, threads, accelerator="cpu"):
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.enable_mem_pattern = False  # shapes grow with every step, so no pattern is met twice
     options.log_severity_level = 3
-    if _may_saturate():
+    if may_saturate():
         options.add_session_config_entry("session.x64quantprecision", "1")
     model = model if isinstance(model, bytes) else str(model)
     session = onnxruntime.InferenceSession(model, options, providers=providers, disabled_optimizers=SLOW_FUSIONS)
@@ -86,8 +86,11 @@ def _providers(accelerator):
     return [(CUDA, CUDA_OPTIONS), "CPUExecutionProvider"]
 
 
-def _may_saturate():
-    """Whether int8 products could overflow, as they do on x86 without VNNI, and need a slower exact way."""
+def may_saturate():
+    """Whether int8 products could overflow, as they do on x86 without VNNI, and need a slower exact way.
+
+    onnxruntime has it for a graph's own products, not for those in the body of a Loop.
+    """
     if platform.machine() not in ("x86_64", "AMD64"):
         return False
     try:

@@ -6,7 +6,7 @@ from hat.deploy.batching import Pool, map_in_threads, token_batches, usable_core
 from hat.deploy.beam_search import BeamSearch
 from hat.deploy.bundle import open_bundle
 from hat.deploy.search_options import bundle_options
-from hat.deploy.sessions import Sessions
+from hat.deploy.sessions import Sessions, may_saturate
 from hat.deploy.shortlist import Shortlist
 from hat.deploy.tokenizers import Tokenizers
 from hat.errors import DataError, UsageError
@@ -23,7 +23,8 @@ class Translator:
     source tokens, padding included. With `accelerator` "cuda" searches run on the first NVIDIA GPU, which needs
     onnxruntime-gpu. `beam` and the other `search_options` (see SearchOptions) replace the bundle's;
     `shortlist` limits the vocabulary to the tokens that the bundle's shortlist has for the sources of a batch, which
-    is faster; a translation may then depend on what else is in its batch.
+    is faster; a translation may then depend on what else is in its batch. On x86 processors without VNNI int8 bundles
+    search step by step, without a shortlist: onnxruntime's products would overflow in the faster graphs.
 
     Raises ArtifactError for a bundle that is missing, foreign or damaged, and UsageError for impossible options, such
     as more threads than the machine has cores.
@@ -51,11 +52,14 @@ class Translator:
         # Workers share the sessions: each brings its own thread and finds `threads - 1` more for itself.
         sessions = Sessions(self.bundle.graphs(), (threads - 1) * workers + 1, accelerator)
         spec = self.bundle.description["spec"]
-        self._new_search = lambda: BeamSearch(sessions, spec["padding"], spec["end_of_sentence"])
+        is_exact = self.bundle.description["precision"] != "int8" or accelerator != "cpu" or not may_saturate()
+        self._new_search = lambda: BeamSearch(sessions, spec["padding"], spec["end_of_sentence"], loops=is_exact)
         self._searches = Pool(self._new_search)
         with self._searches.borrowed():
             pass  # so that a bundle that can't be run is told now
         self._shortlist = self._load_shortlist() if shortlist else None
+        if not is_exact:  # it saves time only, and the search by steps has none
+            self._shortlist = None
 
     def _load_shortlist(self):
         path = self.bundle.shortlist

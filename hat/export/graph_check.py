@@ -49,10 +49,13 @@ class GraphReference:
         """
         searches, results = translator.beam_search, {}
         for search in self._searches:
+            if search.tokens is not None and not searches.loops:
+                continue
             shortlist = {} if search.tokens is None else {"shortlist": search.tokens}
             options = replace(translator.options, beam=search.beam)
             for count in (1, len(self._sources)):
-                name = loop_name(translator.bundle.graphs(), search.beam, count, bool(shortlist))
+                graphs = translator.bundle.graphs()
+                name = loop_name(graphs, search.beam, count, bool(shortlist)) if searches.loops else "step"
                 found = searches.search(self._sources[:count], options, **shortlist)
                 results.setdefault(name, []).extend(self._judge(search, found))
                 if not shortlist:  # a prefix, even an empty one, is the step graph's
