@@ -48,7 +48,13 @@ class BeamSearch:
 
     def _needs_steps(self, options, prefixes):
         """Whether the loops can't do it: options they don't have, translations of no token, tiny vocabularies."""
-        if not self.loops or options.max_len_b == 0 or options.no_repeat_ngram or options.unk_penalty or prefixes is not None:
+        if (
+            not self.loops
+            or options.max_len_b == 0
+            or options.no_repeat_ngram
+            or options.unk_penalty
+            or prefixes is not None
+        ):
             return True
         return 2 * options.beam + 2 > self.encoder.target_vocabulary
 
