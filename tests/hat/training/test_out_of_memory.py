@@ -48,7 +48,7 @@ def test_a_command_names_the_setting_and_the_subtransformer_and_goes_on_from_the
     with monkeypatch.context() as patch:
         run_out(patch, error, batch=1)
         with pytest.raises(SystemExit) as stopped:
-            command.main(["--run", str(run.path)])
+            command.main(["--run", str(run.path), "--threads", "1"])
     assert stopped.value.code == 10
     (line,) = (line for line in capsys.readouterr().err.splitlines() if "memory" in line)
     learner = run.config.search_space.sample(np.random.default_rng((run.config.seed, FAILING - 1)))
