@@ -210,7 +210,7 @@ SMALL = LatencyPredictor.fit(ARCHITECTURES[:20], LATENCIES[:20], 1, FEATURES, "r
         (lambda folder: _replace_weights(folder, wrong=np.array([{}])), "not a predictor's weights"),
         (lambda folder: _edit(folder, format="other"), "not a latency predictor"),
         (lambda folder: _edit(folder, feature_names=["a"]), "other features"),
-        (lambda folder: _edit(folder, space={"qkv_dim": 1}), "'encoder' is missing"),
+        (lambda folder: _edit(folder, space={"qkv_dim": 1}), "needs an encoder or a decoder"),
     ],
 )
 def test_a_damaged_predictor_is_refused_with_the_remedy(tmp_path, damage, message):
