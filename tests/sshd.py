@@ -76,7 +76,8 @@ class SshServer:
         """End the server and its sessions."""
         if self._process:
             for process in self.sessions():
-                os.kill(process, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                    os.kill(process, signal.SIGKILL)
             self._process.kill()
             self._process.wait()
             self._process = None
