@@ -8,6 +8,8 @@ import yaml
 
 from hat.data.prepare import prepare
 from hat.run_directory import RunDirectory
+from hat.training.options import TrainingOptions
+from hat.training.super import train_super
 
 WORDS = ["ein", "der", "Hund", "Mann", "Haus", "rot", "alt", "rennt", "singt", "sieht", "und", "heute"]
 
@@ -70,6 +72,14 @@ def make_run(folder, **sections):
     with _inside(folder):
         run = RunDirectory.create("tiny.yaml", folder / "run")
         prepare(run)
+    return run
+
+
+def make_interrupted_run(folder, **sections):
+    """`make_run`, whose SuperTransformer came to its first checkpoint."""
+    run = make_run(folder, **sections)
+    train_super(run, TrainingOptions(max_update=3))
+    (run.super_ / "done.json").unlink()
     return run
 
 

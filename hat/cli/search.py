@@ -76,11 +76,12 @@ def _search_front(options):
     from hat.errors import UsageError
     from hat.run_directory import RunDirectory
     from search.front import search_front
+    from search.precisions import ANY
 
     for name in ("latency", "max-parameters", "max-size", "name"):
         if getattr(options, name.replace("-", "_")) is not None:
             raise UsageError(f"--front is for all budgets at once: leave out --{name}, or search without --front")
-    if options.precision == "any":
+    if options.precision == ANY:
         raise UsageError("--front is about one precision; write --precision fp32 or --precision int8")
     run = RunDirectory.open(options.run)
     search_front(run, device_at(options.device or run.last_measured_device(), options.precision))

@@ -30,4 +30,4 @@ def remarks(title, update, before, now):
         return
     same = earlier.tokens == later.tokens and earlier.processes * earlier.count == later.processes * later.count
     outcome = "with the same batches, so the same to rounding" if same else "in batches of other sizes"
-    yield (f"{title}: {earlier.processes} processes came to update {update}, {later.processes} go on {outcome}")
+    yield f"{title}: {earlier.processes} processes came to update {update}, {later.processes} go on {outcome}"

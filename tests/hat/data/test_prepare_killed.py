@@ -61,25 +61,26 @@ def test_killed_again_and_again_it_comes_to_its_end(config):
     assert_whole()
 
 
-def test_killed_before_its_end_it_has_the_same_stamp(config, monkeypatch):
-    def die(*_):
-        raise KeyboardInterrupt
+def die(*_):
+    raise KeyboardInterrupt
 
+
+def interrupt_at(config, monkeypatch, owner, name):
+    """Prepare until `owner.name` is called."""
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "rename", die)
+        patched.setattr(owner, name, die)
         assert status(config) == 130
+
+
+def test_killed_before_its_end_it_has_the_same_stamp(config, monkeypatch):
+    interrupt_at(config, monkeypatch, Path, "rename")
     assert (RUN / "data.building" / "data" / "done.json").exists()
     assert status(config) == 0
     assert_whole()
 
 
 def test_finished_stages_are_not_repeated(config, monkeypatch):
-    def die(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(prepare_module, "_write_dictionaries", die)
-        assert status(config) == 130
+    interrupt_at(config, monkeypatch, prepare_module, "_write_dictionaries")
     for stage in ("write_text", "train_tokenizer", "write_encoded"):
         monkeypatch.setattr(prepare_module, stage, die)
     assert status(config) == 0
@@ -87,9 +88,7 @@ def test_finished_stages_are_not_repeated(config, monkeypatch):
 
 
 def test_what_was_made_of_other_text_is_not_used(config, monkeypatch, text):
-    with monkeypatch.context() as patched:
-        patched.setattr(prepare_module, "_write_dictionaries", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        assert status(config) == 130
+    interrupt_at(config, monkeypatch, prepare_module, "_write_dictionaries")
     write_lines("train.de", [german for german, _ in text["train"]][::-1])
     assert status(config) == 0
     assert status(config, "--run", "reversed") == 0

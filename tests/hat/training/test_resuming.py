@@ -8,7 +8,7 @@ from forked_ranks import together
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
-from tiny_run import make_run
+from tiny_run import make_interrupted_run
 
 from hat.errors import ArtifactError
 from hat.experiment import SubTrainingConfig
@@ -64,10 +64,7 @@ def test_what_is_other_than_before_is_told(before, now, precisions, expected):
 def trained(tmp_path_factory):
     """A run whose super training came to its last checkpoint."""
     still = {"dropout": 0.0, "attention_dropout": 0.0}  # ranks draw other masks than one process does
-    run = make_run(tmp_path_factory.mktemp("resuming"), model=still, super_training={"warmup_updates": 1})
-    train_super(run, TrainingOptions(max_update=3))
-    (run.super_ / "done.json").unlink()
-    return run
+    return make_interrupted_run(tmp_path_factory.mktemp("resuming"), model=still, super_training={"warmup_updates": 1})
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 import torch
-from tiny_run import make_run
+from tiny_run import make_interrupted_run
 
 from hat.cli import train_sub as train_sub_command
 from hat.cli import train_super as train_super_command
@@ -20,10 +20,7 @@ from hat.training.super import train_super
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run whose super training was interrupted after its first checkpoint."""
-    run = make_run(tmp_path_factory.mktemp("errors"))
-    train_super(run, TrainingOptions(max_update=3))
-    (run.super_ / "done.json").unlink()
-    return run
+    return make_interrupted_run(tmp_path_factory.mktemp("errors"))
 
 
 @pytest.fixture
