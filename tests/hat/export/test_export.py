@@ -5,24 +5,18 @@ import shutil
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
-import yaml
-from deployed import SENTENCES, peaked_weights, torch_model
+from deployed import SENTENCES
+from exports import NAME, save_random_model
 from sentencepiece import SentencePieceProcessor
-from tiny import TINY_SPACE
 
 import hat.export.bundles as export_module
 from hat.checkpoint import save_model
 from hat.cli.export import main
-from hat.data.prepare import prepare
 from hat.data.prepared import PreparedData
 from hat.deploy.building import graphs
-from hat.deploy.building.graph_builder import GraphBuilder
-from hat.deploy.building.products import PRODUCTS
 from hat.deploy.bundle import open_bundle
-from hat.deploy.sessions import make_session, may_saturate
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError, UsageError
 from hat.evaluation.evaluate import score_translations
@@ -31,54 +25,6 @@ from hat.export import quality as export_quality
 from hat.export.bundles import export
 from hat.export.check import Reference
 from hat.fairseq_plugin.generation import translate_ids
-from hat.run_directory import RunDirectory, mark_done
-
-NAME = "chosen"
-NEEDS_EXACT_LOOPS = pytest.mark.skipif(may_saturate(), reason="no VNNI: int8 bundles search by steps here")
-
-
-def save_random_model(run, seed):
-    """A Transformer of sub-training NAME with random but peaked weights."""
-    architecture = TINY_SPACE.sample(np.random.default_rng(5))
-    prepared = PreparedData(run.data)
-    spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
-    model = torch_model(architecture, spec, peaked_weights(architecture, spec, seed))
-    save_model(run.sub(NAME), model)
-    mark_done(run.sub(NAME), seed, [])
-    return model
-
-
-@pytest.fixture(scope="module")
-def prepared_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("export")
-    for lang in ("en", "xx"):
-        lines = SENTENCES if lang == "en" else [sentence.lower() for sentence in SENTENCES]
-        (folder / f"text.{lang}").write_text("\n".join(lines) + "\n")
-    text = [str(folder / "text.en"), str(folder / "text.xx")]
-    training = {"max_update": 1, "warmup_updates": 1, "lr": 0.1}
-    data = {"corpus": "files", "source_lang": "en", "target_lang": "xx", "vocabulary_size": 50, "max_length": 60}
-    config = {
-        "data": {**data, **{split: text for split in ("train", "valid", "test")}},
-        "model": {},
-        "search_space": TINY_SPACE.to_dict(),
-        "super_training": training,
-        "sub_training": training,
-        "evaluation": {"beam": 3},
-    }
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        run = RunDirectory.create(folder / "config.yaml", folder / "run")
-        prepare(run)
-        save_random_model(run, seed=4)
-        yield run
-
-
-@pytest.fixture
-def run(prepared_run, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(prepared_run.path, tmp_path / "run")
-    return RunDirectory.open(tmp_path / "run")
 
 
 def tree(folder):
@@ -313,38 +259,6 @@ def test_int8_is_calibrated_on_the_training_set(run, monkeypatch):
     assert calibrated["largest_logit_difference"] < 0.7 * other["largest_logit_difference"]
 
 
-def test_half_precisions_only_round_the_weights(run):
-    """Of weights that 8 bits of mantissa express, nothing is lost: the translations and scores are those of fp32."""
-    model = save_random_model(run, seed=4)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.bfloat16().clamp(-100, 100))
-            parameter[parameter.abs() < 2**-14] = 0  # too small for float16
-    save_model(run.sub(NAME), model)
-    precisions = ["fp32", "fp16", "bf16"]
-    export(run, NAME, precisions)
-    sizes, found = {}, {}
-    for precision in precisions:
-        bundle = run.export(NAME) / precision
-        sizes[precision] = (bundle / "weights.bin").stat().st_size
-        found[precision] = Translator(bundle).translate_nbest(SENTENCES, 3)
-    assert found["fp16"] == found["bf16"] == found["fp32"]
-    assert sizes["fp16"] == sizes["bf16"] < 0.6 * sizes["fp32"]
-
-
-@pytest.mark.parametrize(("precision", "error"), [("fp16", 2**-11), ("bf16", 2**-8)])
-def test_half_precisions_round_to_nearest_and_clip(precision, error):
-    weights = {"a": np.array([[1 + 1.01 * error, 1e38, -1e38, -7.3]], np.float32)}
-    graph = GraphBuilder("test")
-    rows = PRODUCTS[precision](graph, weights).embed(graph.input("tokens", "int64", ["rows"]), "a", 4)
-    graph.output(rows, "float32", ["rows", 4])
-    session = make_session(graph.model({}).SerializeToString(), 1)
-    found = session.run(None, {"tokens": np.array([0])})[0][0] / 2
-    expected = torch.tensor(weights["a"][0]).to({"fp16": torch.half, "bf16": torch.bfloat16}[precision])
-    largest = torch.finfo(expected.dtype).max
-    assert found.tolist() == expected.clamp(-largest, largest).tolist()
-
-
 def test_the_one_file_runtime_is_put_into_new_and_into_finished_bundles(run):
     arguments = [NAME, "--run", str(run.path), "--precision"]
     main([*arguments, "fp32"])
@@ -357,49 +271,3 @@ def test_the_one_file_runtime_is_put_into_new_and_into_finished_bundles(run):
     command = [sys.executable, run.export(NAME) / "int8" / "translate.py"]
     result = subprocess.run(command, input=SENTENCES[0].encode(), capture_output=True, check=True)
     assert result.stdout.decode() == Translator(run.export(NAME) / "int8").translate(SENTENCES[:1])[0] + "\n"
-
-
-def test_every_graph_is_compared_for_one_sentence_and_a_batch(run):
-    export(run, NAME)
-    results = json.loads((run.export(NAME) / "export.json").read_text())["bundles"]
-    for precision in ("fp32", "int8"):
-        compared = results[precision]["check"]["graphs"]
-        graphs = open_bundle(run.export(NAME) / precision).graphs().keys()
-        if precision == "int8" and may_saturate():
-            assert compared.keys() == {"step"}  # what int8 bundles search with here
-            continue
-        assert compared.keys() | {"encoder"} == graphs
-        assert compared["beam"]["sentences"] == compared["beam_shortlist"]["sentences"] == 1 + len(SENTENCES)
-        if precision == "int8":
-            assert compared["greedy_single"]["sentences"] == compared["greedy_single_shortlist"]["sentences"] == 1
-    for found in results["fp32"]["check"]["graphs"].values():
-        assert found["identical"] == found["sentences"]
-        assert found["largest_score_difference"] < 1e-5
-    different = [found["largest_score_difference"] for found in results["int8"]["check"]["graphs"].values()]
-    assert min(different) > 1e-5
-
-
-@pytest.mark.parametrize(
-    ("graph", "precision"),
-    [
-        ("greedy", "fp32"),
-        ("beam_shortlist", "fp32"),
-        ("greedy_shortlist", "fp32"),
-        pytest.param("greedy_single", "int8", marks=NEEDS_EXACT_LOOPS),
-        pytest.param("greedy_single_shortlist", "int8", marks=NEEDS_EXACT_LOOPS),
-    ],
-)
-def test_a_wrong_graph_is_refused_whether_the_bundles_beam_uses_it_or_not(run, monkeypatch, graph, precision):
-    build = export_module.build_graphs
-
-    def with_one_of_other_weights(architecture, spec, weights, wanted, ranges):
-        built = build(architecture, spec, weights, wanted, ranges)
-        if wanted == precision:
-            swapped = {**weights, "decoder.layers.0.fc1.bias": weights["decoder.layers.0.fc1.bias"] + 2.0}
-            built |= build(architecture, spec, swapped, wanted, ranges, [graph])
-        return built
-
-    monkeypatch.setattr(export_module, "build_graphs", with_one_of_other_weights)
-    with pytest.raises(ArtifactError, match=f"the exported graph {graph} searches differently"):
-        export(run, NAME, [precision], allowed_drop=100)
-    assert not (run.export(NAME) / precision).exists()

@@ -1,0 +1,230 @@
+"""hat-evaluate on a model that really learnt a few phrases, as model, bundle and with inherited weights."""
+
+import json
+import math
+import time
+
+import pytest
+import sacrebleu
+import torch
+from evaluations import REFERENCES, SOURCES, Meter, refused
+from tiny import TINY_SPACE
+
+from hat import files
+from hat.checkpoint import load_model, save_model
+from hat.cli.evaluate import main
+from hat.complexity import ModelSpec, parameter_shapes
+from hat.data.prepared import PreparedData
+from hat.deploy.batching import usable_cores
+from hat.deploy.translator import Translator
+from hat.evaluation.evaluate import evaluate, score_translations
+from hat.evaluation.targets import find_target
+from hat.model import Transformer
+from latency_predictor.sampling.bundle_meter import BundleMeter
+
+
+def test_model_bundle_and_inherited_weights_translate_alike(run):
+    architecture_file = run.search("found") / "architecture.yaml"
+    bundle = run.export("small") / "fp32"
+    rows = [evaluate(run, target, Meter(run), latency=False) for target in ("small", bundle, architecture_file)]
+    assert [row["kind"] for row in rows] == ["model", "bundle", "inherited"]
+    assert [row["bleu"] for row in rows] == [rows[0]["bleu"]] * 3
+    assert rows[0]["bleu"] > 60  # of phrases that it was trained on
+    assert rows[0]["sentences"] == len(SOURCES)
+
+
+def test_a_model_translates_on_a_gpu_if_there_is_one_and_is_exported_from_the_processor(run, monkeypatch):
+    """A GPU that is named but not there: models are sent to it in word only, tensors where the model says it is."""
+    moves, elsewhere = [], torch.nn.Module.to
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, device: moves.append(device) or module)
+    monkeypatch.setattr(torch.nn.Module, "cpu", lambda module: moves.append("cpu") or elsewhere(module, "cpu"))
+    target, prepared = find_target(run, "small"), PreparedData(run.data)
+    on_gpu = target.translate(prepared, SOURCES)
+    assert moves == ["cuda"]
+    target.bundle(run.path / "made")
+    assert moves[1] == "cpu"
+    monkeypatch.undo()
+    assert target.translate(prepared, SOURCES) == on_gpu
+
+
+def test_bundles_translate_on_all_cores_as_on_one(run, monkeypatch):
+    found, start = [], Translator.__init__
+
+    def recording(translator, *arguments, **options):
+        found.append((options.get("workers"), options.get("threads", 1)))
+        start(translator, *arguments, **options)
+
+    bundle = run.export("small") / "fp32"
+    monkeypatch.setattr(Translator, "__init__", recording)
+    translations = find_target(run, bundle).translate(PreparedData(run.data), SOURCES)
+    assert found == [(usable_cores(), 1)]
+    assert translations == Translator(bundle).translate(SOURCES)
+
+
+def test_counts_are_those_of_the_files(run):
+    model, spec = load_model(run.sub("small")), load_model(run.sub("small")).spec
+    weights = sum(weight.numel() for weight in model.parameters())
+    embeddings = math.prod(parameter_shapes(model.architecture, spec)["encoder.embed_tokens.weight"])
+    row = evaluate(run, "small", Meter(run), latency=False)
+    assert row["parameters"] == weights
+    assert row["parameters_without_embeddings"] == weights - embeddings
+    assert row["size_bytes"] == (run.sub("small") / "model.safetensors").stat().st_size
+    folder = run.export("small") / "int8"
+    bundle = evaluate(run, folder, Meter(run), latency=False)
+    assert bundle["parameters"] == weights
+    assert bundle["precision"] == "int8"
+    assert bundle["size_bytes"] == sum(file.stat().st_size for file in folder.iterdir())
+
+
+def test_scores_are_sacrebleus_cased_and_detokenised():
+    references = [*REFERENCES, "The price is 3.50 euros, I think."]
+    translations = [*REFERENCES[:-1], "An old man sang .", "the price is 3,50 euros I think"]
+    scores = score_translations(translations, references, "en")
+    assert scores["bleu"] == pytest.approx(sacrebleu.corpus_bleu(translations, [references]).score)
+    assert scores["chrf"] == pytest.approx(sacrebleu.corpus_chrf(translations, [references]).score)
+    assert "case:mixed" in scores["bleu_signature"]
+    assert "tok:13a" in scores["bleu_signature"]
+    assert "version:" in scores["chrf_signature"]
+    assert score_translations(references, references, "en")["bleu"] == pytest.approx(100)
+
+
+def test_is_kept_beside_its_bundle_and_used_while_true(run, measured):
+    bundle, kept = run.export("small") / "int8", run.export("small") / "evaluation.int8.json"
+    row = evaluate(run, bundle, Meter(run))
+    assert (row["latency_ms"], row["latency_p90_ms"], row["device"]) == (12.5, 20.0, "cpu")
+    assert measured == [(bundle, "int8")]
+    saved = json.loads(kept.read_text())
+    assert {key: saved[key] for key in row} == row
+    assert evaluate(run, bundle, Meter(run)) == row
+    assert len(measured) == 1
+    evaluate(run, bundle, Meter(run), again=True)
+    assert len(measured) == 2
+    evaluate(run, bundle, Meter(run), split="valid", latency=False)
+    assert json.loads(kept.read_text()) == saved
+
+
+def test_a_device_of_more_threads_than_this_machine_has_cores(run, measured, tmp_path):
+    (tmp_path / "large.yaml").write_text("backend: onnxruntime\nthreads: 4096\n")
+    for target in ("small", run.export("small") / "fp32"):
+        assert evaluate(run, target, Meter(run, str(tmp_path / "large.yaml")))["device"] == "large"
+    assert [precision for _, precision in measured] == ["fp32", "fp32"]
+
+
+def test_a_retrained_model_is_judged_anew(run, measured, tmp_path):
+    folder = run.path / "retrained"
+    save_model(folder, load_model(run.sub("small")))
+    before = evaluate(run, folder, Meter(run))
+    model = load_model(folder)
+    torch.nn.init.normal_(model.encoder.embed_tokens.weight, generator=torch.Generator().manual_seed(3))
+    save_model(folder, model)
+    assert evaluate(run, folder, Meter(run))["bleu"] < before["bleu"]
+    assert len(measured) == 2
+
+
+def test_nothing_is_written_outside_the_run(run, measured, tmp_path):
+    save_model(tmp_path / "mine", load_model(run.sub("small")))
+    evaluate(run, tmp_path / "mine", Meter(run))
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["model.json", "model.safetensors"]
+
+
+def test_command_prints_a_table_or_json(run, capsys):
+    main(["small", str(run.export("small") / "fp32"), "--no-latency", "--run", str(run.path)])
+    table = capsys.readouterr().out
+    assert "BLEU" in table
+    assert "small" in table
+    main(["small", "--no-latency", "--json", "--run", str(run.path)])
+    row = json.loads(capsys.readouterr().out)
+    assert row["target"] == "small"
+    assert row["latency_ms"] is None
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "reason"),
+    [
+        ("{backend: torch, accelerator: cuda}", "fp32", "own runs PyTorch, not bundles"),
+        ("{backend: onnxruntime, accelerator: cuda}", "int8", "int8 bundles are made for processors, not for own"),
+    ],
+)
+def test_a_device_that_does_not_run_the_bundle_has_no_latency_but_a_reason(
+    run, tmp_path, capsys, device, precision, reason
+):
+    path = tmp_path / "own.yaml"
+    path.write_text(device)
+    bundle = str(run.export("small") / precision)
+    main([bundle, "--device", str(path), "--run", str(run.path)])
+    table = capsys.readouterr().out.splitlines()
+    assert f"- latency of {bundle}: {reason}" in table
+    assert table[1].split()[4:6] == ["-", "-"]
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "message"),
+    [
+        ("nothing", 4, "neither a sub-training"),
+        ("found", 4, "hat-train-sub found"),
+        ("export/small", 4, "neither a sub-training"),
+        ("other.yaml", 2, "is not one of"),
+    ],
+)
+def test_targets_that_cannot_be_judged(run, capsys, target, status, message):
+    other = TINY_SPACE.smallest().to_dict()
+    other["encoder"]["ffn_dim"] = [21]
+    files.write_yaml("other.yaml", other)
+    with pytest.raises(SystemExit) as end:
+        main([target, "--no-latency", "--run", str(run.path)])
+    error = capsys.readouterr().err
+    assert end.value.code == status
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_model_of_another_vocabulary_is_refused(run, tmp_path, capsys):
+    save_model(tmp_path / "foreign", Transformer(TINY_SPACE.smallest(), ModelSpec(31, 31, 24, 24)))
+    status, error = refused(capsys, run, tmp_path / "foreign")
+    assert status == 4
+    assert "vocabularies of 31 and 31 pieces" in error
+
+
+def test_a_bundle_of_another_experiment_is_refused(run, capsys):
+    path = run.export("small") / "fp32" / "bundle.json"
+    original = path.read_text()
+    description = json.loads(original)
+    description["target_lang"] = "fr"
+    path.write_text(json.dumps(description))
+    try:
+        with pytest.raises(SystemExit) as end:
+            main([str(path.parent), "--no-latency", "--run", str(run.path)])
+    finally:
+        path.write_text(original)
+    assert end.value.code == 4
+    assert "translates de to fr" in capsys.readouterr().err
+
+
+def test_a_truncated_bundle_is_refused(run, tmp_path, capsys):
+    bundle = run.export("small") / "fp32"
+    copy = tmp_path / "fp32"
+    copy.mkdir()
+    for file in bundle.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    (copy / "weights.bin").write_bytes((bundle / "weights.bin").read_bytes()[:-100])
+    with pytest.raises(SystemExit) as end:
+        main([str(copy), "--no-latency", "--run", str(run.path)])
+    assert end.value.code == 4
+    assert "weights.bin" in capsys.readouterr().err
+
+
+def test_latency_is_that_of_real_calls_of_a_bundle_that_a_model_would_make(run):
+    """Text in, text out, in turns: what a loop around a Translator measures, on this machine."""
+    row = evaluate(run, "small", BundleMeter(run, "cpu"))
+    translator, calls_ms = Translator(run.export("small") / "fp32"), []
+    for sentence in SOURCES * 5:
+        start = time.perf_counter()
+        translator.translate([sentence])
+        calls_ms.append(1e3 * (time.perf_counter() - start))
+    assert min(calls_ms) / 2 < row["latency_ms"] <= row["latency_p90_ms"] < 10 * max(calls_ms)
+    low_ms, high_ms = row["latency_range_ms"]
+    assert low_ms <= row["latency_ms"] <= high_ms
+    assert row["latency_with_text"] is True
+    assert 0 <= row["latency_taken"] <= 1
+    assert row["device"] == "cpu"
