@@ -131,6 +131,10 @@ def start_and_train(folders):
     return machines
 
 
+def has_ended(process):
+    return not Path(f"/proc/{process}").exists()
+
+
 def child_of(parent):
     """The process id of the one child of a process."""
     return int(Path(f"/proc/{parent}/task/{parent}/children").read_text())
@@ -157,7 +161,7 @@ def test_two_machines_with_disks_of_their_own_survive_deaths_and_equal_one_proce
     check_end(machines)
     assert processes.LOST in machines[0].told()
     assert "torchrun has ended" in machines[1].told()
-    assert not Path(f"/proc/{orphan}").exists()
+    wait_for(lambda: has_ended(orphan), END)
 
     machines = start_and_train(folders)
     os.kill(rank_process(machines[0].torchrun.pid, 0), signal.SIGKILL)
@@ -182,7 +186,7 @@ def test_a_command_with_processes_ends_with_all_of_them_and_goes_on(tmp_path, al
         wait_for(lambda: saved_update(folder) > 0)
         rank = rank_process(child_of(started.pid), 1)
         started.kill()
-        wait_for(lambda: not Path(f"/proc/{rank}").exists(), END)
+        wait_for(lambda: has_ended(rank), END)
         assert started.wait() != 0
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
