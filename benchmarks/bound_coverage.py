@@ -20,8 +20,8 @@ import numpy as np
 from hat import files
 from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.errors import UsageError
+from hat.experiment.run_directory import RunDirectory
 from hat.progress import Progress
-from hat.run_directory import RunDirectory
 
 QUANTILES = {"p50": 0.5, "p90": 0.9}  # of the sentences
 SEED = 3  # of the architectures, whatever the run's seed is

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
-from hat.complexity import ModelSpec, parameter_shapes
+from hat.architecture.complexity import ModelSpec, parameter_shapes
+from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
 
 VOCABULARY = 7872
 PADDING, END = 1, 2
@@ -35,7 +35,7 @@ def make_model(architecture, seed, sources):
     """(spec, weights {name: array}, torch model) whose translations of sources like `sources` end by themselves."""
     import torch
 
-    from hat.model import Transformer
+    from hat.models.translation import Transformer
 
     dim = architecture.decoder.embed_dim
     spec = ModelSpec(

@@ -23,7 +23,7 @@ from torch import distributed
 
 from hat.cli.common import positive_int
 from hat.data.prepared import PreparedData
-from hat.run_directory import RunDirectory
+from hat.experiment.run_directory import RunDirectory
 from hat.training import processes
 from hat.training.batches import UpdateBatches
 from hat.training.loop import TrainingLoop

@@ -19,7 +19,7 @@ import time
 import numpy as np
 
 from hat.cli.common import ArgumentParser, positive_int, run_command
-from hat.run_directory import FULL, RunDirectory
+from hat.experiment.run_directory import FULL, RunDirectory
 from search.report.report_data import LATENCY_KEYS
 
 BLOCK = 20  # sentences in a row with one bundle

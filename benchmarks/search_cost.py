@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from hat import files
-from hat.run_directory import RunDirectory
+from hat.experiment.run_directory import RunDirectory
 from latency_predictor.budget import parse_budget
 from latency_predictor.fitting.fit import load_or_fit
 from search.evaluations import Evaluations

@@ -25,15 +25,15 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from hat import files
-from hat.architecture import Architecture
+from hat.architecture.stacks import Architecture
 from hat.cli.common import add_run_option, positive_int
 from hat.config import from_mapping, to_mapping
 from hat.data.prepared import PreparedData
 from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError, HatError, UsageError
-from hat.experiment import SubTrainingConfig, with_tokens_per_update
+from hat.experiment.config import SubTrainingConfig, with_tokens_per_update
+from hat.experiment.run_directory import RunDirectory
 from hat.progress import Progress
-from hat.run_directory import RunDirectory
 
 SPLIT = "valid"
 REMEDY = "remove it and run again"
@@ -221,9 +221,9 @@ def train_one(folder, name, architecture, precision):
 
 def _judge(run, name):
     """({validation_loss, bleu, chrf...}, translations) of a trained model on the validation split."""
-    from hat.checkpoint import load_model
     from hat.evaluation.evaluate import score_translations
     from hat.evaluation.targets import find_target
+    from hat.models.checkpoint import load_model
 
     prepared = PreparedData(run.data)
     sources, references = prepared.raw(SPLIT)

@@ -33,10 +33,10 @@ from standalone import (
 )
 
 from hat import files
+from hat.architecture.complexity import count_flops, count_parameters
 from hat.cli.common import ArgumentParser, positive_int, run_command
-from hat.complexity import count_flops, count_parameters
 from hat.errors import ArtifactError, UsageError
-from hat.run_directory import FULL, RunDirectory, stamp
+from hat.experiment.run_directory import FULL, RunDirectory, stamp
 
 DEVICE = "cpu"
 SEED = 1  # of the architectures, whatever the run's seed is
@@ -133,7 +133,7 @@ def inherited_losses(run, architectures):
     """Validation losses (nats a token) of architectures with the weights of the run's SuperTransformer."""
     import torch
 
-    from hat.checkpoint import load_model
+    from hat.models.checkpoint import load_model
     from search.scoring import InheritedLoss
 
     loss = InheritedLoss(load_model(run.super_), [load_split(run)], "cuda" if torch.cuda.is_available() else "cpu")

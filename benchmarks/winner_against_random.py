@@ -18,14 +18,14 @@ import numpy as np
 from standalone import SPLIT, StandaloneTrainings, add_options, keep_architectures, named_rows, within
 
 from hat import files
-from hat.architecture_file import load_architecture
+from hat.architecture.complexity import count_parameters
+from hat.architecture.file import load_architecture
 from hat.cli.common import ArgumentParser, positive_int, run_command
-from hat.complexity import count_parameters
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError
 from hat.evaluation.significance import paired_bootstrap
-from hat.experiment import SUPER
-from hat.run_directory import RunDirectory, stamp
+from hat.experiment.config import SUPER
+from hat.experiment.run_directory import RunDirectory, stamp
 
 SEED = 2  # of the random architectures, whatever the run's seed is
 NEAR = 0.05  # of the winner's latency

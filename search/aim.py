@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from hat import files
-from hat.architecture import Architecture
+from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
 from latency_predictor.fitting.conversion import Conversion, fit_conversion
 from search.state import load_state, save_state

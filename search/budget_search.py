@@ -4,8 +4,8 @@ import itertools
 from dataclasses import dataclass
 
 from hat import files
-from hat.architecture import Architecture
-from hat.run_directory import mark_done
+from hat.architecture.stacks import Architecture
+from hat.experiment.run_directory import mark_done
 from latency_predictor.budget import LatencyBudget
 from latency_predictor.fitting.conversion import Conversion
 from search.aim import aimed

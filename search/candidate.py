@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hat.architecture import Architecture
+from hat.architecture.stacks import Architecture
 
 # Of every loss that a search keeps. In the fingerprints, so that losses kept in another unit are never read as these.
 LOSS_UNIT = "nats per target token"

@@ -1,7 +1,7 @@
 """What a finished search leaves: the winner, the front of everything scored, the history, a picture, a table."""
 
 from hat import files
-from hat.complexity import count_flops, count_parameters
+from hat.architecture.complexity import count_flops, count_parameters
 from hat.config import to_mapping
 from search.pareto import pareto_front
 from search.report.pictures import draw_front

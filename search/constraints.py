@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hat.complexity import count_parameters
+from hat.architecture.complexity import count_parameters
 from hat.errors import BudgetError
 from search.fastest import find_least
 from search.limits import count_text, size_text

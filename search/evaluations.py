@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hat import files
-from hat.architecture import Architecture
+from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
 from search.candidate import Candidate
 

@@ -4,10 +4,10 @@ import functools
 import math
 
 from hat import files
-from hat.architecture import Architecture
-from hat.complexity import count_parameters
+from hat.architecture.complexity import count_parameters
+from hat.architecture.stacks import Architecture
+from hat.experiment.run_directory import check_supertransformer, is_current, mark_done, stamp
 from hat.progress import Progress
-from hat.run_directory import check_supertransformer, is_current, mark_done, stamp
 from latency_predictor.budget import parse_budget
 from latency_predictor.link.devices import load_device
 from latency_predictor.sampling.measure import Measurer

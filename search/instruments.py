@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hat import files
-from hat.complexity import ModelSpec
+from hat.architecture.complexity import ModelSpec
 from hat.config import to_mapping
-from hat.run_directory import stamp
+from hat.experiment.run_directory import stamp
 from latency_predictor.latency import Latency
 from latency_predictor.sampling.measure import measuring_spec
 from latency_predictor.sampling.sample import predictor_directory
@@ -114,7 +114,7 @@ class InheritedCalls:
 
     @functools.cached_property
     def _super(self):
-        from hat.checkpoint import load_model
+        from hat.models.checkpoint import load_model
 
         return load_model(self._run.super_)
 

@@ -7,7 +7,7 @@ known once the winner is trained, from hat-export, which refuses a bundle that l
 
 from hat import files
 from hat.errors import BudgetError, UsageError
-from hat.run_directory import mark_done
+from hat.experiment.run_directory import mark_done
 from latency_predictor.link.devices import load_device, with_precision
 from search.limits import NO_LIMITS
 from search.run import PLAIN, name_budgets, search

@@ -11,7 +11,7 @@ from torch import distributed
 
 from hat import files
 from hat.errors import ArtifactError, ProcessError
-from hat.run_directory import stamp
+from hat.experiment.run_directory import stamp
 from hat.training import processes
 
 # Candidates for every thread of a process between two exchanges: few, since a kill loses them; several, since some

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from hat.architecture import Architecture
+from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
 from hat.errors import BudgetError
 from latency_predictor.budget import parse_budget

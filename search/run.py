@@ -5,7 +5,7 @@ import contextlib
 from hat import files
 from hat.config import to_mapping
 from hat.errors import UsageError
-from hat.run_directory import check_supertransformer, is_current, stamp
+from hat.experiment.run_directory import check_supertransformer, is_current, stamp
 from hat.training.options import TrainingOptions
 from latency_predictor.link.devices import load_device
 from latency_predictor.sampling.lengths import check_quantiles

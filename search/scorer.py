@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from hat.checkpoint import load_model
 from hat.data.pairs import draw_lines
 from hat.data.prepared import PreparedData
 from hat.fairseq_plugin.datasets import load_batches
+from hat.models.checkpoint import load_model
 from hat.training.processes import local_rank
 from search.scoring import InheritedLoss
 

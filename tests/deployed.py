@@ -3,14 +3,14 @@
 import numpy as np
 import torch
 
-from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
-from hat.complexity import ModelSpec, is_embedding, parameter_shapes
+from hat.architecture.complexity import ModelSpec, is_embedding, parameter_shapes
+from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.config import to_mapping
 from hat.deploy.beam_search import BeamSearch
 from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.graphs import build_graphs
 from hat.deploy.sessions import Sessions
-from hat.model import Transformer
+from hat.models.translation import Transformer
 
 # Wide spans and heads that differ from layer to layer, a narrow encoder.
 WIDE_DECODER = Architecture(

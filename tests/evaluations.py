@@ -12,9 +12,9 @@ from hat.cli.evaluate import main
 from hat.data.prepare import prepare
 from hat.data.prepared import PreparedData
 from hat.deploy.bundle import open_bundle
+from hat.experiment.run_directory import RunDirectory
 from hat.fairseq_plugin.datasets import load_batches
-from hat.model import SuperTransformer
-from hat.run_directory import RunDirectory
+from hat.models.translation import SuperTransformer
 from latency_predictor.sampling.bundle_meter import BundleMeter
 
 WORDS = {"ein": "a", "roter": "red", "alter": "old", "Hund": "dog", "Mann": "man", "rennt": "runs", "singt": "sings"}

@@ -4,9 +4,9 @@ import numpy as np
 from deployed import peaked_weights, torch_model
 from tiny import TINY_SPACE
 
-from hat.checkpoint import save_model
 from hat.data.prepared import PreparedData
-from hat.run_directory import mark_done
+from hat.experiment.run_directory import mark_done
+from hat.models.checkpoint import save_model
 
 NAME = "chosen"
 

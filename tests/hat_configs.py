@@ -1,7 +1,7 @@
 """Architectures as the HAT authors write them in Python, in logs and in the parity data."""
 
-from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
-from hat.hat_format import span_from_hat
+from hat.architecture.hat_format import span_from_hat
+from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
 
 
 def architecture_from_hat_gene(gene, qkv_dim):

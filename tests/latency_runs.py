@@ -5,8 +5,8 @@ import dataclasses
 import yaml
 from search_toys import CONFIG, latency
 
+from hat.experiment.run_directory import RunDirectory
 from hat.files import append_json_line
-from hat.run_directory import RunDirectory
 from latency_predictor.link.devices import load_device
 from latency_predictor.on_device.environment import read_environment
 from latency_predictor.on_device.timing import Timing

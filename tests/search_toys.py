@@ -3,8 +3,8 @@
 import dataclasses
 import itertools
 
-from hat.experiment import SearchConfig
-from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
+from hat.architecture.space import DecoderSpace, EncoderSpace, SearchSpace
+from hat.experiment.config import SearchConfig
 from latency_predictor.latency import Latency
 from search.instruments import Instruments
 

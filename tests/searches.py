@@ -80,7 +80,7 @@ def _ngram_block(size):
 
 
 def _fairseq_model(model):
-    """A hat.model.Transformer as SequenceGenerator wants it."""
+    """A hat.models.translation.Transformer as SequenceGenerator wants it."""
 
     class Encoder(torch.nn.Module):
         def forward_torchscript(self, net_input):

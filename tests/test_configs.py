@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hat.experiment import load_experiment
+from hat.experiment.config import load_experiment
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 EXPERIMENTS = sorted(CONFIGS.glob("*.yaml"))

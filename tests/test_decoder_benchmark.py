@@ -13,7 +13,7 @@ import decoder_peers
 import decoder_speed
 
 from hat import Translator
-from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
+from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
 
 ARCHITECTURE = Architecture(
     64, EncoderArchitecture(64, (128,) * 2, (4,) * 2), DecoderArchitecture(64, (128,), (4,), (4,), (1,))

@@ -8,9 +8,9 @@ import torch
 from hat_configs import architecture_from_hat_gene
 from shared_data import reference_files
 
-from hat.complexity import count_parameters
-from hat.hat_checkpoint import supertransformer_from_hat
-from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
+from hat.architecture.complexity import count_parameters
+from hat.architecture.space import DecoderSpace, EncoderSpace, SearchSpace
+from hat.models.hat_checkpoint import supertransformer_from_hat
 
 
 def space_of(cases, model):

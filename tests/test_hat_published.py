@@ -9,10 +9,10 @@ from shared_data import reference_files
 from tiny import TINY_SPACE, VOCABULARY, tiny_spec
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
-from hat.complexity import ModelSpec, count_flops, count_parameters
-from hat.hat_format import HAT_QKV_DIM, span_from_hat
-from hat.model import Transformer
+from hat.architecture.complexity import ModelSpec, count_flops, count_parameters
+from hat.architecture.hat_format import HAT_QKV_DIM, span_from_hat
+from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
+from hat.models.translation import Transformer
 
 LENGTHS = {"iwslt": 23, "wmt": 30}  # tokens in source and target at which HAT counted FLOPs
 

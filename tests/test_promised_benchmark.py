@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import promised_latency as benchmark
 
 from hat import files
-from hat.run_directory import RunDirectory
+from hat.experiment.run_directory import RunDirectory
 
 CALLS_MS = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]
 

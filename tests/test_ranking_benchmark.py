@@ -23,8 +23,8 @@ import supernet_ranking
 
 from hat import files
 from hat.errors import UsageError
-from hat.experiment import load_experiment
-from hat.run_directory import RunDirectory
+from hat.experiment.config import load_experiment
+from hat.experiment.run_directory import RunDirectory
 from hat.training.super import train_super
 
 ROOT = Path(__file__).resolve().parents[1]

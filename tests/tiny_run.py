@@ -7,7 +7,7 @@ import random
 import yaml
 
 from hat.data.prepare import prepare
-from hat.run_directory import RunDirectory
+from hat.experiment.run_directory import RunDirectory
 from hat.training.options import TrainingOptions
 from hat.training.super import train_super
 

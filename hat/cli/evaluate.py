@@ -41,7 +41,7 @@ def _evaluate(options):
     from hat.data.prepared import PreparedData
     from hat.evaluation.evaluate import evaluate_all, evaluations_table
     from hat.evaluation.text import file_text, split_text
-    from hat.run_directory import RunDirectory
+    from hat.experiment.run_directory import RunDirectory
     from latency_predictor.sampling.bundle_meter import BundleMeter
 
     run = RunDirectory.open(options.run)

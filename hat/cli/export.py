@@ -30,8 +30,8 @@ def _bleu(text):
 
 
 def _export(options):
+    from hat.experiment.run_directory import RunDirectory
     from hat.export.bundles import export, trained_names
-    from hat.run_directory import RunDirectory
 
     run = RunDirectory.open(options.run)
     for name in [options.name] if options.name else trained_names(run):

@@ -25,7 +25,7 @@ def _fit(options):
         raise UsageError("--csv takes its samples from files; leave out --device and --run")
     if options.output and not options.csv:
         raise UsageError("--output is for --csv; a device's predictor is kept in its run directory")
-    from hat.run_directory import RunDirectory
+    from hat.experiment.run_directory import RunDirectory
     from latency_predictor.fitting.fit import fit_csv, fit_predictor
 
     if options.csv:

@@ -18,7 +18,7 @@ def main(arguments=None):
 
 
 def _inspect(options):
-    from hat.inspection import inspect_file, render
+    from hat.experiment.inspection import inspect_file, render
 
     described = inspect_file(options.file, options.vocabulary, options.length)
     print(json.dumps(described, indent=2) if options.json else render(described))

@@ -29,7 +29,7 @@ def _measure(options):
     if options.check:
         _check(devices)
         return
-    from hat.run_directory import RunDirectory
+    from hat.experiment.run_directory import RunDirectory
     from latency_predictor.sampling.collect import collect_all
 
     collect_all(RunDirectory.open(options.run), devices, options.samples)

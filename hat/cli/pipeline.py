@@ -6,8 +6,8 @@ import os
 import sys
 import time
 
+from hat.experiment.run_directory import FULL
 from hat.progress import format_seconds
-from hat.run_directory import FULL
 
 PRECISIONS = ("fp32", "int8")
 

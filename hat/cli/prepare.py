@@ -16,7 +16,7 @@ def main(arguments=None):
 
 def _prepare(options):
     from hat.data.prepare import prepare
-    from hat.run_directory import RunDirectory
+    from hat.experiment.run_directory import RunDirectory
 
     prepare(RunDirectory.create(options.config, options.run), options.source_directory)
 

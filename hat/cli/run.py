@@ -36,7 +36,7 @@ def main(arguments=None):
 def _run(options):
     from hat.cli.pipeline import Pipeline
     from hat.errors import UsageError
-    from hat.run_directory import RunDirectory
+    from hat.experiment.run_directory import RunDirectory
     from latency_predictor.budget import parse_budget
     from search.limits import parse_limits
     from search.report.run_report import result_table

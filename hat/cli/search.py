@@ -42,7 +42,7 @@ def _search(options):
             with leading():
                 _lead(options)
         else:
-            from hat.run_directory import RunDirectory
+            from hat.experiment.run_directory import RunDirectory
             from search.scorer import load_scorer
 
             follow(RunDirectory.open(options.run), load_scorer)
@@ -50,7 +50,7 @@ def _search(options):
 
 def _lead(options):
     from hat.errors import UsageError
-    from hat.run_directory import RunDirectory
+    from hat.experiment.run_directory import RunDirectory
     from latency_predictor.budget import parse_budget
     from search.limits import parse_limits
     from search.precisions import ANY, search_precisions
@@ -74,7 +74,7 @@ def _lead(options):
 
 def _search_front(options):
     from hat.errors import UsageError
-    from hat.run_directory import RunDirectory
+    from hat.experiment.run_directory import RunDirectory
     from search.front import search_front
     from search.precisions import ANY
 

@@ -18,7 +18,7 @@ def main(arguments=None):
 
 def _train_sub(options):
     training_options = chosen_options(options)
-    from hat.run_directory import RunDirectory
+    from hat.experiment.run_directory import RunDirectory
     from hat.training import machines, processes
     from hat.training.sub import choose_architecture, train_sub
 

@@ -22,7 +22,7 @@ def main(arguments=None):
 
 def _train_super(options):
     training_options = chosen_options(options)
-    from hat.run_directory import RunDirectory
+    from hat.experiment.run_directory import RunDirectory
     from hat.training import machines, processes
     from hat.training.super import train_super
 
@@ -42,7 +42,7 @@ def _train_super(options):
 
 def _prepare(options):
     from hat.data.prepare import prepare
-    from hat.run_directory import RunDirectory
+    from hat.experiment.run_directory import RunDirectory
 
     prepare(RunDirectory.create(options.config, options.run), options.source_directory)
 

@@ -13,7 +13,7 @@ from hat.data.splits import Side, SplitCounts, move_raw, write_encoded, write_te
 from hat.data.stages import Stages
 from hat.data.tokenizer import Tokenizer, train_tokenizer
 from hat.errors import ArtifactError, HatError
-from hat.run_directory import RUNS, is_current, mark_done
+from hat.experiment.run_directory import RUNS, is_current, mark_done
 
 DESCRIPTION = "data.json"
 # The first two say, beside what the others show, what they were made from; a killed run may have left the third.

@@ -4,13 +4,13 @@ import tempfile
 from pathlib import Path
 
 from hat import files
-from hat.complexity import count_parameters
+from hat.architecture.complexity import count_parameters
 from hat.data.prepared import PreparedData
 from hat.errors import UsageError
 from hat.evaluation.significance import paired_bootstrap
 from hat.evaluation.targets import find_target
 from hat.evaluation.text import split_text
-from hat.run_directory import stamp
+from hat.experiment.run_directory import stamp
 
 KEPT_SPLIT = "test"  # its evaluations are kept beside what they judge
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hat import files
-from hat.architecture import Architecture
-from hat.architecture_file import load_architecture
-from hat.complexity import ModelSpec
+from hat.architecture.complexity import ModelSpec
+from hat.architecture.file import load_architecture
+from hat.architecture.stacks import Architecture
 from hat.config import from_mapping
 from hat.data.prepared import PreparedData
 from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError
-from hat.run_directory import stamp
+from hat.experiment.run_directory import stamp
 
 FLOAT_BYTES = 4
 
@@ -65,7 +65,7 @@ def find_target(run, name):
 
 
 def _model_target(run, name, directory):
-    from hat.checkpoint import load_model
+    from hat.models.checkpoint import load_model
 
     weights = directory / "model.safetensors"
     return _torch_target(
@@ -80,7 +80,7 @@ def _model_target(run, name, directory):
 
 
 def _inherited_target(run, path):
-    from hat.checkpoint import load_model
+    from hat.models.checkpoint import load_model
 
     model = load_model(run.super_).extract(load_architecture(path))
     return _torch_target(

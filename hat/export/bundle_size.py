@@ -1,7 +1,7 @@
 """The size of a bundle, from the architecture alone: what hat-export would write, without weights to write.
 
 Graphs are built once for every pair of depths, with widths that stand in for the real ones; the weights' sizes follow
-from `hat.complexity.parameter_shapes`. Where the two differ from what is written, the size errs upwards.
+from `hat.architecture.complexity.parameter_shapes`. Where the two differ from what is written, the size errs upwards.
 """
 
 import functools
@@ -17,8 +17,8 @@ from onnx import TensorProto
 from onnx.external_data_helper import set_external_data
 
 from hat import files
-from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
-from hat.complexity import count_parameters, parameter_shapes
+from hat.architecture.complexity import count_parameters, parameter_shapes
+from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.data.lexicon import learn_shortlist
 from hat.data.prepared import PreparedData
 from hat.deploy.building.bundle_writer import (
@@ -32,8 +32,8 @@ from hat.deploy.building.bundle_writer import (
 from hat.deploy.building.graphs import build_graphs, graph_names
 from hat.deploy.building.products import OUTPUT_PRODUCT
 from hat.deploy.building.quantisation import DEFAULT_RANGE
+from hat.experiment.run_directory import stamp
 from hat.export.bundles import describe_bundle, tokenizers, training_pairs
-from hat.run_directory import stamp
 
 # Of the stand-ins: multiples of 16, as most real widths are, but no usual ones, so that every table is sliced; large
 # enough for all that belongs to a weight to lie outside of the graph, even the zero points, a byte a row.

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hat import __version__, files
-from hat.checkpoint import load_weights
 from hat.config import to_mapping
 from hat.data.pairs import sample_pairs
 from hat.data.prepared import PreparedData
@@ -17,9 +16,10 @@ from hat.deploy.building.standalone import add_runtime
 from hat.deploy.bundle import VERSION, open_bundle
 from hat.deploy.shortlist import Shortlist
 from hat.errors import ArtifactError, UsageError
+from hat.experiment.run_directory import mark_done, stamp
 from hat.export.check import Reference, one_torch_thread
 from hat.export.quality import ALLOWED_DROP, describe, measure_quality, refusal, with_drops
-from hat.run_directory import mark_done, stamp
+from hat.models.checkpoint import load_weights
 
 DEFAULT_PRECISIONS = ("fp32", "int8")
 SHORTLIST_PAIRS = 200_000  # of the training set, at most
@@ -118,9 +118,9 @@ class _Content:
 
 def _gather(run, name, weights, prepared, inputs):
     """The _Content of the bundles: calibration and shortlist are learnt here."""
-    from hat.checkpoint import load_model
     from hat.data.lexicon import coverage, learn_shortlist
     from hat.export.calibration import calibrate
+    from hat.models.checkpoint import load_model
 
     model = load_model(run.sub(name))
     pairs = training_pairs(run, prepared)

@@ -14,7 +14,7 @@ NO_VALUES = (0.0, 1.0)  # the range of an input that was always zero
 
 
 def calibrate(model, pairs):
-    """{product name: (low, high)} of a standalone `hat.model.Transformer`, low <= 0 <= high.
+    """{product name: (low, high)} of a standalone `hat.models.translation.Transformer`, low <= 0 <= high.
 
     pairs: sentences to run it on, (source ids, target ids) that end with </s>; the decoder is fed the target. Names
     are those of the weights without `.weight`, the output product's is OUTPUT_PRODUCT.

@@ -10,7 +10,7 @@ NAME = "trial"
 
 
 def write_trial_bundle(run, model, precision, folder):
-    """Write a bundle of a standalone `hat.model.Transformer` into the new `folder`."""
+    """Write a bundle of a standalone `hat.models.translation.Transformer` into the new `folder`."""
     prepared = PreparedData(run.data)
     weights = {name: tensor.detach().float().numpy() for name, tensor in model.state_dict().items()}
     description = describe_bundle(run, NAME, model.architecture, model.spec, prepared, {"weights_sha256": NAME})

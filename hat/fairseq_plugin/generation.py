@@ -11,7 +11,7 @@ MAX_TOKENS = 4096
 
 
 def translate_ids(model, prepared, split_or_sources, beam=5, lenpen=1.0, max_len_a=1.2, max_len_b=10):
-    """Translate a prepared split (by name) or a list of source id lists with a hat.model.Transformer.
+    """Translate a prepared split (by name) or a list of source id lists with a hat.models.translation.Transformer.
 
     Returns, in input order, the best hypothesis of each: (target ids without </s>, score), the score being the
     log-probability divided by length ** lenpen. A translation has at most max_len_a * source length + max_len_b tokens.

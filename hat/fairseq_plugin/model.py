@@ -12,8 +12,8 @@ from fairseq.models import (
     register_model,
 )
 
-from hat.architecture_file import load_architecture
-from hat.model import SuperTransformer, Transformer
+from hat.architecture.file import load_architecture
+from hat.models.translation import SuperTransformer, Transformer
 
 
 @dataclass
@@ -31,14 +31,14 @@ class HatTransformerConfig(HatModelConfig):
 
 
 class _Encoder(FairseqEncoder):
-    """Lends a hat.model.Encoder to fairseq; the weights stay registered in the model's `transformer`."""
+    """Lends a hat.models.translation.Encoder to fairseq; the weights stay registered in the model's `transformer`."""
 
     def __init__(self, dictionary, encoder):
         super().__init__(dictionary)
         self._encoder = (encoder,)
 
     def forward(self, src_tokens, src_lengths=None):
-        """src_tokens (batch, source) -> hat.model.EncoderOutput"""
+        """src_tokens (batch, source) -> hat.models.translation.EncoderOutput"""
         return self._encoder[0](src_tokens)
 
     def reorder_encoder_out(self, encoder_out, new_order):
@@ -46,7 +46,7 @@ class _Encoder(FairseqEncoder):
 
 
 class _Decoder(FairseqIncrementalDecoder):
-    """Lends a hat.model.Decoder to fairseq; a DecoderCache lives in fairseq's incremental state."""
+    """Lends a hat.models.translation.Decoder to fairseq; a DecoderCache lives in fairseq's incremental state."""
 
     def __init__(self, dictionary, decoder):
         super().__init__(dictionary)

@@ -10,7 +10,7 @@ from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from hat.errors import UsageError
-from hat.experiment import load_experiment
+from hat.experiment.config import load_experiment
 from hat.fairseq_plugin.datasets import narrow_lengths
 from hat.training.strategies import STRATEGIES
 from hat.training.validation import named_subnets

@@ -1,10 +1,10 @@
 """Knowledge distillation of a sub-training: who teaches it, and what it thereby depends on."""
 
 from hat import files
-from hat.checkpoint import load_model, load_spec
 from hat.errors import ArtifactError
-from hat.experiment import SUPER
-from hat.run_directory import FULL, learnt_from, stamp
+from hat.experiment.config import SUPER
+from hat.experiment.run_directory import FULL, learnt_from, stamp
+from hat.models.checkpoint import load_model, load_spec
 from hat.training.distilled_text import text_inputs
 
 KEY = "sub_training.distillation"

@@ -11,8 +11,8 @@ from hat.data.text import normalise_spaces
 from hat.data.tokenizer import Tokenizer
 from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError
+from hat.experiment.run_directory import stamp
 from hat.progress import Progress
-from hat.run_directory import stamp
 
 PRECISION = "fp32"  # of the teacher's bundle: the one that translates exactly as the teacher does
 SPLIT = "train1"  # fairseq reads train, train1... as one split

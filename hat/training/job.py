@@ -38,8 +38,8 @@ def main():
 
 
 def _train(job, told):
-    from hat.architecture import Architecture
-    from hat.run_directory import RunDirectory
+    from hat.architecture.stacks import Architecture
+    from hat.experiment.run_directory import RunDirectory
     from hat.training.sub import train_briefly, train_sub
 
     run, options = RunDirectory(job["run"]), TrainingOptions(**job["options"])

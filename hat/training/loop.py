@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from hat import files
 from hat.errors import HatError, OutOfMemoryError
-from hat.experiment import BOOKKEEPING, fingerprinted
+from hat.experiment.config import BOOKKEEPING, fingerprinted
 from hat.fairseq_plugin.trainer import (
     float32_weights,
     grouped,

@@ -11,7 +11,7 @@ import socket
 
 from hat.data.prepared import PreparedData
 from hat.errors import UsageError
-from hat.run_directory import TOKEN_PREFIX, stamp
+from hat.experiment.run_directory import TOKEN_PREFIX, stamp
 from hat.training import processes
 
 PACKAGES = ("hardware-aware-transformers", "torch", "fairseq-fixed", "numpy", "sentencepiece")

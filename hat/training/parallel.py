@@ -13,11 +13,11 @@ import sys
 import threading
 from dataclasses import asdict, dataclass, replace
 
-from hat.architecture import Architecture
+from hat.architecture.stacks import Architecture
 from hat.deploy.batching import usable_cores
 from hat.errors import HatError
+from hat.experiment.run_directory import FULL
 from hat.progress import Progress
-from hat.run_directory import FULL
 from hat.training import processes
 
 TORCHRUN = ("WORLD_SIZE", "RANK", "LOCAL_RANK")  # what tells a process of others

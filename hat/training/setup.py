@@ -2,7 +2,7 @@
 
 import torch
 
-from hat.experiment import with_max_update
+from hat.experiment.config import with_max_update
 from hat.fairseq_plugin.trainer import build_trainer, precision_arguments, rank_arguments
 from hat.training import processes
 from hat.training.batches import UpdateBatches

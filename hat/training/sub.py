@@ -5,16 +5,16 @@ import socket
 from dataclasses import dataclass, replace
 
 from hat import files
-from hat.architecture import Architecture
-from hat.architecture_file import load_architecture
-from hat.checkpoint import MODEL_FILES, load_model, save_model
+from hat.architecture.file import load_architecture
+from hat.architecture.stacks import Architecture
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
-from hat.experiment import DistillationConfig, SubTrainingConfig, fingerprinted
+from hat.experiment.config import DistillationConfig, SubTrainingConfig, fingerprinted
+from hat.experiment.run_directory import FULL, check_supertransformer, is_current, mark_done, stamp
 from hat.fairseq_plugin.teachers import Teachers
 from hat.fairseq_plugin.trainer import validate
+from hat.models.checkpoint import MODEL_FILES, load_model, save_model
 from hat.progress import Progress
-from hat.run_directory import FULL, check_supertransformer, is_current, mark_done, stamp
 from hat.training import machines, processes
 from hat.training.averaging import average_weights
 from hat.training.distillation import (

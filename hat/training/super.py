@@ -1,9 +1,9 @@
 """Stage `hat-train-super`: every update trains one sampled SubTransformer (HAT, section 3.2)."""
 
-from hat.checkpoint import MODEL_FILES, save_model
 from hat.data.prepared import PreparedData
-from hat.experiment import fingerprinted
-from hat.run_directory import is_current, mark_done, stamp
+from hat.experiment.config import fingerprinted
+from hat.experiment.run_directory import is_current, mark_done, stamp
+from hat.models.checkpoint import MODEL_FILES, save_model
 from hat.training import processes
 from hat.training.checkpoints import read_weights
 from hat.training.launch import run_in_processes

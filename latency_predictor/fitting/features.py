@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from hat.search_space import SearchSpace
+from hat.architecture.space import SearchSpace
 
 # HAT's published samples describe an architecture by these columns, per-layer choices averaged over active layers.
 AVERAGED = {

@@ -7,8 +7,8 @@ import numpy as np
 
 from hat import files
 from hat.errors import ArtifactError, DataError
+from hat.experiment.run_directory import is_current, mark_done
 from hat.report.figures import save_png
-from hat.run_directory import is_current, mark_done
 from latency_predictor.fitting.conformal import LEAST_SCORES
 from latency_predictor.fitting.csv_files import read_hat_csv
 from latency_predictor.fitting.features import AveragedFeatures, PerLayerFeatures

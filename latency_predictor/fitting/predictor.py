@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from hat import files
+from hat.architecture.space import SearchSpace
 from hat.config import from_mapping
 from hat.errors import ArtifactError, UsageError
-from hat.search_space import SearchSpace
 from latency_predictor.fitting import conformal
 from latency_predictor.fitting.comparison import Correction, choose, cross_validate, fit_correction, folds
 from latency_predictor.fitting.features import AveragedFeatures, PerLayerFeatures

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from hat.complexity import count_parameters
+from hat.architecture.complexity import count_parameters
 from latency_predictor.fitting.pace import OFF_PACE, Pace
 from latency_predictor.on_device.environment import conditions
 from latency_predictor.report.device_page import PageData, write_page

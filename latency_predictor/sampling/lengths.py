@@ -6,7 +6,7 @@ import numpy as np
 
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
-from hat.run_directory import stamp
+from hat.experiment.run_directory import stamp
 
 SPLIT = "valid"  # the sentences most like those to be translated
 MEASURED_QUANTILES = (0.1, 0.5, 0.9)

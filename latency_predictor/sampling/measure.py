@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from hat.config import to_mapping
 from hat.data.prepared import PreparedData
+from hat.experiment.run_directory import stamp
 from hat.files import fingerprint
-from hat.run_directory import stamp
 from latency_predictor.fitting.pace import Pace
 from latency_predictor.on_device.timing import clock_name
 from latency_predictor.sampling.lengths import run_lengths

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from hat import files
-from hat.architecture import Architecture
+from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
 from hat.errors import ArtifactError, UsageError
 from latency_predictor.on_device.environment import Environment

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import helper
 from onnx.external_data_helper import set_external_data
 
-from hat.complexity import parameter_shapes
+from hat.architecture.complexity import parameter_shapes
 from hat.deploy.building.bundle_writer import ALIGNMENT, SMALLEST_EXTERNAL
 from hat.deploy.building.graphs import build_graphs, graph_names
 from latency_predictor.on_device.bench import needed_graphs

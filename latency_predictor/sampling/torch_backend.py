@@ -1,4 +1,4 @@
-"""Timing with PyTorch, for CUDA: hat.model.Transformer with caches, in evaluation mode, without autograd."""
+"""Timing with PyTorch, for CUDA: hat.models.translation.Transformer with caches, in evaluation mode, no autograd."""
 
 import contextlib
 import time
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hat.errors import DeviceError
-from hat.model import Transformer
+from hat.models.translation import Transformer
 from latency_predictor.on_device.environment import read_environment
 from latency_predictor.on_device.timing import clock_for, time_rounds
 

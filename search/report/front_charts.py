@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
-from hat.architecture import Architecture
+from hat.architecture.stacks import Architecture
 from hat.report.figures import FAINT, INK, SOFT, VERMILLION, dots
 from search.report.front_rows import SIZES, measured
 

@@ -1,6 +1,6 @@
 """The report of a search for the whole front: rows of front.json to one self-contained HTML page."""
 
-from hat.architecture import Architecture
+from hat.architecture.stacks import Architecture
 from hat.report.figures import SERIES, svgs
 from hat.report.page import render
 from search.report.architecture_drawing import draw_architecture

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from hat import files
-from hat.architecture import Architecture
-from hat.complexity import count_flops, count_parameters
+from hat.architecture.complexity import count_flops, count_parameters
+from hat.architecture.stacks import Architecture
 from hat.config import from_mapping
 from hat.data.prepared import PreparedData
-from hat.run_directory import FULL
+from hat.experiment.run_directory import FULL
 from latency_predictor.budget import parse_budget
 from latency_predictor.fitting.conversion import Conversion
 from latency_predictor.fitting.predictor import LatencyPredictor

@@ -11,7 +11,7 @@ import pytest
 from deaths import rank_process
 from tiny_run import make_run
 
-from hat.run_directory import RunDirectory
+from hat.experiment.run_directory import RunDirectory
 from hat.training.super import train_super
 from latency_predictor.budget import parse_budget
 from latency_predictor.sampling.collect import collect

@@ -21,7 +21,7 @@ from tiny_run import make_run
 
 from hat import files
 from hat.cli.train_super import main
-from hat.run_directory import RunDirectory
+from hat.experiment.run_directory import RunDirectory
 from hat.training import processes
 from hat.training.options import TrainingOptions
 from hat.training.super import train_super

@@ -18,7 +18,7 @@ from hat import files
 from hat.cli import measure_latency
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, DeviceError
-from hat.run_directory import mark_done
+from hat.experiment.run_directory import mark_done
 from latency_predictor.fitting.fit import load_or_fit
 from latency_predictor.link.devices import load_device
 from latency_predictor.sampling.collect import collect, collect_all

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import DECODER_SPACE, ENCODER_SPACE, TINY_SPACE
 
-from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
+from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.errors import UsageError
 from latency_predictor.fitting.features import AVERAGED, AveragedFeatures, PerLayerFeatures
 

@@ -13,8 +13,8 @@ from shared_data import shared_data
 from sklearn.metrics import mean_absolute_percentage_error, root_mean_squared_error
 
 from hat.errors import ArtifactError
+from hat.experiment.run_directory import stamp
 from hat.files import append_json_line
-from hat.run_directory import stamp
 from latency_predictor.fitting.csv_files import read_hat_csv
 from latency_predictor.fitting.features import AVERAGED, AveragedFeatures
 from latency_predictor.fitting.fit import fit_csv, fit_predictor, load_or_fit, read_latencies

@@ -18,7 +18,7 @@ from hat.deploy.search_options import SearchOptions
 from hat.deploy.sessions import CUDA, Sessions
 from hat.errors import ArtifactError, DeviceError
 from hat.files import append_json_line
-from hat.model import Transformer
+from hat.models.translation import Transformer
 from latency_predictor.link.devices import Device, load_device
 from latency_predictor.on_device.bench import needed_graphs
 from latency_predictor.sampling.collect import collect

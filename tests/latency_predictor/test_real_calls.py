@@ -14,7 +14,7 @@ from hat.data.prepared import PreparedData
 from hat.deploy.translator import Translator
 from hat.errors import UsageError
 from hat.export.trial_bundle import write_trial_bundle
-from hat.model import Transformer
+from hat.models.translation import Transformer
 from latency_predictor.budget import parse_budget
 from latency_predictor.link.devices import Device
 from latency_predictor.on_device.call_bench import KEPT, CallBench

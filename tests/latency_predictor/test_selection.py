@@ -7,7 +7,7 @@ import pytest
 from latency_runs import made_up_sample, make_run
 from search_toys import SPACE, everything, latency
 
-from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
+from hat.architecture.space import DecoderSpace, EncoderSpace, SearchSpace
 from latency_predictor.fitting.conformal import LEAST_SCORES
 from latency_predictor.sampling.history import Fit
 from latency_predictor.sampling.selection import (

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import TINY_SPACE, tiny_spec
 
-from hat.model import Transformer
+from hat.models.translation import Transformer
 from latency_predictor.link.devices import Device
 from latency_predictor.sampling import torch_backend
 from latency_predictor.sampling.torch_backend import TorchBench, TorchTranslation, cuda_clock

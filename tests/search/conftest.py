@@ -4,7 +4,7 @@ import pytest
 import yaml
 from search_toys import CONFIG
 
-from hat.run_directory import RunDirectory
+from hat.experiment.run_directory import RunDirectory
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from html_pages import check_self_contained, text_of
 from matplotlib.figure import Figure
 from search_toys import CONFIG, SPACE, latency, loss
 
-from hat.complexity import count_parameters
+from hat.architecture.complexity import count_parameters
 from hat.config import from_mapping
-from hat.experiment import ExperimentConfig
+from hat.experiment.config import ExperimentConfig
 from search.pareto import pareto_front
 from search.report.front_charts import LATENCY, LOSS, MEASURES, draw_front
 from search.report.front_page import render_front_page

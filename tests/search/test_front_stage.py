@@ -6,11 +6,11 @@ import math
 import pytest
 from search_toys import SPACE, Device, Killed, latency, loss, timed
 
-from hat.architecture import Architecture
-from hat.architecture_file import load_architecture
-from hat.complexity import count_parameters
+from hat.architecture.complexity import count_parameters
+from hat.architecture.file import load_architecture
+from hat.architecture.stacks import Architecture
 from hat.errors import UsageError
-from hat.run_directory import RunDirectory, is_current
+from hat.experiment.run_directory import RunDirectory, is_current
 from hat.training.sub import choose_architecture
 from latency_predictor.budget import parse_budget
 from search.front import POINTS, search_front_with

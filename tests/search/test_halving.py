@@ -7,8 +7,8 @@ import yaml
 from search_toys import CONFIG, SPACE, everything, latency, loss, timed
 
 from hat.errors import BudgetError, UsageError
-from hat.experiment import load_experiment
-from hat.run_directory import RunDirectory
+from hat.experiment.config import load_experiment
+from hat.experiment.run_directory import RunDirectory
 from latency_predictor.budget import parse_budget
 from search.aim import HEADROOM
 from search.candidate import Candidate

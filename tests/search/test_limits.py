@@ -6,7 +6,7 @@ import json
 import pytest
 from search_toys import SPACE, everything, latency, loss, predict, size_bytes, timed
 
-from hat.complexity import count_parameters
+from hat.architecture.complexity import count_parameters
 from hat.errors import BudgetError, UsageError
 from latency_predictor.budget import parse_budget
 from search.aim import HEADROOM

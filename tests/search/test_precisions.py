@@ -5,7 +5,7 @@ import json
 import pytest
 from search_toys import Device, latency, loss, timed
 
-from hat.architecture_file import load_architecture
+from hat.architecture.file import load_architecture
 from hat.errors import BudgetError, UsageError
 from hat.training.sub import choose_architecture
 from latency_predictor.budget import parse_budget

@@ -9,7 +9,7 @@ from forked_ranks import together
 from search_toys import CONFIG, everything, loss
 
 from hat.errors import BudgetError
-from hat.run_directory import RunDirectory, mark_done
+from hat.experiment.run_directory import RunDirectory, mark_done
 from search.ranks import follow, leading, spread
 
 SOME = everything()[:37]

@@ -12,10 +12,10 @@ from html_pages import check_self_contained, svgs, text_of
 from search_toys import timed
 
 from hat import files
-from hat.architecture import Architecture
+from hat.architecture.stacks import Architecture
 from hat.errors import ArtifactError
 from hat.evaluation.evaluate import NOT_MEASURED
-from hat.run_directory import RunDirectory, mark_done
+from hat.experiment.run_directory import RunDirectory, mark_done
 from latency_predictor.budget import parse_budget
 from latency_predictor.fitting.conversion import Conversion
 from latency_predictor.sampling.lengths import Lengths

@@ -9,10 +9,10 @@ from search_toys import SPACE
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hat.complexity import ModelSpec
+from hat.architecture.complexity import ModelSpec
 from hat.errors import ArtifactError
 from hat.fairseq_plugin import criterion
-from hat.model import SuperTransformer
+from hat.models.translation import SuperTransformer
 from search.scorer import Scorer
 from search.scoring import InheritedLoss
 

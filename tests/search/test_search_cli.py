@@ -6,7 +6,7 @@ from latency_runs import make_run, write_samples
 from search_toys import CONFIG
 
 from hat.cli.search import main
-from hat.run_directory import RunDirectory
+from hat.experiment.run_directory import RunDirectory
 
 
 def failure(capsys, *arguments):

@@ -10,7 +10,7 @@ from latency_runs import timing
 from search_toys import CONFIG, SPACE, latency, loss
 
 from hat.errors import BudgetError, UsageError
-from hat.run_directory import RunDirectory, mark_done
+from hat.experiment.run_directory import RunDirectory, mark_done
 from latency_predictor.budget import parse_budget
 from latency_predictor.link.devices import load_device
 from latency_predictor.sampling.lengths import Lengths

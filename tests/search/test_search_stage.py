@@ -8,10 +8,10 @@ import pytest
 from search_toys import LENGTHS, SPACE, Device, Killed, everything, latency, loss, predict, timed
 
 from hat import files
-from hat.architecture_file import load_architecture
-from hat.complexity import count_flops
+from hat.architecture.complexity import count_flops
+from hat.architecture.file import load_architecture
 from hat.errors import ArtifactError, BudgetError, UsageError
-from hat.run_directory import RunDirectory, is_current
+from hat.experiment.run_directory import RunDirectory, is_current
 from latency_predictor.budget import parse_budget
 from search.aim import HEADROOM
 from search.candidate import LOSS_UNIT

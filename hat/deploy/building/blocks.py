@@ -9,7 +9,7 @@ LAYER_NORM_EPSILON = 1e-5
 
 
 class Blocks:
-    """Builds blocks into `graph` from numpy `weights` named as in `hat.complexity.parameter_shapes`.
+    """Builds blocks into `graph` from numpy `weights` named as in `hat.architecture.complexity.parameter_shapes`.
 
     With `single_row`, `x` will only ever have one row.
     """

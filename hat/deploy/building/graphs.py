@@ -11,7 +11,7 @@ import functools
 import numpy as np
 from onnx import TensorProto
 
-from hat.complexity import parameter_shapes
+from hat.architecture.complexity import parameter_shapes
 from hat.deploy.building.blocks import Blocks
 from hat.deploy.building.decoder_blocks import (
     cache_shapes,
@@ -35,9 +35,9 @@ HIDDEN = -1e4  # added to attention scores of padding: the softmax makes it an e
 def build_graphs(architecture, spec, weights, precision="fp32", ranges=None, names=None):
     """{name: onnx.ModelProto} of all graphs of a bundle, or of those in `names`.
 
-    `weights` are float32 arrays named and shaped as `hat.complexity.parameter_shapes` says; `precision` is one of
-    PRECISIONS; `ranges` {product name: (low, high)} are the calibrated ranges of the inputs of int8 products, without
-    which int8 graphs are good for timing only. Raises UsageError for another precision.
+    `weights` are float32 arrays named and shaped as `hat.architecture.complexity.parameter_shapes` says; `precision`
+    is one of PRECISIONS; `ranges` {product name: (low, high)} are the calibrated ranges of the inputs of int8
+    products, without which int8 graphs are good for timing only. Raises UsageError for another precision.
     """
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hat.architecture import Architecture
+from hat.architecture.stacks import Architecture
 
 
 @dataclass(frozen=True)

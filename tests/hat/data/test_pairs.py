@@ -10,7 +10,7 @@ from hat.data.tokenizer import Tokenizer
 from hat.export.check import Reference
 from hat.export.quality import measure_quality
 from hat.fairseq_plugin.datasets import load_batches
-from hat.model import SuperTransformer
+from hat.models.translation import SuperTransformer
 from search.scorer import load_scorer
 
 SEED, COUNT = 1, 6

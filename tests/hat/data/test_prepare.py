@@ -10,7 +10,7 @@ import sentencepiece
 from preparing import FILES, fairseq_sentences, status, write_config, write_lines
 
 from hat.data.prepared import PreparedData
-from hat.run_directory import stamp
+from hat.experiment.run_directory import stamp
 
 
 def test_fairseq_reads_back_the_text(text):

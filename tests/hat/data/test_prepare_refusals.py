@@ -9,7 +9,7 @@ from preparing import FILES, NO_FILES, error_of, status, write_config, write_lin
 from hat.data import splits as splits_module
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError
-from hat.run_directory import stamp
+from hat.experiment.run_directory import stamp
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import shutil
 import pytest
 from deployed import make_bundle, make_spec, peaked_weights, train_tokenizer
 
-from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
-from hat.complexity import count_parameters
+from hat.architecture.complexity import count_parameters
+from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.graphs import build_graphs
 from hat.deploy.bundle import VERSION, file_entry, open_bundle

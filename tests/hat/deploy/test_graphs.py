@@ -16,7 +16,7 @@ from deployed import (
 )
 from tiny import TINY_SPACE, tiny_spec
 
-from hat.complexity import parameter_shapes
+from hat.architecture.complexity import parameter_shapes
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.graphs import build_graphs, random_weights
 from hat.deploy.building.products import PRODUCTS, SINGLE_ROW_PRODUCTS
@@ -24,7 +24,7 @@ from hat.deploy.building.quantisation import quantise_rows
 from hat.deploy.sessions import make_session
 from hat.errors import UsageError
 from hat.export.calibration import calibrate
-from hat.model import SuperTransformer
+from hat.models.translation import SuperTransformer
 
 SHARING = {
     "all shared": {},

@@ -6,9 +6,9 @@ from evaluations import Meter, prepared_run, trained
 from tiny import TINY_SPACE
 
 from hat import files
-from hat.checkpoint import save_model
+from hat.experiment.run_directory import mark_done
 from hat.export.bundles import export
-from hat.run_directory import mark_done
+from hat.models.checkpoint import save_model
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,15 @@ from evaluations import REFERENCES, SOURCES, Meter, refused
 from tiny import TINY_SPACE
 
 from hat import files
-from hat.checkpoint import load_model, save_model
+from hat.architecture.complexity import ModelSpec, parameter_shapes
 from hat.cli.evaluate import main
-from hat.complexity import ModelSpec, parameter_shapes
 from hat.data.prepared import PreparedData
 from hat.deploy.batching import usable_cores
 from hat.deploy.translator import Translator
 from hat.evaluation.evaluate import evaluate, score_translations
 from hat.evaluation.targets import find_target
-from hat.model import Transformer
+from hat.models.checkpoint import load_model, save_model
+from hat.models.translation import Transformer
 from latency_predictor.sampling.bundle_meter import BundleMeter
 
 

@@ -9,7 +9,7 @@ from exports import save_random_model
 from tiny import TINY_SPACE
 
 from hat.data.prepare import prepare
-from hat.run_directory import RunDirectory
+from hat.experiment.run_directory import RunDirectory
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from exports import NAME, save_random_model
 from sentencepiece import SentencePieceProcessor
 
 import hat.export.bundles as export_module
-from hat.checkpoint import save_model
 from hat.cli.export import main
 from hat.data.prepared import PreparedData
 from hat.deploy.building import graphs
@@ -25,6 +24,7 @@ from hat.export import quality as export_quality
 from hat.export.bundles import export
 from hat.export.check import Reference
 from hat.fairseq_plugin.generation import translate_ids
+from hat.models.checkpoint import save_model
 
 
 def tree(folder):

@@ -9,7 +9,6 @@ from deployed import SENTENCES
 from exports import NAME, save_random_model
 
 import hat.export.bundles as export_module
-from hat.checkpoint import save_model
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.products import PRODUCTS
 from hat.deploy.bundle import open_bundle
@@ -17,6 +16,7 @@ from hat.deploy.sessions import make_session, may_saturate
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError
 from hat.export.bundles import export
+from hat.models.checkpoint import save_model
 
 NEEDS_EXACT_LOOPS = pytest.mark.skipif(may_saturate(), reason="no VNNI: int8 bundles search by steps here")
 

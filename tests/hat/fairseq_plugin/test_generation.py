@@ -8,7 +8,7 @@ import torch
 from tiny import TINY_SPACE, VOCABULARY, tiny_spec
 
 from hat.fairseq_plugin.generation import translate_ids
-from hat.model import SuperTransformer
+from hat.models.translation import SuperTransformer
 
 END = 2
 

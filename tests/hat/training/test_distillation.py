@@ -11,16 +11,16 @@ from sentencepiece import SentencePieceProcessor
 from tiny_run import make_run
 
 from hat import files
-from hat.checkpoint import load_model, save_model
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
-from hat.experiment import DistillationConfig
+from hat.experiment.config import DistillationConfig
+from hat.experiment.run_directory import FULL, RunDirectory, mark_done
 from hat.export.bundles import export
 from hat.fairseq_plugin.datasets import load_split
 from hat.fairseq_plugin.generation import translate_ids
 from hat.fairseq_plugin.teachers import Teachers
-from hat.model import Transformer
-from hat.run_directory import FULL, RunDirectory, mark_done
+from hat.models.checkpoint import load_model, save_model
+from hat.models.translation import Transformer
 from hat.training import distilled_text, parallel
 from hat.training.distillation import distillation_inputs, distillation_of, training_dependencies
 from hat.training.distilled_text import distilled_data

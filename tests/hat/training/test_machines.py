@@ -12,7 +12,7 @@ from tiny_run import make_run
 
 from hat import files
 from hat.errors import ArtifactError
-from hat.run_directory import RunDirectory, stamp
+from hat.experiment.run_directory import RunDirectory, stamp
 from hat.training import machines, processes
 
 

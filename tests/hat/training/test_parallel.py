@@ -100,7 +100,7 @@ def wait_until(condition):
 SCRIPT = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
-from hat.run_directory import RunDirectory
+from hat.experiment.run_directory import RunDirectory
 from hat.training import parallel
 from hat.training.options import TrainingOptions
 parallel.usable_cores = lambda: 2

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 from tiny_run import make_run
 
 from hat import files
-from hat.run_directory import RunDirectory
+from hat.experiment.run_directory import RunDirectory
 from hat.training import machines
 from hat.training.options import TrainingOptions
 from hat.training.sub import train_sub

@@ -9,8 +9,8 @@ from deaths import assert_same_result, run_and_die
 from tiny_run import make_run
 
 from hat import files
-from hat.checkpoint import load_weights as load_model_weights
-from hat.run_directory import RunDirectory
+from hat.experiment.run_directory import RunDirectory
+from hat.models.checkpoint import load_weights as load_model_weights
 from hat.training.options import TrainingOptions
 from hat.training.sub import train_briefly, train_sub
 from hat.training.super import train_super

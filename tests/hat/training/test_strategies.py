@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from hat.data.prepared import PreparedData
 from hat.errors import UsageError
-from hat.experiment import load_experiment
+from hat.experiment.config import load_experiment
 from hat.training.options import TrainingOptions
 from hat.training.setup import make_trainer
 from hat.training.strategies import STRATEGIES

@@ -12,7 +12,7 @@ from tiny_run import make_interrupted_run
 
 from hat.cli import train_sub as train_sub_command
 from hat.cli import train_super as train_super_command
-from hat.run_directory import mark_done, stamp
+from hat.experiment.run_directory import mark_done, stamp
 from hat.training.options import TrainingOptions
 from hat.training.super import train_super
 
@@ -25,7 +25,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def run(trained, tmp_path):
-    from hat.run_directory import RunDirectory
+    from hat.experiment.run_directory import RunDirectory
 
     return RunDirectory(shutil.copytree(trained.path, tmp_path / "run"))
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from hat import files
-from hat.architecture import Architecture
-from hat.complexity import ModelSpec, parameter_shapes
+from hat.architecture.complexity import ModelSpec, parameter_shapes
+from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
 from hat.errors import ArtifactError, HatError
-from hat.search_space import SearchSpace
 
 FORMAT = "hat-model"
 VERSION = 1
@@ -43,7 +43,7 @@ def load_model(directory):
     """
     import torch
 
-    from hat.model import SuperTransformer, Transformer
+    from hat.models.translation import SuperTransformer, Transformer
 
     description = _read_description(directory)
     architecture, spec = _architecture_and_spec(description, directory)

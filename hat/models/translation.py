@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from hat.complexity import parameter_shapes
+from hat.architecture.complexity import parameter_shapes
 from hat.elastic.blocks import ElasticDecoderLayer, ElasticEncoderLayer
 from hat.elastic.dropout import dropout
 from hat.elastic.layers import ElasticEmbedding, ElasticLayerNorm
@@ -196,7 +196,7 @@ class Decoder(nn.Module):
 class Transformer(nn.Module):
     """A Transformer with the sizes of `architecture`, holding only its own weights.
 
-    Names and shapes of its state dict are those of `hat.complexity.parameter_shapes`.
+    Names and shapes of its state dict are those of `hat.architecture.complexity.parameter_shapes`.
     """
 
     def __init__(self, architecture, spec):

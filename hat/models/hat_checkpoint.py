@@ -4,10 +4,10 @@ import argparse
 
 import torch
 
-from hat.checkpoint import check_weights
-from hat.complexity import ModelSpec, parameter_shapes
+from hat.architecture.complexity import ModelSpec, parameter_shapes
 from hat.errors import ArtifactError
-from hat.model import SuperTransformer
+from hat.models.checkpoint import check_weights
+from hat.models.translation import SuperTransformer
 
 _IGNORED_ENDINGS = (".version", "embed_positions._float_tensor")
 

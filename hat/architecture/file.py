@@ -1,8 +1,8 @@
 """Reads architectures from files, ours or those of the HAT authors."""
 
-from hat.architecture import Architecture
+from hat.architecture.hat_format import architecture_from_hat
+from hat.architecture.stacks import Architecture
 from hat.config import read_yaml_mapping
-from hat.hat_format import architecture_from_hat
 
 
 def load_architecture(path):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from deployed import WIDE_DECODER, make_spec, peaked_weights, random_sources, torch_model
 
-from hat.complexity import is_embedding, parameter_shapes
+from hat.architecture.complexity import is_embedding, parameter_shapes
 from hat.deploy.building.quantisation import activation_parameters
 from hat.errors import ArtifactError, DataError
 from hat.export.calibration import best_range, calibrate

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from hat.architecture import STACKS
-from hat.complexity import ModelSpec
+from hat.architecture.complexity import ModelSpec
+from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import STACKS
 from hat.config import Between, from_mapping, read_yaml_mapping, to_mapping
 from hat.data.corpora import FILES, SYNTHETIC
 from hat.errors import UsageError
-from hat.search_space import SearchSpace
 
 SUPER = "super"  # as a teacher: the SuperTransformer's largest SubTransformer
 

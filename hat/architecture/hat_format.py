@@ -1,8 +1,8 @@
 """Reads the YAML files that the HAT authors publish: SubTransformers and search spaces."""
 
-from hat.architecture import Architecture, DecoderArchitecture, EncoderArchitecture
+from hat.architecture.space import DecoderSpace, EncoderSpace, SearchSpace
+from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.errors import UsageError
-from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
 
 HAT_QKV_DIM = 512  # fixed in all spaces of the paper and not written in HAT's SubTransformer files
 

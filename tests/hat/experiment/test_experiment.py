@@ -13,7 +13,7 @@ from test_config_files import EXPERIMENT
 from hat import files
 from hat.config import Between
 from hat.errors import UsageError
-from hat.experiment import DistillationConfig, ExperimentConfig, fingerprinted, load_experiment
+from hat.experiment.config import DistillationConfig, ExperimentConfig, fingerprinted, load_experiment
 
 SECTIONS = {
     name: hint
@@ -155,7 +155,7 @@ def test_where_the_same_keys_mean_something_they_are_kept(tmp_path, section, cha
     assert {key: config.to_dict()[section][key] for key in changes} == changes
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[3] / "configs").glob("*.yaml")), ids=lambda p: p.stem)
 def test_a_resolved_config_reads_back_as_itself(tmp_path, path):
     config = load_experiment(path)
     files.write_yaml(tmp_path / "resolved.yaml", config.to_dict())

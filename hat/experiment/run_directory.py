@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hat import files
 from hat.errors import ArtifactError, UsageError
-from hat.experiment import BOOKKEEPING, load_experiment
+from hat.experiment.config import BOOKKEEPING, load_experiment
 
 RUNS = Path("runs")
 LATEST = RUNS / "latest"

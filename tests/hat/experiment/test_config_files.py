@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from tiny import TINY_SPACE
 
 from hat import files
-from hat.architecture_file import load_architecture
+from hat.architecture.file import load_architecture
+from hat.architecture.hat_format import span_from_hat
 from hat.config import from_mapping, to_mapping
 from hat.errors import ArtifactError, UsageError
-from hat.hat_format import span_from_hat
-from hat.run_directory import RunDirectory, is_current, mark_done
+from hat.experiment.run_directory import RunDirectory, is_current, mark_done
 
 HAT_YAML = """
 encoder-embed-dim-subtransformer: 512

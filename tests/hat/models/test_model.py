@@ -7,10 +7,10 @@ import pytest
 import torch
 from tiny import TINY_SPACE, VOCABULARY, tiny_spec
 
-from hat.checkpoint import load_model, load_weights, save_model
-from hat.complexity import count_parameters, parameter_shapes
+from hat.architecture.complexity import count_parameters, parameter_shapes
 from hat.errors import ArtifactError, UsageError
-from hat.model import SuperTransformer, Transformer
+from hat.models.checkpoint import load_model, load_weights, save_model
+from hat.models.translation import SuperTransformer, Transformer
 
 SPECS = {
     "shared": tiny_spec(),

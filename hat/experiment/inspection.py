@@ -1,13 +1,13 @@
 """Describes architectures and search spaces: layers, parameters, FLOPs, number of SubTransformers."""
 
-from hat.architecture import STACKS, Architecture
-from hat.architecture_file import load_architecture
-from hat.complexity import ModelSpec, count_flops, count_parameters
+from hat.architecture.complexity import ModelSpec, count_flops, count_parameters
+from hat.architecture.file import load_architecture
+from hat.architecture.hat_format import space_from_hat
+from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import STACKS, Architecture
 from hat.config import from_mapping, read_yaml_mapping
 from hat.errors import UsageError
-from hat.experiment import load_experiment
-from hat.hat_format import space_from_hat
-from hat.search_space import SearchSpace
+from hat.experiment.config import load_experiment
 
 
 def inspect_file(path, vocabulary, length):

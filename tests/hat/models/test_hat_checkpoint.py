@@ -7,8 +7,8 @@ import torch
 from tiny import TINY_SPACE, tiny_spec
 
 from hat.errors import ArtifactError
-from hat.hat_checkpoint import load_hat_supertransformer
-from hat.model import SuperTransformer
+from hat.models.hat_checkpoint import load_hat_supertransformer
+from hat.models.translation import SuperTransformer
 
 
 def in_hats_names(model):

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from hat.architecture import (
+from hat.architecture.stacks import (
     Architecture,
     DecoderArchitecture,
     EncoderArchitecture,

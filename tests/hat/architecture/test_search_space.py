@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import DECODER_SPACE, ENCODER_SPACE, TINY_SPACE
 
-from hat.architecture import Architecture, stacks_of
+from hat.architecture.space import DecoderSpace, EncoderSpace, SearchSpace
+from hat.architecture.stacks import Architecture, stacks_of
 from hat.config import from_mapping
 from hat.errors import UsageError
-from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
 
 SPACES = (TINY_SPACE, ENCODER_SPACE, DECODER_SPACE)
 SMALL = SearchSpace(

@@ -8,7 +8,7 @@ from tiny_run import make_run
 from hat import files
 from hat.data.prepare import prepare
 from hat.errors import ArtifactError
-from hat.run_directory import check_supertransformer, mark_done, stamp
+from hat.experiment.run_directory import check_supertransformer, mark_done, stamp
 from hat.training.options import TrainingOptions
 from hat.training.sub import choose_architecture, is_up_to_date, train_sub
 from hat.training.super import train_super

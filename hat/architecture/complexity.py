@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from hat.architecture import STACKS, stacks_of
+from hat.architecture.stacks import STACKS, stacks_of
 
 
 @dataclass(frozen=True)

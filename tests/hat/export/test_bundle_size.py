@@ -5,16 +5,16 @@ import pytest
 from deployed import torch_model, train_tokenizer
 from tiny_run import make_run
 
-from hat.checkpoint import save_model
-from hat.complexity import ModelSpec, parameter_shapes
+from hat.architecture.complexity import ModelSpec, parameter_shapes
+from hat.architecture.space import DecoderSpace, EncoderSpace, SearchSpace
 from hat.data.prepared import PreparedData
 from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.graphs import build_graphs
 from hat.deploy.bundle import open_bundle
+from hat.experiment.run_directory import mark_done
 from hat.export.bundle_size import BundleSize, ModelSize
 from hat.export.bundles import export
-from hat.run_directory import mark_done
-from hat.search_space import DecoderSpace, EncoderSpace, SearchSpace
+from hat.models.checkpoint import save_model
 
 # Widths above and below the size from which a constant lies outside of the graphs; some are no multiples of 16.
 SPACE = SearchSpace(
