@@ -49,28 +49,30 @@ def largest_only(space, spans):
     return {"qkv_dim": space["qkv_dim"], **narrowed}
 
 
-CONTESTANTS = {
+CONTESTANTS = {  # name -> None or (space, strategy)
     FAIRSEQ: None,
-    "SuperTransformer, sampled": SPACE,
-    "SuperTransformer, largest (attends to 3 encoder layers)": largest_only(SPACE, [3]),
-    "SuperTransformer, full-size Transformer (attends to 1)": largest_only(SPACE, [1]),
+    "SuperTransformer, uniform": (SPACE, "uniform"),
+    "SuperTransformer, sandwich": (SPACE, "sandwich"),
+    "SuperTransformer, largest (attends to 3 encoder layers)": (largest_only(SPACE, [3]), "uniform"),
+    "SuperTransformer, full-size Transformer (attends to 1)": (largest_only(SPACE, [1]), "uniform"),
 }
 
 
-def fairseq_arguments(folder, space, bf16):
+def fairseq_arguments(folder, trained, bf16):
     """fairseq-train's arguments for one contestant; writes the experiment config that ours read."""
-    if space is None:
+    if trained is None:
         plain = "--task translation --criterion label_smoothed_cross_entropy --optimizer adam"
         return [str(folder), *SHARED, *plain.split(), *PLAIN_MODEL.split()]
+    space, strategy = trained
     training = {"max_update": 1000, "warmup_updates": 1, "lr": 0.001}
     config = {
         "data": {"corpus": "files", "source_lang": "de", "target_lang": "en"},
         "model": {"dropout": 0.1},
         "search_space": space,
-        "super_training": training,
+        "super_training": {**training, "strategy": strategy},
         "sub_training": training,
     }
-    path = Path(folder) / f"{abs(hash(str(space)))}.yaml"
+    path = Path(folder) / f"{abs(hash(str(trained)))}.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     ours = f"--task hat_translation --hat-config {path} --criterion hat_label_smoothed_cross_entropy"
     model = ["--optimizer", "hat_adam", "--arch", "hat_supertransformer"] + (["--autocast-bf16"] if bf16 else [])
@@ -134,10 +136,10 @@ def measure(updates, warmup, bf16):
         for lang in ("de", "en"):
             Path(folder, f"dict.{lang}.txt").write_text("".join(f"w{index} 1\n" for index in range(4, VOCABULARY)))
         connections = {}
-        for name, space in CONTESTANTS.items():
+        for name, trained in CONTESTANTS.items():
             connections[name], theirs = context.Pipe()
-            arguments = fairseq_arguments(folder, space, bf16)
-            context.Process(target=contestant, args=(theirs, arguments, space is not None), daemon=True).start()
+            arguments = fairseq_arguments(folder, trained, bf16)
+            context.Process(target=contestant, args=(theirs, arguments, trained is not None), daemon=True).start()
         measured = {name: (connection.recv(), []) for name, connection in connections.items()}
         for number in range(warmup + updates):
             for name, connection in connections.items():
