@@ -31,8 +31,9 @@ from hat.config import from_mapping, to_mapping
 from hat.data.prepared import PreparedData
 from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError, HatError, UsageError
-from hat.experiment.config import SubTrainingConfig, with_tokens_per_update
+from hat.experiment.config import with_tokens_per_update
 from hat.experiment.run_directory import RunDirectory
+from hat.experiment.sections import SubTrainingConfig
 from hat.progress import Progress
 
 SPLIT = "valid"

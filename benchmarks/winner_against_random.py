@@ -24,8 +24,8 @@ from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError
 from hat.evaluation.significance import paired_bootstrap
-from hat.experiment.config import SUPER
 from hat.experiment.run_directory import RunDirectory, stamp
+from hat.experiment.sections import SUPER
 
 SEED = 2  # of the random architectures, whatever the run's seed is
 NEAR = 0.05  # of the winner's latency

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 
 from hat.architecture.space import DecoderSpace, EncoderSpace, SearchSpace
-from hat.experiment.config import SearchConfig
+from hat.experiment.sections import SearchConfig
 from latency_predictor.latency import Latency
 from search.instruments import Instruments
 

@@ -17,8 +17,9 @@ import winner_against_random as benchmark
 from hat import files
 from hat.config import from_mapping
 from hat.errors import UsageError
-from hat.experiment.config import SubTrainingConfig, load_experiment
+from hat.experiment.config import load_experiment
 from hat.experiment.run_directory import RunDirectory, mark_done
+from hat.experiment.sections import SubTrainingConfig
 from hat.training.sub import train_sub
 from hat.training.super import train_super
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from hat import files
 from hat.errors import ArtifactError, UsageError
-from hat.experiment.config import BOOKKEEPING, load_experiment
+from hat.experiment.config import load_experiment
+from hat.experiment.sections import BOOKKEEPING
 
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
@@ -42,7 +43,7 @@ class RunDirectory:
 
     @staticmethod
     def of_config(config_path, path=None):
-        """(path, ExperimentConfig) of the run directory that `create` makes."""
+        """(path, TranslationExperiment) of the run directory that `create` makes."""
         config = load_experiment(config_path)
         return Path(path) if path else RUNS / config.name, config
 

@@ -2,8 +2,8 @@
 
 from hat import files
 from hat.errors import ArtifactError
-from hat.experiment.config import SUPER
 from hat.experiment.run_directory import FULL, learnt_from, stamp
+from hat.experiment.sections import SUPER
 from hat.models.checkpoint import load_model, load_spec
 from hat.training.distilled_text import text_inputs
 

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 from hat import files
 from hat.errors import HatError, OutOfMemoryError
-from hat.experiment.config import BOOKKEEPING, fingerprinted
+from hat.experiment.config import fingerprinted
+from hat.experiment.sections import BOOKKEEPING
 from hat.fairseq_plugin.trainer import (
     float32_weights,
     grouped,

@@ -9,8 +9,9 @@ from hat.architecture.file import load_architecture
 from hat.architecture.stacks import Architecture
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
-from hat.experiment.config import DistillationConfig, SubTrainingConfig, fingerprinted
+from hat.experiment.config import fingerprinted
 from hat.experiment.run_directory import FULL, check_supertransformer, is_current, mark_done, stamp
+from hat.experiment.sections import DistillationConfig, SubTrainingConfig
 from hat.fairseq_plugin.teachers import Teachers
 from hat.fairseq_plugin.trainer import validate
 from hat.models.checkpoint import MODEL_FILES, load_model, save_model

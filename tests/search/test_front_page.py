@@ -10,12 +10,12 @@ from search_toys import CONFIG, SPACE, latency, loss
 
 from hat.architecture.complexity import count_parameters
 from hat.config import from_mapping
-from hat.experiment.config import ExperimentConfig
+from hat.experiment.translation import TranslationExperiment
 from search.pareto import pareto_front
 from search.report.front_charts import LATENCY, LOSS, MEASURES, draw_front
 from search.report.front_page import render_front_page
 
-CONFIGURED = from_mapping(ExperimentConfig, CONFIG | {"name": "<toy>"}, "toy")
+CONFIGURED = from_mapping(TranslationExperiment, CONFIG | {"name": "<toy>"}, "toy")
 SPEC = CONFIGURED.model_spec(100, 100)
 MEASURED = 5
 

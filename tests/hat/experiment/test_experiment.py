@@ -13,11 +13,13 @@ from test_config_files import EXPERIMENT
 from hat import files
 from hat.config import Between
 from hat.errors import UsageError
-from hat.experiment.config import DistillationConfig, ExperimentConfig, fingerprinted, load_experiment
+from hat.experiment.config import fingerprinted, load_experiment
+from hat.experiment.sections import DistillationConfig
+from hat.experiment.translation import TranslationExperiment
 
 SECTIONS = {
     name: hint
-    for name, hint in typing.get_type_hints(ExperimentConfig).items()
+    for name, hint in typing.get_type_hints(TranslationExperiment).items()
     if dataclasses.is_dataclass(hint) and name != "search_space"  # which checks its choices itself
 }
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from hat import files
 from hat.errors import UsageError
-from hat.experiment.config import SubTrainingConfig, fingerprinted
+from hat.experiment.config import fingerprinted
+from hat.experiment.sections import SubTrainingConfig
 from hat.training.batches import UpdateBatches
 
 COUNTS = st.integers(1, 10**6)

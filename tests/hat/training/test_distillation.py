@@ -13,8 +13,8 @@ from tiny_run import make_run
 from hat import files
 from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
-from hat.experiment.config import DistillationConfig
 from hat.experiment.run_directory import FULL, RunDirectory, mark_done
+from hat.experiment.sections import DistillationConfig
 from hat.export.bundles import export
 from hat.fairseq_plugin.datasets import load_split
 from hat.fairseq_plugin.generation import translate_ids

@@ -11,8 +11,8 @@ from safetensors.numpy import load_file
 from tiny_run import make_interrupted_run
 
 from hat.errors import ArtifactError
-from hat.experiment.config import SubTrainingConfig
 from hat.experiment.run_directory import RunDirectory
+from hat.experiment.sections import SubTrainingConfig
 from hat.training import parallel, sub, super
 from hat.training.batches import UpdateBatches
 from hat.training.options import TrainingOptions

@@ -1,0 +1,82 @@
+"""The experiment config of the task classification."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from hat.config import Between
+from hat.errors import UsageError
+from hat.experiment.sections import Count, Experiment, LatencyConfig, Length, ShareBelowOne, VocabularySize
+
+FILES = "files"
+GENERATED = "synthetic.reviews"
+
+
+@dataclass(frozen=True)
+class ClassificationDataConfig:
+    """Where labelled text comes from and how it becomes tokens.
+
+    Files are TSV, CSV or JSON lines with the named columns; with `text_pair` it is pairs of texts that have a label.
+    A text, or a pair, has at most `max_length` tokens, special ones included; what is beyond is cut off.
+    """
+
+    corpus: str
+    train: tuple[str, ...] = ()
+    valid: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    text: str = "text"
+    text_pair: str | None = None
+    label: str = "label"
+    vocabulary_size: VocabularySize = 8000
+    max_length: Annotated[int, Between(4, 2000)] = 128
+    synthetic_sentences: Count = 20000
+
+    def __post_init__(self):
+        for split in ("train", "valid", "test"):
+            if getattr(self, split) and self.corpus != FILES:
+                raise UsageError(
+                    f"data.{split}: corpus {self.corpus} has its own text; leave data.{split} out, or set corpus: files"
+                )
+        default = ClassificationDataConfig.synthetic_sentences
+        if self.corpus != GENERATED and self.synthetic_sentences != default:
+            raise UsageError(
+                f"data.synthetic_sentences: {self.synthetic_sentences} has no effect on corpus {self.corpus}; "
+                f"leave it out, or set corpus: {GENERATED}"
+            )
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """What is the same for every SubTransformer beside the search space.
+
+    With `pretrained`, a folder in Hugging Face's layout, that network is the largest, and all but the dropouts is as it
+    says.
+    """
+
+    pretrained: str | None = None
+    positions: Literal["learned", "sinusoidal"] = "learned"
+    activation: Literal["relu", "gelu"] = "gelu"
+    normalize_before: bool = False
+    dropout: ShareBelowOne = 0.1
+    attention_dropout: ShareBelowOne = 0.0
+    activation_dropout: ShareBelowOne = 0.0
+
+
+@dataclass(frozen=True)
+class ClassificationLatency(LatencyConfig):
+    """A latency is that of classifying one text: of the corpus's lengths, or of `length` tokens where that is given."""
+
+    length: Length | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationExperiment(Experiment):
+    """An experiment of the task classification."""
+
+    data: ClassificationDataConfig
+    model: ClassifierConfig
+    task: Literal["classification"]
+    latency: ClassificationLatency = field(default_factory=ClassificationLatency)
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check_stacks(("encoder",))
