@@ -133,8 +133,8 @@ def inherited_losses(run, architectures):
     """Validation losses (nats a token) of architectures with the weights of the run's SuperTransformer."""
     import torch
 
+    from hat.evaluation.inherited_loss import InheritedLoss
     from hat.models.checkpoint import load_model
-    from search.scoring import InheritedLoss
 
     loss = InheritedLoss(load_model(run.super_), [load_split(run)], "cuda" if torch.cuda.is_available() else "cpu")
     return [nats / tokens for nats, tokens in (loss(architecture, part=0) for architecture in architectures)]

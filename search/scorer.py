@@ -8,17 +8,13 @@ import numpy as np
 import torch
 
 from hat.data.pairs import draw_lines
-from hat.data.prepared import PreparedData
-from hat.fairseq_plugin.datasets import load_batches
-from hat.models.checkpoint import load_model
 from hat.training.processes import local_rank
-from search.scoring import InheritedLoss
 
 
 class Scorer:
-    """(Architectures, part of the sentences) -> iterator of what an InheritedLoss says of them, in their order.
+    """(Architectures, part of the sentences) -> iterator of what an inherited loss says of them, in their order.
 
-    `loss` is an InheritedLoss; `threads` candidates are computed side by side, by twins of it.
+    `loss` is a task's `inherited_loss`; `threads` candidates are computed side by side, by twins of it.
     """
 
     def __init__(self, loss, threads):
@@ -45,10 +41,10 @@ class Scorer:
 
 def load_scorer(run):
     """The Scorer of a run's SuperTransformer: on a GPU of its own, or on as many CPU threads as torch has."""
-    settings, prepared = run.config.search, PreparedData(run.data)
-    lines = draw_lines(prepared, "valid", settings.validation_sentences, run.config.seed)
-    parts = [load_batches(prepared, "valid", settings.max_tokens, part) for part in np.split(lines, settings.rungs)]
-    model = load_model(run.super_)
+    settings = run.config.search
+    lines = draw_lines(run.prepared(), "valid", settings.validation_sentences, run.config.seed)
+    parts = np.split(lines, settings.rungs)
     if torch.cuda.is_available():
-        return Scorer(InheritedLoss(model, parts, f"cuda:{local_rank() % torch.cuda.device_count()}"), threads=1)
-    return Scorer(InheritedLoss(model, parts), torch.get_num_threads())
+        device = f"cuda:{local_rank() % torch.cuda.device_count()}"
+        return Scorer(run.task.inherited_loss(run, parts, device), threads=1)
+    return Scorer(run.task.inherited_loss(run, parts, "cpu"), torch.get_num_threads())

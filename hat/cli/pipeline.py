@@ -86,10 +86,8 @@ class Pipeline:
         return self._report(names)
 
     def _prepare(self):
-        from hat.data.prepare import prepare
-
-        results = [self._run.data / "done.json"]
-        self._log.stage("prepare the data", results, lambda: prepare(self._run, self._source_directory))
+        run, results = self._run, [self._run.data / "done.json"]
+        self._log.stage("prepare the data", results, lambda: run.task.prepare(run, self._source_directory))
 
     def _measure(self):
         from latency_predictor.fitting.fit import load_or_fit

@@ -15,10 +15,10 @@ def main(arguments=None):
 
 
 def _prepare(options):
-    from hat.data.prepare import prepare
     from hat.experiment.run_directory import RunDirectory
 
-    prepare(RunDirectory.create(options.config, options.run), options.source_directory)
+    run = RunDirectory.create(options.config, options.run)
+    run.task.prepare(run, options.source_directory)
 
 
 if __name__ == "__main__":

@@ -41,10 +41,10 @@ def _train_super(options):
 
 
 def _prepare(options):
-    from hat.data.prepare import prepare
     from hat.experiment.run_directory import RunDirectory
 
-    prepare(RunDirectory.create(options.config, options.run), options.source_directory)
+    run = RunDirectory.create(options.config, options.run)
+    run.task.prepare(run, options.source_directory)
 
 
 if __name__ == "__main__":

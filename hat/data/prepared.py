@@ -15,6 +15,8 @@ class PreparedData:
     Raises ArtifactError if the preparation isn't there or never finished.
     """
 
+    task = "translation"
+
     def __init__(self, directory):
         self.directory = Path(directory)
         if not (self.directory / "done.json").exists():

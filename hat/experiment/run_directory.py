@@ -7,6 +7,7 @@ from hat import files
 from hat.errors import ArtifactError, UsageError
 from hat.experiment.config import load_experiment
 from hat.experiment.sections import BOOKKEEPING
+from hat.tasks import task_of
 
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
@@ -68,6 +69,19 @@ class RunDirectory:
         temporary = files.temporary_beside(LATEST)
         temporary.symlink_to(self.path.resolve())
         os.replace(temporary, LATEST)
+
+    @property
+    def task(self):
+        """The Task that this experiment is about."""
+        return task_of(self.config)
+
+    def prepared(self):
+        """What the task's preparation left; raises ArtifactError if it isn't there."""
+        return self.task.prepared(self.data)
+
+    def spec(self):
+        """All that, beside its architecture, fixes a model of this run; raises ArtifactError without prepared data."""
+        return self.task.spec(self.config, self.prepared())
 
     @property
     def data(self):

@@ -53,7 +53,7 @@ class BundleSize:
 
     def __init__(self, run, precision):
         prepared = PreparedData(run.data)
-        spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
+        spec = run.spec()
         paths = tokenizers(prepared)
         names = tokenizer_names(paths)
         sizes = {name: paths[side].stat().st_size for side, name in names.items()}

@@ -5,7 +5,7 @@ from fairseq import utils
 from fairseq.sequence_generator import SequenceGenerator
 
 from hat.fairseq_plugin.datasets import load_dictionary, load_split, source_batches
-from hat.fairseq_plugin.model import HatModel
+from hat.fairseq_plugin.translation_model import HatModel
 
 MAX_TOKENS = 4096
 

@@ -1,3 +1,3 @@
-"""Importing this registers our task, models, criterion and optimiser with fairseq."""
+"""Importing this registers our tasks, models, criteria and optimiser with fairseq."""
 
-from hat.fairseq_plugin import criterion, model, optimizer, task  # noqa: F401
+from hat.fairseq_plugin import criterion, optimizer, translation_model, translation_task  # noqa: F401

@@ -2,7 +2,7 @@
 
 import torch
 
-from hat.fairseq_plugin.model import HatModel
+from hat.fairseq_plugin.translation_model import HatModel
 
 
 class Teachers:

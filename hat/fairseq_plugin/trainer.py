@@ -14,8 +14,9 @@ from fairseq.optim.fp16_optimizer import FP16Optimizer
 from fairseq.tasks import setup_task
 from fairseq.trainer import Trainer
 
+from hat.fairseq_plugin.elastic_task import SUBNET_PREFIX
 from hat.fairseq_plugin.mends import quiet
-from hat.fairseq_plugin.task import SUBNET_PREFIX
+from hat.tasks import TASKS
 
 
 class HatTrainer(Trainer):
@@ -93,12 +94,8 @@ def parse(arguments):
 def train_arguments(prepared, config_path, training):
     """The fairseq-train arguments of a TrainingConfig, device and model left out."""
     values = {
-        "task": "hat_translation",
+        **TASKS[prepared.task].training_arguments(prepared, training),
         "hat-config": config_path,
-        "source-lang": prepared.source_lang,
-        "target-lang": prepared.target_lang,
-        "criterion": "hat_label_smoothed_cross_entropy",
-        "label-smoothing": training.label_smoothing,
         "optimizer": "hat_adam",
         "adam-betas": tuple(training.adam_betas),
         "weight-decay": training.weight_decay,
@@ -163,7 +160,7 @@ def float32_weights(trainer):
 
 
 def validate(trainer, split="valid"):
-    """Name -> negative log-likelihood in nats a token over a split: every validated subnet's and their 'mean'."""
+    """Name -> negative log-likelihood in nats an item over a split: every validated subnet's and their 'mean'."""
     batches = trainer.get_valid_iterator(split).next_epoch_itr(shuffle=False, set_dataset_epoch=False)
     with metrics.aggregate(new_root=True) as meters:
         for sample in batches:

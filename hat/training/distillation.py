@@ -87,11 +87,12 @@ def _check(run, teacher, spec):
         )
     directory = _directory(run, teacher)
     found = load_spec(directory)
-    sizes = [(each.source_vocabulary, each.target_vocabulary) for each in (found, spec)]
-    if sizes[0] != sizes[1]:
+    known, wanted = (run.task.vocabularies(each) for each in (found, spec))
+    if known != wanted:
+        words = " and ".join(f"{size} {side}" for side, size in known.items())
         raise ArtifactError(
-            f"{KEY}: the teacher {teacher!r} knows {sizes[0][0]} source and {sizes[0][1]} target words, the prepared "
-            f"data has {sizes[1][0]} and {sizes[1][1]}; train it again on these data"
+            f"{KEY}: the teacher {teacher!r} knows {words} words, the prepared data has "
+            f"{' and '.join(map(str, wanted.values()))}; train it again on these data"
         )
     if not learnt_from(directory, stamp(run.data)):
         raise ArtifactError(f"{KEY}: the teacher {teacher!r} learnt from other prepared data; train it again on these")

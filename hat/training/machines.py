@@ -9,7 +9,6 @@ import os
 import secrets
 import socket
 
-from hat.data.prepared import PreparedData
 from hat.errors import UsageError
 from hat.experiment.run_directory import TOKEN_PREFIX, stamp
 from hat.training import processes
@@ -57,7 +56,7 @@ def check_same_data(run):
     """
     if processes.world_size() == 1:
         return
-    PreparedData(run.data)
+    run.prepared()
     _check_same("digest of", {"data": stamp(run.data)}, f"copy {run.data} from the first machine to the others")
 
 

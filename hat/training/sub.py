@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from hat import files
 from hat.architecture.file import load_architecture
 from hat.architecture.stacks import Architecture
-from hat.data.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
 from hat.experiment.config import fingerprinted
 from hat.experiment.run_directory import FULL, check_supertransformer, is_current, mark_done, stamp
 from hat.experiment.sections import DistillationConfig, SubTrainingConfig
-from hat.fairseq_plugin.teachers import Teachers
 from hat.fairseq_plugin.trainer import validate
 from hat.models.checkpoint import MODEL_FILES, load_model, save_model
 from hat.progress import Progress
@@ -41,7 +39,7 @@ class _Recipe:
 
     name: str
     architecture: Architecture
-    prepared: PreparedData
+    prepared: object
     training: SubTrainingConfig
     init: str
     distillation: DistillationConfig | None
@@ -68,7 +66,7 @@ def train_sub(run, name, architecture, options=None, progress=Progress):
             train_sub(run, FULL, run.config.search_space.full_transformer(), options.of_a_teacher())
         # what it depends on is the first process's to know: it keeps the results that a recipe builds on
         recipe = processes.from_first(lambda: _recipe(run, name, architecture, options))
-        recipe, directory = replace(recipe, prepared=PreparedData(run.data), options=options), run.sub(name)
+        recipe, directory = replace(recipe, prepared=run.prepared(), options=options), run.sub(name)
         if processes.from_first(lambda: is_current(directory, recipe.inputs)):
             if processes.is_first():
                 print(f"SubTransformer {name} is up to date: {directory}")
@@ -133,10 +131,10 @@ def _keep_brief_losses(directory, course, losses):
 
 def _recipe(run, name, architecture, options):
     """The _Recipe of the sub-training `name`, whose teachers must be trained."""
-    prepared = PreparedData(run.data)
+    prepared = run.prepared()
     training = effective(run.config.sub_training, options)
     init = options.init or training.init
-    spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
+    spec = run.task.spec(run.config, prepared)
     inputs = {
         **run.sections("seed", "data", "model", "search_space"),
         "sub_training": fingerprinted(replace(run.config.sub_training, distillation=None)),
@@ -155,13 +153,13 @@ def _begin(run, recipe, directory, progress, begun=None):
     inherits = recipe.init == "inherit"
     inherited = processes.from_first(lambda: _inherited(run, recipe.architecture) if inherits else None)
     machines.first_here(lambda: _write_architecture(recipe, directory))
-    model_arguments = ["--arch", "hat_transformer", "--hat-architecture", str(directory / ARCHITECTURE)]
+    model_arguments = ["--arch", run.task.sub_model, "--hat-architecture", str(directory / ARCHITECTURE)]
     prepared, data_arguments = _training_text(run, recipe)
     arguments, checkpoints = model_arguments + data_arguments, directory / "checkpoints"
     trainer = make_trainer(run, prepared, recipe.training, arguments, recipe.options, checkpoints)
     if recipe.distillation and recipe.distillation.word_level:
         transformers = processes.from_first(lambda: load_teachers(run, recipe.distillation))
-        trainer.task.teachers = Teachers(trainer, transformers, recipe.distillation.word_level)
+        trainer.task.learn_from(trainer, transformers, recipe.distillation.word_level)
     if inherited is not None:
         trainer.get_model().transformer.load_state_dict(inherited)
     title, snapshots = f"SubTransformer {recipe.name}", recipe.training.average_checkpoints
@@ -173,7 +171,7 @@ def _write_architecture(recipe, directory):
 
 
 def _training_text(run, recipe):
-    """(PreparedData, fairseq-train arguments that name its training splits); a teacher's translations are made here."""
+    """(prepared data, fairseq-train arguments naming its training splits); a teacher's translations are made here."""
     settings = recipe.distillation
     if settings is None or settings.sequence_level == "none":
         return recipe.prepared, []
@@ -200,7 +198,7 @@ def _train(run, recipe, directory, progress):
     if processes.is_first():
         save_model(directory, transformer)
         mark_done(directory, recipe.inputs, MODEL_FILES, stamp(run.data))
-        print(f"SubTransformer {recipe.name}: {directory} (validation loss {loss:.3f} nats a token)")
+        print(f"SubTransformer {recipe.name}: {directory} (validation loss {loss:.3f} nats a {run.task.item})")
         print(f"next: hat-evaluate {recipe.name}, hat-export {recipe.name}")
 
 

@@ -1,6 +1,5 @@
 """Stage `hat-train-super`: every update trains one sampled SubTransformer (HAT, section 3.2)."""
 
-from hat.data.prepared import PreparedData
 from hat.experiment.config import fingerprinted
 from hat.experiment.run_directory import is_current, mark_done, stamp
 from hat.models.checkpoint import MODEL_FILES, save_model
@@ -19,7 +18,7 @@ def train_super(run, options=None):
     Raises ArtifactError without prepared data or with a damaged checkpoint, DeviceError without the device.
     """
     options = options or TrainingOptions()
-    prepared = PreparedData(run.data)
+    prepared = run.prepared()
     training = effective(run.config.super_training, options)
     inputs = {
         **run.sections("seed", "data", "model", "search_space"),
@@ -39,7 +38,7 @@ def train_super(run, options=None):
 
 def _train(run, prepared, training, inputs, options):
     trainer = make_trainer(
-        run, prepared, training, ["--arch", "hat_supertransformer"], options, run.super_ / "checkpoints"
+        run, prepared, training, ["--arch", run.task.super_model], options, run.super_ / "checkpoints"
     )
     loop = TrainingLoop(trainer, training, run.super_, inputs, "SuperTransformer")
     loop.run()
@@ -49,5 +48,5 @@ def _train(run, prepared, training, inputs, options):
     transformer.load_state_dict(read_weights(loop.checkpoints.best))
     save_model(run.super_, transformer)
     mark_done(run.super_, inputs, MODEL_FILES, stamp(run.data))
-    print(f"SuperTransformer: {run.super_} (mean validation loss {loop.state.best:.3f} nats a token)")
+    print(f"SuperTransformer: {run.super_} (mean validation loss {loop.state.best:.3f} nats a {run.task.item})")
     print("next: hat-measure-latency, then hat-search --latency BUDGET")

@@ -5,7 +5,6 @@ import sys
 from dataclasses import replace
 
 from hat.config import to_mapping
-from hat.data.prepared import PreparedData
 from hat.experiment.run_directory import stamp
 from hat.files import fingerprint
 from latency_predictor.fitting.pace import Pace
@@ -18,12 +17,8 @@ REFERENCE_PRECISION = "fp32"  # beside every precision, so that a device's pace 
 
 
 def measuring_spec(run):
-    """The ModelSpec to measure with: the prepared data's vocabulary, else the one that the config announces."""
-    if stamp(run.data) is not None:
-        prepared = PreparedData(run.data)
-        return run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
-    size = run.config.latency.vocabulary_size or run.config.data.vocabulary_size
-    return run.config.model_spec(size, size)
+    """The spec to measure with: the prepared data's vocabulary, else the one that the config announces."""
+    return run.task.announced_spec(run.config) if stamp(run.data) is None else run.spec()
 
 
 def reference_architecture(space):

@@ -6,7 +6,6 @@ from hat import files
 from hat.architecture.complexity import count_flops, count_parameters
 from hat.architecture.stacks import Architecture
 from hat.config import from_mapping
-from hat.data.prepared import PreparedData
 from hat.experiment.run_directory import FULL
 from latency_predictor.budget import parse_budget
 from latency_predictor.fitting.conversion import Conversion
@@ -217,9 +216,7 @@ def _label(choice):
 
 def _system(run, name, architecture, **measured):
     evaluations = {precision: _evaluation(run, name, precision) for precision in PRECISIONS}
-    prepared = PreparedData(run.data)
-    spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
-    parameters, without_embeddings = count_parameters(architecture, spec)
+    parameters, without_embeddings = count_parameters(architecture, run.spec())
     return System(
         name=name,
         architecture=architecture,

@@ -56,8 +56,10 @@ def test_text_token_ids_and_batches_are_of_the_same_lines(prepared):
 
 def test_candidates_are_scored_on_drawn_sentences(run, prepared, monkeypatch):
     scored = []
-    monkeypatch.setattr("search.scorer.load_model", lambda folder: None)
-    monkeypatch.setattr("search.scorer.InheritedLoss", lambda model, parts, *device: scored.extend(parts))
+    monkeypatch.setattr("hat.models.checkpoint.load_model", lambda folder: None)
+    monkeypatch.setattr(
+        "hat.evaluation.inherited_loss.InheritedLoss", lambda model, parts, *device: scored.extend(parts)
+    )
     monkeypatch.setattr("search.scorer.Scorer", lambda loss, threads: None)
     load_scorer(run)
     (batches,) = scored

@@ -13,9 +13,9 @@ from tiny_run import make_run
 
 import hat
 from hat.data.prepared import PreparedData
-from hat.fairseq_plugin.model import HatModel
 from hat.fairseq_plugin.optimizer import HatAdam
 from hat.fairseq_plugin.trainer import build_trainer, validate
+from hat.fairseq_plugin.translation_model import HatModel
 from hat.training.options import TrainingOptions
 from hat.training.setup import make_trainer
 from hat.training.strategies.lesson import Lesson

@@ -11,7 +11,7 @@ from tiny_run import make_run
 
 from hat.cli import train_super as command
 from hat.errors import OutOfMemoryError
-from hat.fairseq_plugin.task import HatTranslationTask
+from hat.fairseq_plugin.translation_task import HatTranslationTask
 from hat.training.sub import train_sub
 from hat.training.super import train_super
 

@@ -6,7 +6,7 @@ import torch
 from forked_ranks import together
 from tiny_run import make_run
 
-from hat.fairseq_plugin.model import HatModel
+from hat.fairseq_plugin.translation_model import HatModel
 from hat.training.super import train_super
 
 SETTINGS = {"max_update": 6, "warmup_updates": 2, "tokens_per_update": 1600, "validate_every": 6, "save_every": 3}

@@ -11,10 +11,10 @@ from torch.utils._pytree import tree_leaves
 
 from hat.architecture.complexity import ModelSpec
 from hat.errors import ArtifactError
+from hat.evaluation.inherited_loss import InheritedLoss
 from hat.fairseq_plugin import criterion
 from hat.models.translation import SuperTransformer
 from search.scorer import Scorer
-from search.scoring import InheritedLoss
 
 PADDING, END, VOCABULARY = 1, 2, 23
 SPEC = ModelSpec(

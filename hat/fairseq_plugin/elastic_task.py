@@ -1,17 +1,15 @@
-"""fairseq task `hat_translation`: translation that trains a SuperTransformer by the lessons of a strategy."""
+"""What a fairseq task needs to train a SuperTransformer by the lessons of a strategy, whatever its model is for."""
 
 import math
 from dataclasses import dataclass, field
 from typing import Optional
 
 import torch
+from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
-from fairseq.tasks import register_task
-from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from hat.errors import UsageError
 from hat.experiment.config import load_experiment
-from hat.fairseq_plugin.datasets import narrow_lengths
 from hat.training.strategies import STRATEGIES
 from hat.training.validation import named_subnets
 
@@ -19,37 +17,36 @@ SUBNET_PREFIX = "nll_loss_"
 
 
 @dataclass
-class HatTranslationConfig(TranslationConfig):
+class ElasticTaskConfig(FairseqDataclass):
     # fairseq's argument parser knows no other spelling of the type
     hat_config: Optional[str] = field(  # noqa: UP045
         default=None, metadata={"help": "experiment config: search space, model, seed"}
     )
 
 
-@register_task("hat_translation", dataclass=HatTranslationConfig)
-class HatTranslationTask(TranslationTask):
-    """Lessons follow from (seed, update number), so every rank and accumulation step gives the same ones.
+class ElasticTask:
+    """Stands before a fairseq task among the bases of a class; `target_padding` marks what of a target doesn't count.
 
-    Validation scores each subnet of `named_subnets`; fairseq's `loss`, hence its best checkpoint, is their mean.
+    Lessons follow from (seed, update number), so every rank and accumulation step gives the same ones. Validation
+    scores each subnet of `named_subnets`; fairseq's `loss`, hence its best checkpoint, is their mean.
     """
 
-    def __init__(self, cfg, source_dictionary, target_dictionary):
-        super().__init__(cfg, source_dictionary, target_dictionary)
+    target_padding = None
+    teachers_class = None  # (trainer, transformers, weight) -> what `added_to` a sample gives lessons to it
+
+    def read_experiment(self, cfg):
+        """Take in the experiment of `--hat-config`; raises UsageError without one."""
         if not cfg.hat_config:
-            raise UsageError("--task hat_translation needs --hat-config, the experiment's YAML file")
+            raise UsageError(f"--task {cfg._name} needs --hat-config, the experiment's YAML file")
         self.experiment = load_experiment(cfg.hat_config)
-        self.teachers = None  # a Teachers, from whom a SubTransformer learns beside its references
+        self.teachers = None  # those from whom a SubTransformer learns beside its references
         self.subnets = named_subnets(
             self.experiment.search_space, self.experiment.seed, self.experiment.super_training.validation_subnets
         )
 
-    def model_spec(self):
-        """The ModelSpec for this task's dictionaries."""
-        return self.experiment.model_spec(len(self.source_dictionary), len(self.target_dictionary))
-
-    def load_dataset(self, split, epoch=1, combine=False, **arguments):
-        super().load_dataset(split, epoch, combine, **arguments)
-        narrow_lengths(self.datasets[split])
+    def learn_from(self, trainer, transformers, weight):
+        """Have `transformers` teach what `trainer` trains: they replace the share `weight` of the references."""
+        self.teachers = self.teachers_class(trainer, transformers, weight)
 
     def can_reuse_epoch_itr(self, dataset):
         """No: batches are made anew each epoch from (seed, epoch), so a resumed run makes the same ones."""
@@ -64,7 +61,7 @@ class HatTranslationTask(TranslationTask):
         results = []
         for lesson in self.lessons(update_num):
             model.activate(lesson.architecture)
-            part = lesson.sentences(sample, self.target_dictionary.pad())
+            part = lesson.sentences(sample, self.target_padding)
             results.append(step(part, model, criterion, optimizer, update_num, ignore_grad))
         losses, sizes, outputs = zip(*results, strict=True)
         return sum(losses), sum(sizes), {key: sum(output[key] for output in outputs) for key in outputs[0]}

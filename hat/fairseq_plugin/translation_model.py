@@ -1,10 +1,6 @@
-"""fairseq's view of our models: `hat_supertransformer` and `hat_transformer`, for its trainer and beam search."""
-
-from dataclasses import dataclass, field
-from typing import Optional
+"""fairseq's view of our translators: `hat_supertransformer` and `hat_transformer`, for its trainer and beam search."""
 
 import torch
-from fairseq.dataclass import FairseqDataclass
 from fairseq.models import (
     FairseqEncoder,
     FairseqEncoderDecoderModel,
@@ -12,22 +8,8 @@ from fairseq.models import (
     register_model,
 )
 
-from hat.architecture.file import load_architecture
+from hat.fairseq_plugin.model_config import HatModelConfig, HatTransformerConfig, chosen_architecture
 from hat.models.translation import SuperTransformer, Transformer
-
-
-@dataclass
-class HatModelConfig(FairseqDataclass):
-    """Sizes come from the task's --hat-config; weights are float32 whatever the computation."""
-
-    autocast_bf16: bool = field(default=False, metadata={"help": "compute in bfloat16; weights stay float32"})
-
-
-@dataclass
-class HatTransformerConfig(HatModelConfig):
-    hat_architecture: Optional[str] = field(  # noqa: UP045 (fairseq's argument parser knows no other spelling)
-        default=None, metadata={"help": "architecture YAML (default: the full-size Transformer of the search space)"}
-    )
 
 
 class _Encoder(FairseqEncoder):
@@ -109,9 +91,5 @@ class HatTransformerModel(HatModel):
 
     @classmethod
     def build_model(cls, cfg, task):
-        if cfg.hat_architecture:
-            architecture = load_architecture(cfg.hat_architecture)
-        else:
-            architecture = task.experiment.search_space.full_transformer()
-        transformer = Transformer(architecture, task.model_spec())
+        transformer = Transformer(chosen_architecture(cfg, task.experiment), task.model_spec())
         return cls(transformer, task.source_dictionary, task.target_dictionary, cfg.autocast_bf16)

@@ -1,26 +1,35 @@
 """The loss that the search minimises: validation NLL with weights inherited from the SuperTransformer."""
 
+import abc
 import copy
 import math
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional as F
 
 from hat.errors import ArtifactError
 from hat.fairseq_plugin.criterion import SmoothedLoss
 
 
-class InheritedLoss:
-    """(Architecture, part) -> (negative log-likelihood in nats, target tokens that it is summed over).
+class _Inherited(abc.ABC):
+    """(Architecture, part) -> (negative log-likelihood in nats, items that it is summed over).
 
-    The weights are those that a SuperTransformer lends. `parts` are lists of batches, which have `src_tokens`,
-    `prev_output_tokens` and `target`, int64 (batch, time), padded. Raises ArtifactError if the loss isn't finite.
+    The weights are those that a SuperTransformer lends. `parts` are lists of batches. Raises ArtifactError if the loss
+    isn't finite.
     """
 
     def __init__(self, supertransformer, parts, device="cpu"):
         self._model = supertransformer.to(device).eval()
-        padding = supertransformer.spec.padding
-        self._parts = [[_scored_batch(batch, padding, device) for batch in part] for part in parts]
+        self._parts = [[self._scored(batch, device) for batch in part] for part in parts]
+
+    @abc.abstractmethod
+    def _scored(self, batch, device):
+        """What `_nats` takes, of which the length of `target` is the number of items."""
+
+    @abc.abstractmethod
+    def _nats(self, batch):
+        """Summed over the batch's items, left on the device."""
 
     def __call__(self, architecture, part):
         batches = self._parts[part]
@@ -42,12 +51,31 @@ class InheritedLoss:
         other._model = copy.deepcopy(self._model, {id(tensor): tensor for tensor in shared})
         return other
 
+
+class InheritedLoss(_Inherited):
+    """A translator's: items are target tokens; batches have `src_tokens`, `prev_output_tokens` and `target`, int64
+    (batch, time), padded.
+    """
+
+    def _scored(self, batch, device):
+        return _scored_batch(batch, self._model.spec.padding, device)
+
     def _nats(self, batch):
-        """Summed over the batch's target tokens, left on the device."""
         encoder, decoder = self._model.encoder, self._model.decoder
         encoded = encoder(batch.src_tokens, padded=batch.source_padded)
         features = decoder.features(batch.prev_output_tokens, encoded).flatten(0, 1).index_select(0, batch.kept)
         return SmoothedLoss.apply(features, decoder.output_weight(), batch.target, 0.0, False)[1]
+
+
+class InheritedLabelLoss(_Inherited):
+    """A classifier's: items are texts; batches are LabelledBatches."""
+
+    def _scored(self, batch, device):
+        moved = {name: None if value is None else value.to(device) for name, value in vars(batch).items()}
+        return type(batch)(**moved)
+
+    def _nats(self, batch):
+        return F.cross_entropy(self._model(batch.tokens, batch.segments), batch.target, reduction="sum")
 
 
 @dataclass(frozen=True)
