@@ -8,7 +8,7 @@ from hat.cli.common import (
     device_at,
     run_command,
 )
-from hat.training.options import add_computing_options, add_processes_option, chosen_options
+from hat.training.options import add_computing_options, add_processes_option, chosen_options, warn_of_update_freq
 
 
 def main(arguments=None):
@@ -43,12 +43,14 @@ def _run(options):
 
     limits = parse_limits(options.max_parameters, options.max_size)
     budgets = [parse_budget(text) for text in options.latency or ()]
+    training_options = chosen_options(options)
+    warn_of_update_freq(options.config, training_options)
     run = RunDirectory.create(options.config, options.run)
     budgets = budgets or [parse_budget(text) for text in run.config.search.latency]
     if not budgets:
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
     device = device_at(options.device, options.precision)
-    stages = Pipeline(run, device, budgets, limits, options.source_directory, chosen_options(options))
+    stages = Pipeline(run, device, budgets, limits, options.source_directory, training_options)
     report, data = stages.run()
     best = run.export(data.picks[-1].name)
     print("\n" + "\n".join(result_table(data)))

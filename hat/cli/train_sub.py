@@ -1,7 +1,7 @@
 """hat-train-sub [NAME]: train the winner of a search, or any architecture, as a model of its own."""
 
 from hat.cli.common import ArgumentParser, add_run_option, run_command
-from hat.training.options import add_training_options, chosen_options
+from hat.training.options import add_training_options, chosen_options, warn_of_update_freq
 
 
 def main(arguments=None):
@@ -25,6 +25,7 @@ def _train_sub(options):
     device = training_options.resolved_device()
     with processes.joined(device):
         run = RunDirectory.open(options.run)
+        warn_of_update_freq(run.path / "config.yaml", training_options)
         machines.meet(run.path, run.config, device)
         machines.check_same_data(run)
         chosen = options.search, options.architecture, options.name

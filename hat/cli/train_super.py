@@ -1,7 +1,7 @@
 """hat-train-super [CONFIG]: train the SuperTransformer of a run, preparing its data first if need be."""
 
 from hat.cli.common import ArgumentParser, add_run_option, run_command
-from hat.training.options import add_training_options, chosen_options
+from hat.training.options import add_training_options, chosen_options, warn_of_update_freq
 
 
 def main(arguments=None):
@@ -30,9 +30,11 @@ def _train_super(options):
     with processes.joined(device):
         if options.config is None:
             run = RunDirectory.open(options.run)
+            warn_of_update_freq(run.path / "config.yaml", training_options)
             machines.meet(run.path, run.config, device)
         else:
             path, config = RunDirectory.of_config(options.config, options.run)
+            warn_of_update_freq(options.config, training_options)
             machines.meet(path, config, device)
             machines.first_here(lambda: _prepare(options))
             run = RunDirectory.open(path)

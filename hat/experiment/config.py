@@ -47,6 +47,18 @@ def with_tokens_per_update(section):
     return kept | {"tokens_per_update": tokens * batches}
 
 
+def outdated_tokens(path):
+    """{section: (tokens_per_update, update_freq)} of the config at `path`, where a section gives `update_freq`."""
+    mapping, found = read_yaml_mapping(path), {}
+    for section in ("super_training", "sub_training"):
+        keys = mapping.get(section)
+        if isinstance(keys, dict) and "update_freq" in keys:
+            read = with_tokens_per_update(keys)
+            if "update_freq" not in read:
+                found[section] = read["tokens_per_update"], keys["update_freq"]
+    return found
+
+
 def fingerprinted(training):
     """A TrainingConfig as a mapping, with `update_freq` where it says the same: so older results stay up to date."""
     mapping = to_mapping(training)

@@ -1,10 +1,13 @@
 """TrainingOptions: how a training runs, as opposed to what it trains (that is the config's)."""
 
+import os
 import platform
 import sys
 from dataclasses import dataclass, replace
 
 from hat.errors import DeviceError, UsageError
+from hat.experiment.config import outdated_tokens
+from hat.training.lifeline import ENDS_WITH_STDIN
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,25 @@ def chosen_options(parsed):
             file=sys.stderr,
         )
     return options
+
+
+def warn_of_update_freq(path, options):
+    """Say on stderr how many tokens an update has where the config at `path` gives `update_freq`.
+
+    In earlier versions each process had that many batches; now all processes have them together.
+    """
+    from hat.training import processes
+
+    count = max(options.processes, processes.world_size())
+    if count == 1 or not processes.is_first() or os.environ.get(ENDS_WITH_STDIN):  # told by what started the processes
+        return
+    for section, (tokens, batches) in outdated_tokens(path).items():
+        print(
+            f"warning: {path}: {section}.update_freq: {batches} makes {tokens} tokens an update, over all {count} "
+            f"processes together; earlier versions took {count * tokens}: for these write "
+            f"tokens_per_update: {count * tokens} in its place",
+            file=sys.stderr,
+        )
 
 
 def _has_bf16_instructions():
