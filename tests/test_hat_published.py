@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from shared_data import reference_files
-from tiny import TINY_SPACE, VOCABULARY, tiny_spec
+from tiny import HEAD_DIM_SPACE, TINY_SPACE, VOCABULARY, tiny_spec
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hat.architecture.complexity import ModelSpec, count_flops, count_parameters
@@ -81,10 +81,11 @@ def attention_as_hat_writes_it(query, key, value, attn_mask=None, dropout_p=0.0,
     return weights.softmax(-1) @ value
 
 
+@pytest.mark.parametrize("space", [TINY_SPACE, HEAD_DIM_SPACE], ids=["qkv_dim", "head_dim"])
 @pytest.mark.parametrize("seed", range(4))
-def test_flops_are_those_of_hats_counter(seed, monkeypatch):
+def test_flops_are_those_of_hats_counter(seed, space, monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention_as_hat_writes_it)
-    architecture = TINY_SPACE.sample(np.random.default_rng(seed))
+    architecture = space.sample(np.random.default_rng(seed))
     model = Transformer(architecture, tiny_spec()).eval()
     source_length, target_length = 7, 5
     source, target = (torch.full((1, length), 4) for length in (source_length, target_length))

@@ -17,6 +17,11 @@ TINY_SPACE = SearchSpace(
 )
 ENCODER_SPACE = SearchSpace(16, encoder=TINY_SPACE.encoder)
 DECODER_SPACE = SearchSpace(16, decoder=DecoderSpace((24, 12), (3, 2, 1), (32, 20), (4, 2)))  # attends to itself only
+HEAD_DIM_SPACE = SearchSpace(  # heads of a fixed width: fewer of them are fewer weights
+    head_dim=4,
+    encoder=EncoderSpace(embed_dim=(24, 16), layers=(3, 2, 1), ffn_dim=(32, 20), self_attention_heads=(5, 3, 2)),
+    decoder=DecoderSpace((24, 12), (2, 1), (32, 20), (5, 3, 2), (3, 1), (1, 2)),
+)
 VOCABULARY = 30
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hat.architecture.stacks import STACKS, stacks_of
 
@@ -29,12 +30,15 @@ class ModelSpec:
     padding: int = 1
     end_of_sentence: int = 2
 
+    layer_norm_epsilon: ClassVar[float] = 1e-5
+
 
 def parameter_shapes(architecture, spec):
     """Name -> shape of every weight of the standalone network, in the order of its state dict.
 
-    Q is qkv_dim, E and D the embed_dims of encoder and decoder: `qkv_proj` is (3Q, E or D) with query, key,
-    value stacked; `kv_proj` of the encoder-decoder attention is (2Q, E), key first.
+    Q is the attention's width (`Architecture.attention_dim`), E and D the embed_dims of encoder and decoder:
+    `qkv_proj` is (3Q, E or D) with query, key, value stacked, and `kv_proj` of the encoder-decoder attention (2Q, E),
+    key first. Where `head_dim` is given they are stacked head by head: query, key, value of the first, of the second...
     """
     shapes = {}
     if architecture.encoder is not None:
@@ -49,10 +53,9 @@ def _encoder_shapes(architecture, spec):
     widths = [stack.embed_dim for stack in stacks_of(architecture).values()]
     width = max(widths) if spec.share_all_embeddings else encoder.embed_dim
     shapes = {"encoder.embed_tokens.weight": (spec.source_vocabulary, width)}
-    for layer, ffn_dim in enumerate(encoder.ffn_dim):
-        prefix = f"encoder.layers.{layer}"
-        shapes |= _self_attention_shapes(prefix, encoder.embed_dim, architecture.qkv_dim)
-        shapes |= _ffn_shapes(prefix, encoder.embed_dim, ffn_dim)
+    for layer in range(encoder.layers):
+        shapes |= _self_attention_shapes("encoder", layer, architecture)
+        shapes |= _ffn_shapes("encoder", layer, architecture)
     if spec.normalize_before:
         shapes |= _norm_shapes("encoder.layer_norm", encoder.embed_dim)
     return shapes
@@ -63,12 +66,11 @@ def _decoder_shapes(architecture, spec):
     shapes = {}
     if architecture.encoder is None or not shares_all:
         shapes["decoder.embed_tokens.weight"] = (spec.target_vocabulary, decoder.embed_dim)
-    for layer, ffn_dim in enumerate(decoder.ffn_dim):
-        prefix = f"decoder.layers.{layer}"
-        shapes |= _self_attention_shapes(prefix, decoder.embed_dim, architecture.qkv_dim)
+    for layer in range(decoder.layers):
+        shapes |= _self_attention_shapes("decoder", layer, architecture)
         if architecture.encoder is not None:
-            shapes |= _cross_attention_shapes(prefix, architecture)
-        shapes |= _ffn_shapes(prefix, decoder.embed_dim, ffn_dim)
+            shapes |= _cross_attention_shapes(layer, architecture)
+        shapes |= _ffn_shapes("decoder", layer, architecture)
     if spec.normalize_before:
         shapes |= _norm_shapes("decoder.layer_norm", decoder.embed_dim)
     if not (shares_all or spec.share_decoder_input_output_embed):
@@ -84,16 +86,20 @@ def _norm_shapes(name, dim):
     return {f"{name}.weight": (dim,), f"{name}.bias": (dim,)}
 
 
-def _self_attention_shapes(prefix, embed_dim, qkv_dim):
+def _self_attention_shapes(name, layer, architecture):
+    prefix, stack = f"{name}.layers.{layer}", getattr(architecture, name)
+    embed_dim, qkv = stack.embed_dim, architecture.attention_dim(stack.self_attention_heads[layer])
     return (
-        _linear_shapes(f"{prefix}.self_attn.qkv_proj", embed_dim, 3 * qkv_dim)
-        | _linear_shapes(f"{prefix}.self_attn.out_proj", qkv_dim, embed_dim)
+        _linear_shapes(f"{prefix}.self_attn.qkv_proj", embed_dim, 3 * qkv)
+        | _linear_shapes(f"{prefix}.self_attn.out_proj", qkv, embed_dim)
         | _norm_shapes(f"{prefix}.self_attn_layer_norm", embed_dim)
     )
 
 
-def _cross_attention_shapes(prefix, architecture):
-    own, memory, qkv = architecture.decoder.embed_dim, architecture.encoder.embed_dim, architecture.qkv_dim
+def _cross_attention_shapes(layer, architecture):
+    prefix, decoder = f"decoder.layers.{layer}", architecture.decoder
+    own, memory = decoder.embed_dim, architecture.encoder.embed_dim
+    qkv = architecture.attention_dim(decoder.cross_attention_heads[layer])
     return (
         _linear_shapes(f"{prefix}.encoder_attn.q_proj", own, qkv)
         | _linear_shapes(f"{prefix}.encoder_attn.kv_proj", memory, 2 * qkv)
@@ -102,7 +108,9 @@ def _cross_attention_shapes(prefix, architecture):
     )
 
 
-def _ffn_shapes(prefix, embed_dim, ffn_dim):
+def _ffn_shapes(name, layer, architecture):
+    prefix, stack = f"{name}.layers.{layer}", getattr(architecture, name)
+    embed_dim, ffn_dim = stack.embed_dim, stack.ffn_dim[layer]
     return (
         _linear_shapes(f"{prefix}.fc1", embed_dim, ffn_dim)
         | _linear_shapes(f"{prefix}.fc2", ffn_dim, embed_dim)
@@ -129,12 +137,13 @@ def count_flops(architecture, source_length, target_length):
     the embeddings and of every attention's queries, and a layer norm's scale (its shift with it). Additions,
     softmax and activations count nothing. Encoder keys and values are counted once per decoder layer.
     """
-    multiply_adds, qkv = 0, architecture.qkv_dim
+    multiply_adds = 0
     lengths = {"encoder": source_length, "decoder": target_length}
     for name, stack in stacks_of(architecture).items():
         length, dim = lengths[name], stack.embed_dim
         multiply_adds += length * dim  # embeddings, scaled
-        for ffn_dim in stack.ffn_dim:
+        for ffn_dim, heads in zip(stack.ffn_dim, stack.self_attention_heads, strict=True):
+            qkv = architecture.attention_dim(heads)
             multiply_adds += length * (4 * dim * qkv + 2 * dim * ffn_dim)
             multiply_adds += _attention_multiply_adds(length, length, qkv)
             multiply_adds += 2 * length * dim  # layer norms
@@ -144,10 +153,11 @@ def count_flops(architecture, source_length, target_length):
 
 
 def _cross_attention_multiply_adds(architecture, source_length, target_length):
-    own, memory, qkv = architecture.decoder.embed_dim, architecture.encoder.embed_dim, architecture.qkv_dim
+    decoder = architecture.decoder
+    own, memory = decoder.embed_dim, architecture.encoder.embed_dim
     multiply_adds = 0
-    for span in architecture.decoder.cross_attention_span:
-        keys = span * source_length
+    for span, heads in zip(decoder.cross_attention_span, decoder.cross_attention_heads, strict=True):
+        keys, qkv = span * source_length, architecture.attention_dim(heads)
         multiply_adds += target_length * 2 * own * qkv + keys * 2 * memory * qkv
         multiply_adds += _attention_multiply_adds(target_length, keys, qkv)
         multiply_adds += target_length * own  # layer norm

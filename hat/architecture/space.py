@@ -9,6 +9,7 @@ from hat.architecture.stacks import (
     Architecture,
     DecoderArchitecture,
     EncoderArchitecture,
+    check_head_width,
     check_heads,
     per_layer_fields,
     stacks_of,
@@ -72,17 +73,21 @@ ARCHITECTURES = {"encoder": EncoderArchitecture, "decoder": DecoderArchitecture}
 class SearchSpace:
     """All SubTransformers of one SuperTransformer: of an encoder, a decoder, or both.
 
+    `qkv_dim` or `head_dim` is fixed, as in Architecture: with the latter, fewer heads are fewer weights.
     A genome is a tuple of choice indices, one per `Gene` of `genes`, with genes for every layer of the
     deepest network; `decode` leaves out the genes of inactive layers, so several genomes can mean one
     architecture.
     """
 
-    qkv_dim: int
+    qkv_dim: int | None = left_out(None)
     encoder: EncoderSpace | None = left_out(None)
     decoder: DecoderSpace | None = left_out(None)
+    head_dim: int | None = left_out(None)
 
     def __post_init__(self):
-        for name, stack in stacks_of(self).items():
+        stacks = stacks_of(self)
+        check_head_width(self, "search_space")
+        for name, stack in stacks.items():
             ascending = {field: tuple(sorted(set(choices))) for field, choices in vars(stack).items()}
             object.__setattr__(self, name, type(stack)(**ascending))
             checked = {field: ascending[field] for field in ("embed_dim", "layers")} | per_layer_fields(self, name)
@@ -131,15 +136,17 @@ class SearchSpace:
             name: ARCHITECTURES[name](values[name, "embed_dim"], **{field: tuple(of) for field, of in fields.items()})
             for name, fields in per_layer.items()
         }
-        return Architecture(self.qkv_dim, **stacks)
+        return Architecture(self.qkv_dim, **stacks, head_dim=self.head_dim)
 
     def encode(self, architecture):
         """A genome that decodes to `architecture`; genes of inactive layers take their first choice.
 
         Raises UsageError naming the stack or the value that isn't a choice of this space.
         """
-        if architecture.qkv_dim != self.qkv_dim:
-            raise UsageError(f"architecture: qkv_dim {architecture.qkv_dim} differs from the space's {self.qkv_dim}")
+        for field in ("qkv_dim", "head_dim"):
+            ours, theirs = getattr(self, field), getattr(architecture, field)
+            if theirs != ours:
+                raise UsageError(f"architecture: {field} {theirs} differs from the space's {ours}")
         if stacks_of(architecture).keys() != stacks_of(self).keys():
             ours, theirs = (" and ".join(stacks_of(item)) for item in (self, architecture))
             raise UsageError(f"architecture: it has {theirs} where the space has {ours}")

@@ -45,14 +45,19 @@ class DecoderArchitecture:
 
 @dataclass(frozen=True)
 class Architecture:
-    """One SubTransformer: an encoder, a decoder or both. `qkv_dim` is the width that every attention's heads split."""
+    """One SubTransformer: an encoder, a decoder or both.
 
-    qkv_dim: int
+    Either `qkv_dim` is the width that the heads of every attention split, or `head_dim` is the width of each head.
+    """
+
+    qkv_dim: int | None = left_out(None)
     encoder: EncoderArchitecture | None = left_out(None)
     decoder: DecoderArchitecture | None = left_out(None)
+    head_dim: int | None = left_out(None)
 
     def __post_init__(self):
         stacks = stacks_of(self)
+        check_head_width(self, "architecture")
         for name, stack in stacks.items():
             self._check_stack(name, stack)
         if len(stacks) == len(STACKS):
@@ -73,6 +78,10 @@ class Architecture:
                 raise UsageError(f"{name}.{field}: values must be positive, got {list(values)}")
             if field.endswith("heads"):
                 check_heads(f"{name}.{field}", values, self.qkv_dim)
+
+    def attention_dim(self, heads):
+        """Width of the queries, keys and values of an attention of that many heads."""
+        return self.qkv_dim or heads * self.head_dim
 
     def to_dict(self):
         """Plain dictionary for YAML and JSON; a stack that is absent is left out."""
@@ -112,8 +121,18 @@ def per_layer_fields(item, name):
     return fields
 
 
+def check_head_width(item, where):
+    """Raise UsageError unless an Architecture or a SearchSpace has one of `qkv_dim` and `head_dim`."""
+    given = {name: value for name in ("qkv_dim", "head_dim") if (value := getattr(item, name)) is not None}
+    if len(given) != 1:
+        raise UsageError(f"{where}: give either qkv_dim (which the heads split) or head_dim (of each head)")
+    for name, value in given.items():
+        if value < 1:
+            raise UsageError(f"{where}.{name}: {value} is not positive")
+
+
 def check_heads(where, heads, qkv_dim):
-    """Raise UsageError unless every number of heads divides `qkv_dim`."""
+    """Raise UsageError unless every number of heads divides `qkv_dim`; None is divided by none."""
     for count in heads:
-        if qkv_dim % count:
+        if qkv_dim is not None and qkv_dim % count:
             raise UsageError(f"{where}: {count} heads do not divide qkv_dim {qkv_dim}; use a divisor of {qkv_dim}")

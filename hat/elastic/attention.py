@@ -1,7 +1,8 @@
 """Multi-head attention with an elastic model width and number of heads.
 
 Not subclasses of `nn.MultiheadAttention`, which ties the width of queries, keys and values to embed_dim;
-here it is the fixed `qkv_dim`, which the heads split.
+here it is the fixed `qkv_dim`, which the heads split, or the number of heads times the fixed `head_dim`. The rows of
+a fused projection then stand head by head, so that fewer heads use the first rows and columns of every weight.
 """
 
 import math
@@ -13,13 +14,8 @@ from torch.nn import functional as F
 from hat.elastic.layers import ElasticLinear
 
 
-def _split_heads(x, heads):
-    """(batch, time, qkv_dim) -> (batch, heads, time, qkv_dim / heads)"""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
 def _merge_heads(x):
-    """(batch, heads, time, head_dim) -> (batch, time, qkv_dim)"""
+    """(batch, heads, time, width of a head) -> (batch, time, width of all heads)"""
     return x.transpose(1, 2).flatten(2)
 
 
@@ -31,9 +27,22 @@ def _attend_in_float32(query, key, value, **options):
 
 
 class _ElasticAttention(nn.Module):
-    def __init__(self, qkv_dim, heads, dropout):
+    def __init__(self, qkv_dim, head_dim, heads, dropout):
         super().__init__()
-        self.qkv_dim, self.heads, self.dropout = qkv_dim, heads, dropout
+        self.qkv_dim, self.head_dim, self.heads, self.dropout = qkv_dim, head_dim, heads, dropout
+
+    @property
+    def width(self):
+        """Of the queries, keys and values, all active heads together."""
+        return self.qkv_dim or self.heads * self.head_dim
+
+    def _split(self, projected, parts):
+        """(batch, time, parts * width) -> `parts` tensors (batch, heads, time, width of a head)"""
+        if self.head_dim is None:
+            stacked = [part.unflatten(-1, (self.heads, -1)) for part in projected.chunk(parts, dim=-1)]
+        else:
+            stacked = projected.unflatten(-1, (self.heads, -1)).chunk(parts, dim=-1)
+        return [part.transpose(1, 2) for part in stacked]
 
     def _attend(self, query, key, value, key_mask=None, is_causal=False):
         dropout = self.dropout if self.training else 0.0
@@ -46,23 +55,23 @@ class _ElasticAttention(nn.Module):
 
 
 class ElasticSelfAttention(_ElasticAttention):
-    """Self-attention with one fused projection `qkv_proj` (3 * qkv_dim rows: query, key, value)."""
+    """Self-attention with one fused projection `qkv_proj` of 3 * width rows: query, key, value (of each head)."""
 
-    def __init__(self, embed_dim, qkv_dim, heads, dropout=0.0):
-        super().__init__(qkv_dim, heads, dropout)
-        self.qkv_proj = ElasticLinear(embed_dim, 3 * qkv_dim)
-        self.out_proj = ElasticLinear(qkv_dim, embed_dim)
+    def __init__(self, embed_dim, qkv_dim, heads, dropout=0.0, head_dim=None):
+        super().__init__(qkv_dim, head_dim, heads, dropout)
+        self.qkv_proj = ElasticLinear(embed_dim, 3 * self.width)
+        self.out_proj = ElasticLinear(self.width, embed_dim)
         _reset_stacked(self.qkv_proj, 3)
 
     def activate(self, embed_dim, heads):
-        """Use the first `embed_dim` features and split qkv_dim over `heads` from now on."""
+        """Use the first `embed_dim` features and this many heads from now on."""
         self.heads = heads
-        self.qkv_proj.activate(embed_dim, 3 * self.qkv_dim)
-        self.out_proj.activate(self.qkv_dim, embed_dim)
+        self.qkv_proj.activate(embed_dim, 3 * self.width)
+        self.out_proj.activate(self.width, embed_dim)
 
     def forward(self, x, key_mask=None, is_causal=False):
         """x (batch, time, embed_dim); key_mask (batch, 1, 1, time), True = attend, or None -> like x"""
-        query, key, value = (_split_heads(part, self.heads) for part in self.qkv_proj(x).chunk(3, dim=-1))
+        query, key, value = self._split(self.qkv_proj(x), 3)
         return self._attend(query, key, value, key_mask, is_causal)
 
     def forward_step(self, x, cached):
@@ -70,7 +79,7 @@ class ElasticSelfAttention(_ElasticAttention):
 
         Returns the output like x and the cache with this step appended.
         """
-        query, key, value = (_split_heads(part, self.heads) for part in self.qkv_proj(x).chunk(3, dim=-1))
+        query, key, value = self._split(self.qkv_proj(x), 3)
         if cached is not None:
             key, value = torch.cat([cached[0], key], dim=2), torch.cat([cached[1], value], dim=2)
         return self._attend(query, key, value), (key, value)
@@ -79,28 +88,29 @@ class ElasticSelfAttention(_ElasticAttention):
 class ElasticCrossAttention(_ElasticAttention):
     """Encoder-decoder attention: `q_proj` from the decoder, `kv_proj` (key, value) from the encoder."""
 
-    def __init__(self, embed_dim, encoder_embed_dim, qkv_dim, heads, dropout=0.0):
-        super().__init__(qkv_dim, heads, dropout)
-        self.q_proj = ElasticLinear(embed_dim, qkv_dim)
-        self.kv_proj = ElasticLinear(encoder_embed_dim, 2 * qkv_dim)
-        self.out_proj = ElasticLinear(qkv_dim, embed_dim)
+    def __init__(self, embed_dim, encoder_embed_dim, qkv_dim, heads, dropout=0.0, head_dim=None):
+        super().__init__(qkv_dim, head_dim, heads, dropout)
+        self.q_proj = ElasticLinear(embed_dim, self.width)
+        self.kv_proj = ElasticLinear(encoder_embed_dim, 2 * self.width)
+        self.out_proj = ElasticLinear(self.width, embed_dim)
         _reset_stacked(self.q_proj, 1)
         _reset_stacked(self.kv_proj, 2)
 
     def activate(self, embed_dim, encoder_embed_dim, heads):
-        """Use the first features of decoder and encoder, and split qkv_dim over `heads` from now on."""
+        """Use the first features of decoder and encoder, and this many heads from now on."""
         self.heads = heads
-        self.q_proj.activate(embed_dim, self.qkv_dim)
-        self.kv_proj.activate(encoder_embed_dim, 2 * self.qkv_dim)
-        self.out_proj.activate(self.qkv_dim, embed_dim)
+        self.q_proj.activate(embed_dim, self.width)
+        self.kv_proj.activate(encoder_embed_dim, 2 * self.width)
+        self.out_proj.activate(self.width, embed_dim)
 
     def keys_and_values(self, memory):
         """memory (batch, source, encoder_embed_dim) -> key, value (batch, heads, source, head_dim)"""
-        return tuple(_split_heads(part, self.heads) for part in self.kv_proj(memory).chunk(2, dim=-1))
+        return tuple(self._split(self.kv_proj(memory), 2))
 
     def forward(self, x, keys_and_values, key_mask=None):
         """x (batch, time, embed_dim); key_mask (batch, 1, 1, source), True = attend, or None -> like x"""
-        return self._attend(_split_heads(self.q_proj(x), self.heads), *keys_and_values, key_mask)
+        (query,) = self._split(self.q_proj(x), 1)
+        return self._attend(query, *keys_and_values, key_mask)
 
 
 def _reset_stacked(linear, parts):

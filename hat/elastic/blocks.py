@@ -13,17 +13,19 @@ ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
 class _ElasticBlock(nn.Module):
     """What both layers share: self-attention, feed-forward, residual connections, post- or pre-norm."""
 
-    def __init__(self, embed_dim, ffn_dim, qkv_dim, heads, spec):
+    def __init__(self, embed_dim, heads, architecture, spec):
         super().__init__()
         self.spec = spec
         self.residual_dropout = spec.dropout
-        self.self_attn = ElasticSelfAttention(embed_dim, qkv_dim, heads, spec.attention_dropout)
-        self.self_attn_layer_norm = ElasticLayerNorm(embed_dim)
+        self.self_attn = ElasticSelfAttention(
+            embed_dim, architecture.qkv_dim, heads, spec.attention_dropout, architecture.head_dim
+        )
+        self.self_attn_layer_norm = ElasticLayerNorm(embed_dim, spec.layer_norm_epsilon)
 
     def _add_feed_forward(self, embed_dim, ffn_dim):
         self.fc1 = ElasticLinear(embed_dim, ffn_dim)
         self.fc2 = ElasticLinear(ffn_dim, embed_dim)
-        self.final_layer_norm = ElasticLayerNorm(embed_dim)
+        self.final_layer_norm = ElasticLayerNorm(embed_dim, self.spec.layer_norm_epsilon)
 
     def _activate_block(self, embed_dim, ffn_dim, heads, dropout):
         self.residual_dropout = dropout
@@ -45,11 +47,12 @@ class _ElasticBlock(nn.Module):
 
 
 class ElasticEncoderLayer(_ElasticBlock):
-    """One encoder layer; weights for the given full sizes."""
+    """One encoder layer; weights for the full sizes of `architecture` in its layer of that index."""
 
-    def __init__(self, embed_dim, ffn_dim, qkv_dim, heads, spec):
-        super().__init__(embed_dim, ffn_dim, qkv_dim, heads, spec)
-        self._add_feed_forward(embed_dim, ffn_dim)
+    def __init__(self, architecture, layer, spec):
+        full = architecture.encoder
+        super().__init__(full.embed_dim, full.self_attention_heads[layer], architecture, spec)
+        self._add_feed_forward(full.embed_dim, full.ffn_dim[layer])
 
     def activate(self, embed_dim, ffn_dim, heads, dropout):
         """Use the first features of each weight from now on; `dropout` is the scaled residual dropout."""
@@ -62,15 +65,21 @@ class ElasticEncoderLayer(_ElasticBlock):
 
 
 class ElasticDecoderLayer(_ElasticBlock):
-    """One decoder layer; weights for the given full sizes."""
+    """One decoder layer; weights for the full sizes of `architecture` in its layer of that index."""
 
-    def __init__(self, embed_dim, encoder_embed_dim, ffn_dim, qkv_dim, heads, cross_heads, spec):
-        super().__init__(embed_dim, ffn_dim, qkv_dim, heads, spec)
+    def __init__(self, architecture, layer, spec):
+        full = architecture.decoder
+        super().__init__(full.embed_dim, full.self_attention_heads[layer], architecture, spec)
         self.encoder_attn = ElasticCrossAttention(
-            embed_dim, encoder_embed_dim, qkv_dim, cross_heads, spec.attention_dropout
+            full.embed_dim,
+            architecture.encoder.embed_dim,
+            architecture.qkv_dim,
+            full.cross_attention_heads[layer],
+            spec.attention_dropout,
+            architecture.head_dim,
         )
-        self.encoder_attn_layer_norm = ElasticLayerNorm(embed_dim)
-        self._add_feed_forward(embed_dim, ffn_dim)
+        self.encoder_attn_layer_norm = ElasticLayerNorm(full.embed_dim, spec.layer_norm_epsilon)
+        self._add_feed_forward(full.embed_dim, full.ffn_dim[layer])
 
     def activate(self, embed_dim, encoder_embed_dim, ffn_dim, heads, cross_heads, dropout):
         """Use the first features of each weight from now on; `dropout` is the scaled residual dropout."""

@@ -27,8 +27,8 @@ class ElasticLinear(nn.Linear):
 class ElasticLayerNorm(nn.LayerNorm):
     """`nn.LayerNorm` over the first `active` features."""
 
-    def __init__(self, dim):
-        super().__init__(dim)
+    def __init__(self, dim, epsilon=1e-5):
+        super().__init__(dim, eps=epsilon)
         self.activate(dim)
 
     def activate(self, active):
@@ -43,7 +43,7 @@ class ElasticLayerNorm(nn.LayerNorm):
 class ElasticEmbedding(nn.Embedding):
     """`nn.Embedding` that returns the first `active` features; also serves as the output product's weight."""
 
-    def __init__(self, vocabulary, dim, padding):
+    def __init__(self, vocabulary, dim, padding=None):
         super().__init__(vocabulary, dim, padding_idx=padding)
 
     def reset_parameters(self):

@@ -67,9 +67,10 @@ def render(described):
 
 def _render_stacks(architecture):
     lines = []
+    (head_width,) = (f"{name} {architecture[name]}" for name in ("qkv_dim", "head_dim") if name in architecture)
     for name in (name for name in STACKS if name in architecture):
         stack = architecture[name]
-        lines.append(f"{name}: embed_dim {stack['embed_dim']}, qkv_dim {architecture['qkv_dim']}")
+        lines.append(f"{name}: embed_dim {stack['embed_dim']}, {head_width}")
         columns = [field for field in stack if field != "embed_dim"]
         lines.append("  layer  " + "  ".join(columns))
         for layer in range(len(stack["ffn_dim"])):

@@ -161,7 +161,7 @@ class ModelSize:
             cross_attention_heads=tuple(heads for _, heads in kinds),
             cross_attention_span=tuple(span for span, _ in kinds),
         )
-        return Architecture(space.qkv_dim, encoder, decoder)
+        return Architecture(space.qkv_dim, encoder, decoder, space.head_dim)
 
 
 def _cycled(choices, count):

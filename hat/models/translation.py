@@ -64,10 +64,7 @@ class Encoder(nn.Module):
             width = max(width, architecture.decoder.embed_dim)
         self.embed_tokens = ElasticEmbedding(spec.source_vocabulary, width, spec.padding)
         self.positions = SinusoidalPositions(spec.encoder_position_dim, spec.padding)
-        self.layers = nn.ModuleList(
-            ElasticEncoderLayer(full.embed_dim, ffn_dim, architecture.qkv_dim, heads, spec)
-            for ffn_dim, heads in zip(full.ffn_dim, full.self_attention_heads, strict=True)
-        )
+        self.layers = nn.ModuleList(ElasticEncoderLayer(architecture, layer, spec) for layer in range(full.layers))
         if spec.normalize_before:
             self.layer_norm = ElasticLayerNorm(full.embed_dim)
 
@@ -113,14 +110,7 @@ class Decoder(nn.Module):
         else:
             self.embed_tokens = ElasticEmbedding(spec.target_vocabulary, full.embed_dim, spec.padding)
         self.positions = SinusoidalPositions(spec.decoder_position_dim, spec.padding)
-        self.layers = nn.ModuleList(
-            ElasticDecoderLayer(
-                full.embed_dim, architecture.encoder.embed_dim, ffn_dim, architecture.qkv_dim, heads, cross_heads, spec
-            )
-            for ffn_dim, heads, cross_heads in zip(
-                full.ffn_dim, full.self_attention_heads, full.cross_attention_heads, strict=True
-            )
-        )
+        self.layers = nn.ModuleList(ElasticDecoderLayer(architecture, layer, spec) for layer in range(full.layers))
         if spec.normalize_before:
             self.layer_norm = ElasticLayerNorm(full.embed_dim)
         if not (spec.share_all_embeddings or spec.share_decoder_input_output_embed):

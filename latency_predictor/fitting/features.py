@@ -96,7 +96,11 @@ class PerLayerFeatures:
     @property
     def physical_names(self):
         """Names of the physical columns."""
-        return tuple(_physical({tuple(name.split(".")): np.zeros(0) for name in self.dimensions}))
+        return tuple(self._physical({tuple(name.split(".")): np.zeros(0) for name in self.dimensions}))
+
+    def _physical(self, totals):
+        columns = _physical(totals)
+        return columns if self.space.head_dim is None else columns | _widths_of_heads(totals)
 
     @cached_property
     def names(self):
@@ -121,7 +125,8 @@ class PerLayerFeatures:
         return matrix
 
     def _check(self, matrix, architectures):
-        allowed = np.all([architecture.qkv_dim == self.space.qkv_dim for architecture in architectures])
+        head_width = (self.space.qkv_dim, self.space.head_dim)
+        allowed = np.all([(item.qkv_dim, item.head_dim) == head_width for item in architectures])
         for gene, column in zip(self.space.genes, matrix.T, strict=True):
             inactive = () if gene.layer is None else (0,)
             allowed &= np.isin(column, gene.choices + inactive).all()
@@ -135,7 +140,7 @@ class PerLayerFeatures:
             tuple(dimension.split(".")): matrix[:, columns].sum(axis=1)
             for dimension, columns in self.dimensions.items()
         }
-        return Inputs(matrix, np.column_stack(list(_physical(totals).values())))
+        return Inputs(matrix, np.column_stack(list(self._physical(totals).values())))
 
 
 def _row(architecture, widths):
@@ -152,7 +157,7 @@ def _physical(totals):
     """{name: (n,)} of what time is nearly linear in.
 
     `totals` holds (n,) for each (stack, field): the width and depth of a stack, and every other choice summed over
-    the stack's layers. Attention's projections have embed_dim x qkv_dim weights a layer, and qkv_dim is fixed.
+    the stack's layers. Attention's projections have embed_dim x qkv_dim weights a layer where qkv_dim is fixed.
     """
     columns = {}
     for stack in dict.fromkeys(stack for stack, _ in totals):
@@ -175,3 +180,17 @@ def _physical(totals):
         "encoder.embed_dim*decoder.layers": memory * totals["decoder", "layers"],  # keys' and values' projections
         "encoder.embed_dim*cross_attention_span": memory * spans,  # ... of every encoder layer attended to
     }
+
+
+def _widths_of_heads(totals):
+    """{name: (n,)}: where each head has a width of its own, projections have embed_dim x heads x head_dim weights."""
+    columns = {
+        f"{stack}.embed_dim*self_attention_heads": totals[stack, "embed_dim"] * heads
+        for (stack, field), heads in totals.items()
+        if field == "self_attention_heads"
+    }
+    if ("decoder", "cross_attention_heads") in totals:
+        heads = totals["decoder", "cross_attention_heads"]
+        for stack in ("decoder", "encoder"):  # queries of the one, keys and values of the other
+            columns[f"{stack}.embed_dim*cross_attention_heads"] = totals[stack, "embed_dim"] * heads
+    return columns

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import DECODER_SPACE, ENCODER_SPACE, TINY_SPACE
+from tiny import DECODER_SPACE, ENCODER_SPACE, HEAD_DIM_SPACE, TINY_SPACE
 
 from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.errors import UsageError
@@ -85,6 +85,16 @@ def test_physical_columns_are_what_each_layer_costs_added_up():
         "encoder.embed_dim*cross_attention_span": 640 * 1 + 640 * 3,
     }
     assert row == pytest.approx(expected)
+
+
+def test_heads_of_a_fixed_width_make_projections_wider():
+    features = PerLayerFeatures(HEAD_DIM_SPACE)
+    inputs = features.inputs(features.matrix([HEAD_DIM_SPACE.largest()]))
+    row = dict(zip(features.physical_names, inputs.physical[0], strict=True))
+    assert row["encoder.embed_dim*self_attention_heads"] == 24 * 3 * 5
+    assert row["decoder.embed_dim*self_attention_heads"] == 24 * 2 * 5
+    assert row["encoder.embed_dim*cross_attention_heads"] == 24 * 2 * 3
+    assert len(features.physical_names) == len(FEATURES.physical_names) + 4
 
 
 @given(GENOMES)

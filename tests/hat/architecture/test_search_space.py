@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import DECODER_SPACE, ENCODER_SPACE, TINY_SPACE
+from tiny import DECODER_SPACE, ENCODER_SPACE, HEAD_DIM_SPACE, TINY_SPACE
 
 from hat.architecture.space import DecoderSpace, EncoderSpace, SearchSpace
 from hat.architecture.stacks import Architecture, stacks_of
 from hat.config import from_mapping
 from hat.errors import UsageError
 
-SPACES = (TINY_SPACE, ENCODER_SPACE, DECODER_SPACE)
+SPACES = (TINY_SPACE, ENCODER_SPACE, DECODER_SPACE, HEAD_DIM_SPACE)
 SMALL = SearchSpace(
     qkv_dim=8,
     encoder=EncoderSpace((8,), (1, 2), (8, 16), (2,)),
@@ -57,7 +57,7 @@ def test_architectures_survive_yaml_and_json_mappings(data):
     architecture = space.decode(data.draw(genomes(space)))
     mapping = json.loads(json.dumps(architecture.to_dict()))
     assert Architecture.from_dict(mapping) == architecture
-    assert mapping.keys() == {"qkv_dim", *stacks_of(space)}
+    assert mapping.keys() == {"head_dim" if space is HEAD_DIM_SPACE else "qkv_dim", *stacks_of(space)}
     assert from_mapping(SearchSpace, json.loads(json.dumps(space.to_dict())), "space") == space
 
 
@@ -65,6 +65,23 @@ def test_an_architecture_of_other_stacks_is_not_of_the_space():
     with pytest.raises(UsageError, match="it has encoder where the space has encoder and decoder"):
         TINY_SPACE.encode(ENCODER_SPACE.smallest())
     assert TINY_SPACE.smallest() not in DECODER_SPACE
+
+
+@pytest.mark.parametrize("widths", [{}, {"qkv_dim": 8, "head_dim": 4}])
+def test_heads_have_one_width(widths):
+    for cls, encoder in ((SearchSpace, SMALL.encoder), (Architecture, SMALL.largest().encoder)):
+        with pytest.raises(UsageError, match="give either qkv_dim .* or head_dim"):
+            cls(**widths, encoder=encoder)
+        with pytest.raises(UsageError, match="head_dim: 0 is not positive"):
+            cls(head_dim=0, encoder=encoder)
+
+
+def test_an_architecture_of_other_head_widths_is_not_of_the_space():
+    space = SearchSpace(encoder=SMALL.encoder, head_dim=4)
+    with pytest.raises(UsageError, match="qkv_dim 8 differs from the space's None"):
+        space.encode(SearchSpace(8, SMALL.encoder).smallest())
+    with pytest.raises(UsageError, match="head_dim 2 differs from the space's 4"):
+        space.encode(SearchSpace(encoder=SMALL.encoder, head_dim=2).smallest())
 
 
 def test_attention_to_an_encoder_needs_one():

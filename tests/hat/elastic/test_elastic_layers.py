@@ -88,6 +88,45 @@ def test_self_attention_equals_torchs_with_fewer_heads_and_features():
     assert_close(elastic(x, ~padding[:, None, None, :]), reference(x, x, padding))
 
 
+def rows_of_heads(linear, parts, heads):
+    """Weight and bias of a fused projection by heads of width 4, stacked part by part, of its first heads."""
+    rows = torch.arange(parts * heads * 4).view(heads, parts, 4).transpose(0, 1).flatten()
+    return linear.weight[rows], linear.bias[rows]
+
+
+def test_heads_of_a_fixed_width_are_the_first_rows_of_each_weight():
+    torch.manual_seed(0)
+    elastic = ElasticSelfAttention(embed_dim=12, qkv_dim=None, heads=5, head_dim=4)
+    nn.init.normal_(elastic.qkv_proj.bias)
+    x = torch.randn(3, 5, 12)
+    for heads in (5, 3):
+        elastic.activate(embed_dim=12, heads=heads)
+        reference = torch_attention(4 * heads, heads, *rows_of_heads(elastic.qkv_proj, 3, heads), elastic.out_proj)
+        assert_close(elastic(x), reference(x, x))
+
+
+def test_cross_attention_of_heads_of_a_fixed_width_equals_torchs():
+    torch.manual_seed(0)
+    elastic = ElasticCrossAttention(embed_dim=12, encoder_embed_dim=14, qkv_dim=None, heads=5, head_dim=4)
+    nn.init.normal_(elastic.kv_proj.bias)
+    elastic.activate(embed_dim=12, encoder_embed_dim=14, heads=3)
+    x, memory = torch.randn(3, 5, 12), torch.randn(3, 6, 14)
+    plain = nn.MultiheadAttention(12, 3, kdim=14, vdim=14, batch_first=True)
+    weight, bias = rows_of_heads(elastic.kv_proj, 2, 3)
+    plain.load_state_dict(
+        {
+            "q_proj_weight": elastic.q_proj.weight[:12],
+            "k_proj_weight": weight[:12],
+            "v_proj_weight": weight[12:],
+            "in_proj_bias": torch.cat([elastic.q_proj.bias[:12], bias]),
+            "out_proj.weight": elastic.out_proj.weight[:, :12],
+            "out_proj.bias": elastic.out_proj.bias,
+        }
+    )
+    expected = plain(x, memory, memory, need_weights=False)[0]
+    assert_close(elastic(x, elastic.keys_and_values(memory)), expected)
+
+
 def test_cross_attention_equals_torchs_with_another_encoder_width():
     torch.manual_seed(0)
     elastic = ElasticCrossAttention(embed_dim=12, encoder_embed_dim=14, qkv_dim=8, heads=4)

@@ -37,12 +37,16 @@ def test_a_stack_alone_counts_as_torchs_own_layers_do(tmp_path, stack):
         path, {"qkv_dim": 64, stack: {"embed_dim": 64, "ffn_dim": [96] * 3, "self_attention_heads": [4] * 3}}
     )
     found = json.loads(hat_inspect(path, "--json", "--vocabulary", 100).stdout)
+    files.write_yaml(
+        path, {"head_dim": 16, stack: {"embed_dim": 64, "ffn_dim": [96] * 3, "self_attention_heads": [4] * 3}}
+    )
+    assert json.loads(hat_inspect(path, "--json", "--vocabulary", 100).stdout)["flops"] == found["flops"]
     layers = nn.TransformerEncoder(
         nn.TransformerEncoderLayer(64, 4, 96, batch_first=True), 3
     )  # a decoder's differ by their mask only
     assert found["parameters_without_embeddings"] == sum(weight.numel() for weight in layers.parameters())
     assert found["parameters"] - found["parameters_without_embeddings"] == 100 * 64
-    assert f"{stack}: embed_dim 64" in hat_inspect(path).stdout
+    assert f"{stack}: embed_dim 64, head_dim 16" in hat_inspect(path).stdout
 
 
 def test_space_and_experiment_print_their_size(tmp_path):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from tiny import TINY_SPACE, VOCABULARY, tiny_spec
+from tiny import HEAD_DIM_SPACE, TINY_SPACE, VOCABULARY, tiny_spec
 
 from hat.architecture.complexity import count_parameters, parameter_shapes
 from hat.errors import ArtifactError, UsageError
@@ -20,14 +20,14 @@ SPECS = {
 }
 
 
-def sampled(count, seed=0):
+def sampled(count, seed=0, space=TINY_SPACE):
     rng = np.random.default_rng(seed)
-    return [TINY_SPACE.sample(rng) for _ in range(count)] + [TINY_SPACE.smallest(), TINY_SPACE.largest()]
+    return [space.sample(rng) for _ in range(count)] + [space.smallest(), space.largest()]
 
 
-def supertransformer(spec):
+def supertransformer(spec, space=TINY_SPACE):
     torch.manual_seed(1)
-    model = SuperTransformer(TINY_SPACE, spec).eval()
+    model = SuperTransformer(space, spec).eval()
     with torch.no_grad():  # biases start at zero and norms at one: make them count
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -43,10 +43,11 @@ def batch():
     return src, prev
 
 
+@pytest.mark.parametrize("space", [TINY_SPACE, HEAD_DIM_SPACE], ids=["qkv_dim", "head_dim"])
 @pytest.mark.parametrize("name", SPECS)
-def test_extracted_equals_active_and_holds_only_its_own_weights(name):
-    model, (src, prev) = supertransformer(SPECS[name]), batch()
-    for architecture in sampled(5):
+def test_extracted_equals_active_and_holds_only_its_own_weights(name, space):
+    model, (src, prev) = supertransformer(SPECS[name], space), batch()
+    for architecture in sampled(5, space=space):
         model.activate(architecture)
         extracted = model.extract(architecture)
         with torch.no_grad():
@@ -56,10 +57,11 @@ def test_extracted_equals_active_and_holds_only_its_own_weights(name):
         assert sum(p.numel() for p in extracted.parameters()) == count_parameters(architecture, model.spec)[0]
 
 
+@pytest.mark.parametrize("space", [TINY_SPACE, HEAD_DIM_SPACE], ids=["qkv_dim", "head_dim"])
 @pytest.mark.parametrize("name", SPECS)
-def test_incremental_equals_full_decoding(name):
-    model, (src, prev) = supertransformer(SPECS[name]), batch()
-    for architecture in sampled(3, seed=5):
+def test_incremental_equals_full_decoding(name, space):
+    model, (src, prev) = supertransformer(SPECS[name], space), batch()
+    for architecture in sampled(3, seed=5, space=space):
         model.activate(architecture)
         with torch.no_grad():
             encoded, cache = model.encoder(src), model.decoder.new_cache()
