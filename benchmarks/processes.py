@@ -22,7 +22,7 @@ import torch
 from torch import distributed
 
 from hat.cli.common import positive_int
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.experiment.run_directory import RunDirectory
 from hat.training import processes
 from hat.training.batches import UpdateBatches

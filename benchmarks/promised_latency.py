@@ -36,8 +36,8 @@ def main(arguments=None):
 
 def _main(options):
     from hat import files
-    from hat.data.pairs import sample_text
-    from hat.data.prepared import PreparedData
+    from hat.data.translation.pairs import sample_text
+    from hat.data.translation.prepared import PreparedData
 
     run = RunDirectory.open(options.run)
     sentences = [line for line in sample_text(PreparedData(run.data), "valid", options.calls, SEED)[0] if line.strip()]

@@ -28,7 +28,7 @@ from hat import files
 from hat.architecture.stacks import Architecture
 from hat.cli.common import add_run_option, positive_int
 from hat.config import from_mapping, to_mapping
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError, HatError, UsageError
 from hat.experiment.config import with_tokens_per_update

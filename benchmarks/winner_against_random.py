@@ -21,7 +21,7 @@ from hat import files
 from hat.architecture.complexity import count_parameters
 from hat.architecture.file import load_architecture
 from hat.cli.common import ArgumentParser, positive_int, run_command
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.errors import ArtifactError
 from hat.evaluation.significance import paired_bootstrap
 from hat.experiment.run_directory import RunDirectory, stamp

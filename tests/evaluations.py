@@ -9,8 +9,8 @@ import yaml
 from tiny import TINY_SPACE
 
 from hat.cli.evaluate import main
-from hat.data.prepare import prepare
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepare import prepare
+from hat.data.translation.prepared import PreparedData
 from hat.deploy.bundle import open_bundle
 from hat.experiment.run_directory import RunDirectory
 from hat.fairseq_plugin.datasets import load_batches

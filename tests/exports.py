@@ -4,7 +4,7 @@ import numpy as np
 from deployed import peaked_weights, torch_model
 from tiny import TINY_SPACE
 
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.experiment.run_directory import mark_done
 from hat.models.checkpoint import save_model
 

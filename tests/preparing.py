@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from hat.cli.prepare import main
-from hat.data.synthetic import generate
+from hat.data.translation.synthetic import generate
 
 STACK = {"embed_dim": [16], "layers": [1], "ffn_dim": [16], "self_attention_heads": [2]}
 SCHEDULE = {"max_update": 10, "warmup_updates": 5, "lr": 0.001}

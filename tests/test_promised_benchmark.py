@@ -30,8 +30,8 @@ def run(tmp_path, monkeypatch):
     write_choice(run, "p50", "50%", 0.5)
     write_choice(run, "p95", "9ms@p95", 0.95)
     monkeypatch.setattr(benchmark, "_call", lambda bundles, sentences: ({each: times(each) for each in bundles}, 0.02))
-    monkeypatch.setattr("hat.data.pairs.sample_text", lambda *_: (["Hallo."],))
-    monkeypatch.setattr("hat.data.prepared.PreparedData", lambda _folder: None)
+    monkeypatch.setattr("hat.data.translation.pairs.sample_text", lambda *_: (["Hallo."],))
+    monkeypatch.setattr("hat.data.translation.prepared.PreparedData", lambda _folder: None)
     return run
 
 

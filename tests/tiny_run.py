@@ -6,7 +6,7 @@ import random
 
 import yaml
 
-from hat.data.prepare import prepare
+from hat.data.translation.prepare import prepare
 from hat.experiment.run_directory import RunDirectory
 from hat.training.options import TrainingOptions
 from hat.training.super import train_super

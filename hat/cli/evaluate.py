@@ -38,7 +38,7 @@ def main(arguments=None):
 def _evaluate(options):
     import json
 
-    from hat.data.prepared import PreparedData
+    from hat.data.translation.prepared import PreparedData
     from hat.evaluation.evaluate import evaluate_all, evaluations_table
     from hat.evaluation.text import file_text, split_text
     from hat.experiment.run_directory import RunDirectory

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hat import files
 from hat.architecture.complexity import count_parameters
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.errors import UsageError
 from hat.evaluation.significance import paired_bootstrap
 from hat.evaluation.targets import find_target

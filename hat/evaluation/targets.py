@@ -9,7 +9,7 @@ from hat.architecture.complexity import ModelSpec
 from hat.architecture.file import load_architecture
 from hat.architecture.stacks import Architecture
 from hat.config import from_mapping
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError
 from hat.experiment.run_directory import stamp

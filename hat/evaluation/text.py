@@ -4,8 +4,8 @@ import sys
 from dataclasses import dataclass
 
 from hat import files
-from hat.data.prepared import SPLITS
 from hat.data.text import normalise_spaces, read_pairs
+from hat.data.translation.prepared import SPLITS
 from hat.errors import DataError, UsageError
 
 

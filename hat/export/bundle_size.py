@@ -19,8 +19,8 @@ from onnx.external_data_helper import set_external_data
 from hat import files
 from hat.architecture.complexity import count_parameters, parameter_shapes
 from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
-from hat.data.lexicon import learn_shortlist
-from hat.data.prepared import PreparedData
+from hat.data.translation.lexicon import learn_shortlist
+from hat.data.translation.prepared import PreparedData
 from hat.deploy.building.bundle_writer import (
     ALIGNMENT,
     SHORTLIST,

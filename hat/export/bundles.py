@@ -7,8 +7,8 @@ import numpy as np
 
 from hat import __version__, files
 from hat.config import to_mapping
-from hat.data.pairs import sample_pairs
-from hat.data.prepared import PreparedData
+from hat.data.translation.pairs import sample_pairs
+from hat.data.translation.prepared import PreparedData
 from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.graphs import PRECISIONS, build_graphs
 from hat.deploy.building.positions import MAX_POSITIONS
@@ -118,7 +118,7 @@ class _Content:
 
 def _gather(run, name, weights, prepared, inputs):
     """The _Content of the bundles: calibration and shortlist are learnt here."""
-    from hat.data.lexicon import coverage, learn_shortlist
+    from hat.data.translation.lexicon import coverage, learn_shortlist
     from hat.export.calibration import calibrate
     from hat.models.checkpoint import load_model
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hat.data.pairs import sample_text
+from hat.data.translation.pairs import sample_text
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError
 from hat.evaluation.evaluate import score_translations

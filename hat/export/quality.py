@@ -1,6 +1,6 @@
 """What a bundle's precision and its shortlist cost in BLEU on the validation set, and whether that is too much."""
 
-from hat.data.pairs import sample_text
+from hat.data.translation.pairs import sample_text
 from hat.deploy.batching import usable_cores
 from hat.deploy.translator import Translator
 from hat.evaluation.evaluate import score_translations

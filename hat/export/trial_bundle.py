@@ -1,7 +1,7 @@
 """Bundles to be timed before there is anything to export: translating as exported ones do, but nothing was checked."""
 
-from hat.data.pairs import sample_pairs
-from hat.data.prepared import PreparedData
+from hat.data.translation.pairs import sample_pairs
+from hat.data.translation.prepared import PreparedData
 from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.graphs import build_graphs
 from hat.export.bundles import CALIBRATION_PAIRS, describe_bundle, tokenizers

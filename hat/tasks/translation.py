@@ -8,12 +8,12 @@ class Translation(Task):
     super_model, sub_model = "hat_supertransformer", "hat_transformer"
 
     def prepare(self, run, source_directory=None):
-        from hat.data.prepare import prepare
+        from hat.data.translation.prepare import prepare
 
         prepare(run, source_directory)
 
     def prepared(self, directory):
-        from hat.data.prepared import PreparedData
+        from hat.data.translation.prepared import PreparedData
 
         return PreparedData(directory)
 

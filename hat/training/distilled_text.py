@@ -6,9 +6,9 @@ import shutil
 
 from hat import files
 from hat.config import to_mapping
-from hat.data.prepared import PreparedData
 from hat.data.text import normalise_spaces
 from hat.data.tokenizer import Tokenizer
+from hat.data.translation.prepared import PreparedData
 from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError
 from hat.experiment.run_directory import stamp

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
 from hat.experiment.run_directory import stamp
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hat import files
-from hat.data.pairs import sample_text
-from hat.data.prepared import PreparedData
+from hat.data.translation.pairs import sample_text
+from hat.data.translation.prepared import PreparedData
 from hat.deploy.bundle import DESCRIPTION, open_bundle
 from hat.errors import UsageError
 from latency_predictor.latency import Latency, of_rounds

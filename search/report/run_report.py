@@ -1,7 +1,7 @@
 """The report of a run: one HTML file without external resources, and the same result as a text table."""
 
 from hat import files
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from search.report.report_data import load_report_data
 from search.report.report_page import doubts, render_page
 

@@ -16,7 +16,7 @@ from search_toys import SPACE, latency
 
 from hat import files
 from hat.cli import measure_latency
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.errors import ArtifactError, DeviceError
 from hat.experiment.run_directory import mark_done
 from latency_predictor.fitting.fit import load_or_fit

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from latency_runs import make_run
 
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
 from latency_predictor.budget import parse_budget
 from latency_predictor.sampling.lengths import Lengths, check_quantiles, fixed_lengths, run_lengths

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_run import make_run
 
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.deploy.translator import Translator
 from hat.errors import UsageError
 from hat.export.trial_bundle import write_trial_bundle

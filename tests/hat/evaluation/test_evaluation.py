@@ -13,7 +13,7 @@ from tiny import TINY_SPACE
 from hat import files
 from hat.architecture.complexity import ModelSpec, parameter_shapes
 from hat.cli.evaluate import main
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.deploy.batching import usable_cores
 from hat.deploy.translator import Translator
 from hat.evaluation.evaluate import evaluate, score_translations

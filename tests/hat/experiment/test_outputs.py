@@ -6,7 +6,7 @@ import pytest
 from tiny_run import make_run
 
 from hat import files
-from hat.data.prepare import prepare
+from hat.data.translation.prepare import prepare
 from hat.errors import ArtifactError
 from hat.experiment.run_directory import check_supertransformer, mark_done, stamp
 from hat.training.options import TrainingOptions

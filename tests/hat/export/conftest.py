@@ -8,7 +8,7 @@ from deployed import SENTENCES
 from exports import save_random_model
 from tiny import TINY_SPACE
 
-from hat.data.prepare import prepare
+from hat.data.translation.prepare import prepare
 from hat.experiment.run_directory import RunDirectory
 
 

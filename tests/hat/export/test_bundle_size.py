@@ -7,7 +7,7 @@ from tiny_run import make_run
 
 from hat.architecture.complexity import ModelSpec, parameter_shapes
 from hat.architecture.space import DecoderSpace, EncoderSpace, SearchSpace
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.graphs import build_graphs
 from hat.deploy.bundle import open_bundle

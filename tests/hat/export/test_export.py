@@ -13,7 +13,7 @@ from sentencepiece import SentencePieceProcessor
 
 import hat.export.bundles as export_module
 from hat.cli.export import main
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.deploy.building import graphs
 from hat.deploy.bundle import open_bundle
 from hat.deploy.translator import Translator

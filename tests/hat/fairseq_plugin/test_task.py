@@ -12,7 +12,7 @@ from fairseq.optim.adam import FairseqAdamConfig
 from tiny_run import make_run
 
 import hat
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.fairseq_plugin.optimizer import HatAdam
 from hat.fairseq_plugin.trainer import build_trainer, validate
 from hat.fairseq_plugin.translation_model import HatModel

@@ -11,7 +11,7 @@ from sentencepiece import SentencePieceProcessor
 from tiny_run import make_run
 
 from hat import files
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
 from hat.experiment.run_directory import FULL, RunDirectory, mark_done
 from hat.experiment.sections import DistillationConfig

@@ -8,7 +8,7 @@ from tiny import TINY_SPACE
 from tiny_run import CONFIG, make_run
 from torch.nn import functional as F
 
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.errors import UsageError
 from hat.experiment.config import load_experiment
 from hat.training.options import TrainingOptions

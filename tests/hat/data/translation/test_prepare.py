@@ -9,7 +9,7 @@ import pytest
 import sentencepiece
 from preparing import FILES, fairseq_sentences, status, write_config, write_lines
 
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 from hat.experiment.run_directory import stamp
 
 

@@ -7,9 +7,9 @@ in two or at the end of the clause, do-support and negation in English, time and
 
 import random
 
-from hat.data import synthetic_words as words
-from hat.data.synthetic_grammar import Clause, Phrase, noun_phrase, person_object, subject
-from hat.data.synthetic_numbers import digit_date, digit_price, time_of_day, word_date, word_price
+from hat.data.translation import synthetic_words as words
+from hat.data.translation.synthetic_grammar import Clause, Phrase, noun_phrase, person_object, subject
+from hat.data.translation.synthetic_numbers import digit_date, digit_price, time_of_day, word_date, word_price
 from hat.errors import UsageError
 
 HELD_OUT_SENTENCES = 500

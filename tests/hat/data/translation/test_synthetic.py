@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from hat.data import synthetic_words as words
-from hat.data.synthetic import generate
-from hat.data.synthetic_grammar import Clause, NounPhrase, Phrase, decline, noun_phrase, with_article
-from hat.data.synthetic_numbers import (
+from hat.data.translation import synthetic_words as words
+from hat.data.translation.synthetic import generate
+from hat.data.translation.synthetic_grammar import Clause, NounPhrase, Phrase, decline, noun_phrase, with_article
+from hat.data.translation.synthetic_numbers import (
     digit_date,
     digit_price,
     english_number,

@@ -11,7 +11,7 @@ from deaths import run_and_die
 from preparing import FILES, error_of, status, write_config, write_lines
 
 from hat import files
-from hat.data import prepare as prepare_module
+from hat.data.translation import prepare as prepare_module
 from hat.fairseq_plugin.binarise import BinarisedText
 
 MAX_LENGTH = 60  # some pairs of the text are longer

@@ -1,6 +1,6 @@
 """Numbers, dates, times of day and prices, in German and English words."""
 
-from hat.data.synthetic_words import MONTHS
+from hat.data.translation.synthetic_words import MONTHS
 
 GERMAN_UNITS = (
     "null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun",

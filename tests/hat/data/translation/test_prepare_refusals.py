@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from preparing import FILES, NO_FILES, error_of, status, write_config, write_lines
 
-from hat.data import splits as splits_module
-from hat.data.prepared import PreparedData
+from hat.data.translation import splits as splits_module
+from hat.data.translation.prepared import PreparedData
 from hat.errors import ArtifactError
 from hat.experiment.run_directory import stamp
 

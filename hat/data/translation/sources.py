@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from hat.data import corpora
 from hat.data.archives import Member
 from hat.data.download import download
-from hat.data.prepared import SPLITS
-from hat.data.synthetic import generate
 from hat.data.text import paired, read_lines, read_pairs
+from hat.data.translation import corpora
+from hat.data.translation.prepared import SPLITS
+from hat.data.translation.synthetic import generate
 from hat.errors import DataError, UsageError
 
 LANGUAGE = re.compile(r"[A-Za-z]\w*", re.ASCII)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from deployed import train_tokenizer
 
-from hat.data import lexicon
-from hat.data.lexicon import coverage, learn_lexicon, learn_shortlist
+from hat.data.translation import lexicon
+from hat.data.translation.lexicon import coverage, learn_lexicon, learn_shortlist
 from hat.deploy.shortlist import Shortlist
 
 END = 2

@@ -12,7 +12,7 @@ import pytest
 from preparing import error_of, fairseq_sentences, status, write_config, write_lines
 from shared_data import shared_data
 
-from hat.data.prepared import PreparedData
+from hat.data.translation.prepared import PreparedData
 
 
 def test_from_folder_with_ready_made_splits(text):

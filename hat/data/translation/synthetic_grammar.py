@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from hat.data import synthetic_words as words
-from hat.data.synthetic_numbers import english_number, german_number
+from hat.data.translation import synthetic_words as words
+from hat.data.translation.synthetic_numbers import english_number, german_number
 
 PRONOUN_FORMS = frozenset(german for rows in words.OBJECT_PRONOUNS.values() for german, _ in rows)
 ENGLISH_ADVERBS = ("up", "away")
