@@ -3,26 +3,41 @@
 `x` is (rows, features), rows being all tokens of all sentences: every product is then one plain Gemm.
 """
 
-from hat.deploy.building.products import PRODUCTS, SINGLE_ROW_PRODUCTS
+import numpy as np
+from onnx import TensorProto
 
-LAYER_NORM_EPSILON = 1e-5
+from hat.deploy.building.products import PRODUCTS
+
+HIDDEN = -1e4  # added to attention scores of padding: the softmax makes it an exact zero
 
 
 class Blocks:
     """Builds blocks into `graph` from numpy `weights` named as in `hat.architecture.complexity.parameter_shapes`.
 
-    With `single_row`, `x` will only ever have one row.
+    `products` {precision: class} are the matrix products to use.
     """
 
-    def __init__(self, graph, architecture, spec, weights, precision, ranges=None, single_row=False):
-        self.graph, self.spec, self.qkv_dim = graph, spec, architecture.qkv_dim
-        products = SINGLE_ROW_PRODUCTS if single_row else PRODUCTS
+    def __init__(self, graph, architecture, spec, weights, precision, ranges=None, products=PRODUCTS):
+        self.graph, self.spec, self.architecture = graph, spec, architecture
         self.products = products[precision](graph, weights, ranges)
-        self._weights = weights
+        self.weights = weights
+
+    def token_mask(self, tokens):
+        """int32 of the shape of `tokens`: 1 where there is one, 0 where there is padding."""
+        present = self.graph.node("Not", [self.graph.node("Equal", [tokens, self.graph.constant(self.spec.padding)])])
+        return self.graph.node("Cast", [present], to=TensorProto.INT32)
+
+    def hidden_bias(self, mask):
+        """(batch, 1, 1, time) of a `token_mask`, to be added to scores: 0 for tokens, HIDDEN for padding."""
+        graph = self.graph
+        absent = graph.node("Cast", [graph.node("Sub", [graph.constant(1, np.int32), mask])], to=TensorProto.FLOAT)
+        hidden = graph.node("Mul", [absent, graph.constant(HIDDEN, np.float32)])
+        return graph.node("Unsqueeze", [hidden, graph.constant([1, 2])])
 
     def layer_norm(self, x, name):
         """Layer norm over the features of `x`."""
-        return self.graph.node("LayerNormalization", [x, *self._norm(name)], axis=-1, epsilon=LAYER_NORM_EPSILON)
+        epsilon = self.spec.layer_norm_epsilon
+        return self.graph.node("LayerNormalization", [x, *self._norm(name)], axis=-1, epsilon=epsilon)
 
     def residual(self, x, norm_name, function):
         """x + function(x), normalised after (post-norm) or before (pre-norm) `function`."""
@@ -37,24 +52,31 @@ class Blocks:
             return self.products.linear(self.graph.contrib("Gelu", [hidden]), f"{prefix}.fc2")
         return self.products.relu_linear(hidden, f"{prefix}.fc2")
 
+    def self_attention(self, x, prefix, heads, shape, mask):
+        """Self-attention of a layer with its projections; `shape` is (batch, time, features), `mask` as in `attend`."""
+        query, key, value = self.projected(x, f"{prefix}.self_attn.qkv_proj", 3)
+        key, value = self.graph.reshape(key, shape), self.graph.reshape(value, shape)
+        attended = self.attend(query, key, value, heads, shape, mask=mask)
+        return self.products.linear(attended, f"{prefix}.self_attn.out_proj")
+
     def projected(self, x, name, parts):
-        """One product of which the output is split into `parts` tensors (rows, qkv_dim)."""
+        """One product of which the output is split into `parts` tensors of equal width."""
         stacked = self.products.linear(x, name)
         return self.graph.node("Split", [stacked], parts, axis=1, num_outputs=parts)
 
     def attend(self, query, key, value, heads, shape, mask="", bias=""):
-        """Scaled dot-product attention -> (rows, qkv_dim)
+        """Scaled dot-product attention -> (rows, Q), Q being the width of an attention of that many heads.
 
-        query (rows, qkv_dim), given as `shape` (batch, queries, qkv_dim); key and value (batch, keys, qkv_dim) or
-        (batch, heads, keys, head_dim); mask (batch, keys) int32, 1 = attend, only for queries = keys; bias (batch,
-        heads, queries, keys), added to the scores.
+        query (rows, Q), given as `shape` (batch, queries, Q); key and value (batch, keys, Q) or (batch, heads, keys,
+        head_dim); mask (batch, keys) int32, 1 = attend, only for queries = keys; bias (batch, heads, queries, keys),
+        added to the scores.
         """
         query = self.graph.reshape(query, shape)
         inputs = [query, key, value, "", mask, bias]
         while not inputs[-1]:
             inputs.pop()
         attended = self.graph.contrib("MultiHeadAttention", inputs, num_heads=heads)
-        return self.graph.reshape(attended, [-1, self.qkv_dim])
+        return self.graph.reshape(attended, [-1, self.architecture.attention_dim(heads)])
 
     def _norm(self, name):
-        return [self.graph.weight(f"{name}.{part}", self._weights[f"{name}.{part}"]) for part in ("weight", "bias")]
+        return [self.graph.weight(f"{name}.{part}", self.weights[f"{name}.{part}"]) for part in ("weight", "bias")]

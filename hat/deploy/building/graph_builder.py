@@ -71,6 +71,10 @@ class GraphBuilder:
         """`x` with a fixed shape (list, -1 and 0 as in ONNX) or a computed one (name)."""
         return self.node("Reshape", [x, shape if isinstance(shape, str) else self.constant(shape)])
 
+    def shape_like(self, x, more):
+        """The shape of `x` followed by `more` sizes, as a tensor."""
+        return self.node("Concat", [self.node("Shape", [x]), self.constant(more)], axis=0)
+
     def _fresh(self, operator):
         self._count += 1
         return f"{self._name}.{operator}.{self._count}"

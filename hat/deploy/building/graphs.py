@@ -9,7 +9,6 @@ sentence are the queries of its encoder-decoder attention, so its keys and value
 import functools
 
 import numpy as np
-from onnx import TensorProto
 
 from hat.architecture.complexity import parameter_shapes
 from hat.deploy.building.blocks import Blocks
@@ -29,7 +28,6 @@ from hat.deploy.building.products import PRODUCTS, SINGLE_ROW_PRODUCTS
 from hat.errors import UsageError
 
 PRECISIONS = tuple(PRODUCTS)
-HIDDEN = -1e4  # added to attention scores of padding: the softmax makes it an exact zero
 
 
 def build_graphs(architecture, spec, weights, precision="fp32", ranges=None, names=None):
@@ -68,12 +66,11 @@ def _encoder_graph(architecture, spec, weights, precision, ranges):
     blocks = Blocks(graph, architecture, spec, weights, precision, ranges)
     tokens = graph.input("source_tokens", "int64", ["batch", "source"])
     beam = graph.input("beam", "int64", [1])
-    present = graph.node("Not", [graph.node("Equal", [tokens, graph.constant(spec.padding)])])
-    mask = graph.node("Cast", [present], to=TensorProto.INT32)
+    mask = blocks.token_mask(tokens)
     x = _embed_source(blocks, architecture, tokens, mask)
     states = _encoder_layers(blocks, architecture, x, tokens, mask)
     _keys_and_values(blocks, architecture, states, tokens)
-    _memory_biases(graph, architecture, mask, beam)
+    _memory_biases(blocks, architecture, mask, beam)
     vocabularies = {"source_vocabulary": spec.source_vocabulary, "target_vocabulary": spec.target_vocabulary}
     return graph.model({name: str(size) for name, size in vocabularies.items()})
 
@@ -91,17 +88,13 @@ def _embed_source(blocks, architecture, tokens, mask):
 def _encoder_layers(blocks, architecture, x, tokens, mask):
     """The output of every layer, (batch * source, embed_dim) each, normalised."""
     graph, encoder = blocks.graph, architecture.encoder
-    shape = _shape_like(graph, tokens, [architecture.qkv_dim])
+    shape = graph.shape_like(tokens, [architecture.qkv_dim])
     states = []
     for layer, heads in enumerate(encoder.self_attention_heads):
         prefix = f"encoder.layers.{layer}"
 
         def self_attention(y, prefix=prefix, heads=heads):
-            query, key, value = blocks.projected(y, f"{prefix}.self_attn.qkv_proj", 3)
-            attended = blocks.attend(
-                query, graph.reshape(key, shape), graph.reshape(value, shape), heads, shape, mask=mask
-            )
-            return blocks.products.linear(attended, f"{prefix}.self_attn.out_proj")
+            return blocks.self_attention(y, prefix, heads, shape, mask)
 
         x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", self_attention)
         x = blocks.residual(x, f"{prefix}.final_layer_norm", lambda y, prefix=prefix: blocks.feed_forward(y, prefix))
@@ -128,12 +121,10 @@ def _keys_and_values(blocks, architecture, states, tokens):
             graph.output(name, "float32", ["batch", heads, f"memory_{span}", head_dim])
 
 
-def _memory_biases(graph, architecture, mask, beam):
-    """Graph outputs memory_bias.SPAN.HEADS: 0 where there is a token, HIDDEN where there is padding."""
-    absent = graph.node("Cast", [graph.node("Sub", [graph.constant(1, np.int32), mask])], to=TensorProto.FLOAT)
-    bias = graph.node(
-        "Unsqueeze", [graph.node("Mul", [absent, graph.constant(HIDDEN, np.float32)]), graph.constant([1, 2])]
-    )
+def _memory_biases(blocks, architecture, mask, beam):
+    """Graph outputs memory_bias.SPAN.HEADS: `hidden_bias` as large as encoder-decoder attention needs it."""
+    graph = blocks.graph
+    bias = blocks.hidden_bias(mask)
     one = graph.constant([1])
     for name, (span, shape) in memory_bias_shapes(architecture).items():
         joined = graph.node("Concat", [bias] * span, axis=3)
@@ -146,7 +137,7 @@ def _memory(graph, states, span, tokens, embed_dim):
     """The last `span` states concatenated along time, last layer first: (batch * span * source, embed_dim)"""
     if span == 1:
         return states[-1]
-    shape = _shape_like(graph, tokens, [embed_dim])
+    shape = graph.shape_like(tokens, [embed_dim])
     joined = graph.node("Concat", [graph.reshape(state, shape) for state in states[-1 : -span - 1 : -1]], axis=1)
     return graph.reshape(joined, [-1, embed_dim])
 
@@ -190,11 +181,6 @@ def _cache_inputs(graph, architecture, reorder):
         cache = graph.input(name, "float32", ["previous_rows", heads, "past", head_dim])
         caches[name] = graph.node("Gather", [cache, reorder], axis=0)
     return caches
-
-
-def _shape_like(graph, x, more):
-    """The shape of `x` followed by `more` sizes, as a tensor."""
-    return graph.node("Concat", [graph.node("Shape", [x]), graph.constant(more)], axis=0)
 
 
 GRAPHS = {

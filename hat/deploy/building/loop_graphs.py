@@ -23,6 +23,7 @@ from hat.deploy.building.decoder_blocks import (
     target_positions,
 )
 from hat.deploy.building.graph_builder import GraphBuilder
+from hat.deploy.building.products import PRODUCTS, SINGLE_ROW_PRODUCTS
 
 NOWHERE = -np.inf  # score of what must not be chosen
 
@@ -150,7 +151,8 @@ class _SearchLoop:
     def step(self, weights, precision, ranges, caches):
         """Log-probabilities (rows, vocabulary) of the next token; the grown caches become the next states."""
         body, architecture = self.body, self._architecture
-        blocks = Blocks(body, architecture, self._spec, weights, precision, ranges, self._single_row)
+        products = SINGLE_ROW_PRODUCTS if self._single_row else PRODUCTS
+        blocks = Blocks(body, architecture, self._spec, weights, precision, ranges, products)
         if self._shortlisted:
             blocks.products.use_shortlist(self.graph.input("shortlist", "int64", ["shortlist"]))
         x = embed_target(blocks, architecture, self._tokens, self._positions(blocks), self._iteration)

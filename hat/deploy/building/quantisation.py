@@ -23,11 +23,23 @@ def activation_parameters(low, high):
     return np.float32(scale), np.uint8(np.clip(np.rint(-low / scale), 0, 255))
 
 
-def quantise_linear(weight, bias, input_scale):
+def unsaturated_scales(weight):
+    """Least scales (outputs,) by which 255 * (a + b) fits into 16 bits for any two neighbours a, b of a row's int8.
+
+    Neighbours are the first and the second value, the third and the fourth... Of like signs, |a| + |b| <= 128 will do:
+    |x| + |y| <= 127 scales before rounding.
+    """
+    outputs, inputs = weight.shape
+    pairs = np.pad(weight, ((0, 0), (0, inputs % 2))).reshape(outputs, -1, 2)
+    return np.abs(pairs.sum(axis=2)).max(axis=1) / 127.0
+
+
+def quantise_linear(weight, bias, input_scale, least_scales=0.0):
     """`quantise_rows` of the weight, and bias (outputs,) as int32 in units of input_scale * scales.
 
     Where a row's weights are so small, or all zero, that its bias would exceed LARGEST_BIAS in their units, the bias
     decides the scale: what the weights then lose is nothing beside it.
     """
-    quantised, scales = quantise_rows(weight, np.abs(bias) / (input_scale * LARGEST_BIAS))
+    least_scales = np.maximum(least_scales, np.abs(bias) / (input_scale * LARGEST_BIAS))
+    quantised, scales = quantise_rows(weight, least_scales)
     return quantised, scales, np.rint(bias / (input_scale * scales)).astype(np.int32)
