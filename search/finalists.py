@@ -128,6 +128,12 @@ class Finals:
                 f"{found}, but other work had the processor {fastest.latency.taken:.0%} of the time, so that this is "
                 "no verdict; end it and run hat-search again"
             )
+        if fastest.latency.ms <= HEADROOM * fastest.budget_ms:
+            spread = f"{fastest.latency.low_ms:.4g} to {fastest.latency.high_ms:.4g} ms"
+            return BusyMachineError(
+                f"{found} in the middle one of {ROUNDS} rounds, but {spread} in all, not always within the budget of "
+                "the moment: the machine's pace changes too much for a verdict; run hat-search again when it is quiet"
+            )
         return BudgetError(f"{found}; raise --latency")
 
 

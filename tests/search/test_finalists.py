@@ -133,3 +133,14 @@ def test_where_other_work_had_the_processor_there_is_no_verdict():
 
     with pytest.raises(BusyMachineError, match="other work had the processor 30% of the time"):
         Finals(parse_budget("9ms"), FULL, measure).choose(CANDIDATES, LIMIT_MS, few=3)
+
+
+def test_where_the_pace_changes_from_round_to_round_there_is_no_verdict():
+    rounds = {}
+
+    def measure(architecture):
+        number = rounds[architecture] = rounds.get(architecture, -1) + 1
+        return timed((14.0 if number % ROUNDS == 1 else 8.0) if architecture != FULL else 20.0)
+
+    with pytest.raises(BusyMachineError, match="8 ms .* of 5 rounds, but 8 to 14 ms in all"):
+        Finals(parse_budget("9ms"), FULL, measure).choose(CANDIDATES, LIMIT_MS, few=3)
