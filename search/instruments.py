@@ -57,7 +57,7 @@ def instruments_maker(run, device_name, measurer, quantile, options, real_calls=
 def _make_instruments(run, measurer, predictor, quantile, options, real_calls):
     # loaded when the first candidate needs it
     scorer = functools.cache(lambda: _load_scorer(run))
-    size_bytes = functools.cache(lambda: _load_size(run, measurer.device.precision))
+    size_bytes = functools.cache(lambda: run.task.bundle_size(run, measurer.device.precision))
     if real_calls is None:
         measure = functools.partial(_by_ruler, measurer, quantile)
     else:
@@ -105,11 +105,9 @@ class InheritedCalls:
 
     def time(self, architecture):
         """The Calls of one round."""
-        from hat.export.trial_bundle import write_trial_bundle
-
         folder = self._folder / files.fingerprint(architecture.to_dict())
         if not folder.exists():
-            write_trial_bundle(self._run, self._super.extract(architecture), self._precision, folder)
+            self._run.task.write_trial_bundle(self._run, self._super.extract(architecture), self._precision, folder)
         return self._real_calls.time(folder)
 
     @functools.cached_property
@@ -117,12 +115,6 @@ class InheritedCalls:
         from hat.models.checkpoint import load_model
 
         return load_model(self._run.super_)
-
-
-def _load_size(run, precision):
-    from hat.export.bundle_size import BundleSize
-
-    return BundleSize(run, precision)
 
 
 def _load_scorer(run):

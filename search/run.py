@@ -34,7 +34,7 @@ def search(run, device_name, budgets, name=None, limits=NO_LIMITS, options=PLAIN
     """
     device = load_device(device_name)
     named = name_budgets(device.name, budgets, name, limits)
-    check_quantiles(run.config.latency, budgets)
+    check_quantiles(run, budgets)
     check_supertransformer(run)
     check_sentences(run, budgets)
     with contextlib.ExitStack() as stack:
@@ -59,7 +59,7 @@ def real_calls_on(run, device, quantile):
 
     That is so in this process's PyTorch, and where the config fixes a length that sentences don't have.
     """
-    if device.backend == "torch" or run.config.latency.source_length is not None:
+    if device.backend == "torch" or run.task.fixed_lengths(run.config) is not None:
         yield None
     else:
         with InheritedCalls(run, RealCalls(run, device, quantile), device.precision) as real_calls:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from hat.data.translation.pairs import draw_lines
+from hat.data.drawing import draw_lines
 from hat.training.processes import local_rank
 
 

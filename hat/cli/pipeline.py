@@ -65,7 +65,7 @@ class Pipeline:
 
         device = load_device(device_name)
         check_accelerator(device)
-        check_quantiles(run.config.latency, budgets)
+        check_quantiles(run, budgets)
         self._run, self._device_name, self._budgets = run, device_name, budgets
         self._limits, self._precision = limits, device.precision
         self._samples = run.latency / f"{device.name}.jsonl"

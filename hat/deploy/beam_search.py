@@ -79,6 +79,11 @@ def _check_shortlist(beam, length):
         )
 
 
+def needed_graphs(names, beam):
+    """Those of the `names` of a bundle's graphs that the translation of one sentence with `beam` runs."""
+    return ("encoder", loop_name(names, beam, sentences=1))
+
+
 def loop_name(graphs, beam, sentences, shortlisted=False):
     """Which of the names in `graphs` is that of the search with `beam` hypotheses for so many sentences at once."""
     name = "greedy" if beam == 1 else "beam"

@@ -5,6 +5,7 @@ from hat.tasks.task import Task
 
 class Classification(Task):
     name, item = "classification", "text"
+    length_keys = ("latency.length",)
     super_model, sub_model = "hat_superclassifier", "hat_classifier"
 
     def prepare(self, run, source_directory=None):
@@ -32,6 +33,40 @@ class Classification(Task):
             "criterion": "hat_classification",
             "label-smoothing": training.label_smoothing,
         }
+
+    def fixed_lengths(self, config):
+        return None if config.latency.length is None else (config.latency.length, 0)
+
+    def corpus_lengths(self, prepared, split):
+        lengths = tuple(int(size) for size in prepared.token_ids(split).sizes)
+        return lengths, (0,) * len(lengths)
+
+    def measured_graphs(self, architecture, spec, weights, precision, latency):
+        from hat.deploy.building.classifier_graph import build_classifier_graphs
+
+        return build_classifier_graphs(architecture, spec, weights, precision)
+
+    def workload(self, spec, latency):
+        return {"task": self.name, "source_vocabulary": spec.vocabulary, "segments": spec.segments}
+
+    def protocol(self, spec, latency):
+        return {"beam": 1, "source_vocabulary": spec.vocabulary, "target_vocabulary": len(spec.labels)}
+
+    def calls(self, run, split, count):
+        from hat.data.drawing import draw_lines
+
+        prepared = run.prepared()
+        chosen = draw_lines(prepared, split, count, run.config.seed)
+        texts, pairs, _ = prepared.raw(split)
+        sentences = [texts[line] if pairs is None else [texts[line], pairs[line]] for line in chosen]
+        ids = prepared.token_ids(split)
+        return {"sentences": sentences, "ids": [[int(token) for token in ids[line]] for line in chosen]}
+
+    def write_trial_bundle(self, run, model, precision, folder):
+        raise NotImplementedError
+
+    def bundle_size(self, run, precision):
+        raise NotImplementedError
 
     def inherited_loss(self, run, parts, device):
         from hat.evaluation.inherited_loss import InheritedLabelLoss

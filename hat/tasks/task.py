@@ -7,13 +7,15 @@ class Task(abc.ABC):
     """One object for each task. Heavy modules are imported inside of the methods that need them.
 
     `item` is what a loss in nats is given for: a token or a text. `super_model` and `sub_model` are fairseq's names
-    (`--arch`) of the SuperTransformer and of a standalone network.
+    (`--arch`) of the SuperTransformer and of a standalone network. `length_keys` are those of the config that fix the
+    length of what is timed.
     """
 
     name: str
     item: str
     super_model: str
     sub_model: str
+    length_keys: tuple[str, ...]
 
     @abc.abstractmethod
     def prepare(self, run, source_directory=None):
@@ -41,6 +43,38 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def training_arguments(self, prepared, training):
         """{name: value} of the fairseq-train arguments of a TrainingConfig that only this task has."""
+
+    @abc.abstractmethod
+    def fixed_lengths(self, config):
+        """(tokens read, steps decoded) where the config's keys `length_keys` fix them for all latencies, else None."""
+
+    @abc.abstractmethod
+    def corpus_lengths(self, prepared, split):
+        """(tokens read, steps decoded), a tuple each with a number for each sentence of a split; 0 steps for none."""
+
+    @abc.abstractmethod
+    def measured_graphs(self, architecture, spec, weights, precision, latency):
+        """{name: onnx.ModelProto} of what one sentence runs; `latency` is that section of the config."""
+
+    @abc.abstractmethod
+    def workload(self, spec, latency):
+        """What the agent on a device is told to run with these graphs: see latency_predictor.on_device.workloads."""
+
+    @abc.abstractmethod
+    def protocol(self, spec, latency):
+        """What of `workload` samples must have in common: {"beam", "source_vocabulary", "target_vocabulary"}."""
+
+    @abc.abstractmethod
+    def calls(self, run, split, count):
+        """{"sentences": of a split, "ids": token ids of each} to time real calls with."""
+
+    @abc.abstractmethod
+    def write_trial_bundle(self, run, model, precision, folder):
+        """Write a bundle of `model` to the new `folder`, to be timed before there is anything to export."""
+
+    @abc.abstractmethod
+    def bundle_size(self, run, precision):
+        """Architecture -> bytes of the bundle that hat-export would make of it."""
 
     @abc.abstractmethod
     def inherited_loss(self, run, parts, device):

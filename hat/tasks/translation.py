@@ -5,6 +5,7 @@ from hat.tasks.task import Task
 
 class Translation(Task):
     name, item = "translation", "token"
+    length_keys = ("latency.source_length", "latency.target_steps")
     super_model, sub_model = "hat_supertransformer", "hat_transformer"
 
     def prepare(self, run, source_directory=None):
@@ -35,6 +36,55 @@ class Translation(Task):
             "criterion": "hat_label_smoothed_cross_entropy",
             "label-smoothing": training.label_smoothing,
         }
+
+    def fixed_lengths(self, config):
+        latency = config.latency
+        return None if latency.source_length is None else (latency.source_length, latency.target_steps)
+
+    def corpus_lengths(self, prepared, split):
+        from hat.data.tokenizer import Tokenizer
+
+        languages = (prepared.source_lang, prepared.target_lang)
+        encoded = (
+            Tokenizer(prepared.sentencepiece(lang)).encode(lines)
+            for lang, lines in zip(languages, prepared.raw(split), strict=True)
+        )
+        return [tuple(len(tokens) + 1 for tokens in side) for side in encoded]
+
+    def measured_graphs(self, architecture, spec, weights, precision, latency):
+        from hat.deploy.beam_search import needed_graphs
+        from hat.deploy.building.graphs import build_graphs, graph_names
+
+        names = needed_graphs(graph_names(precision), latency.beam)
+        return build_graphs(architecture, spec, weights, precision, names=names)
+
+    def workload(self, spec, latency):
+        return {"task": self.name, "beam": latency.beam, "source_vocabulary": spec.source_vocabulary}
+
+    def protocol(self, spec, latency):
+        vocabularies = {f"{side}_vocabulary": size for side, size in self.vocabularies(spec).items()}
+        return {"beam": latency.beam, **vocabularies}
+
+    def calls(self, run, split, count):
+        from sentencepiece import SentencePieceProcessor
+
+        from hat.data.translation.pairs import sample_text
+
+        prepared, most = run.prepared(), run.config.data.max_length
+        sources = [source for source in sample_text(prepared, split, count, run.config.seed)[0] if source.strip()]
+        processor = SentencePieceProcessor(model_file=str(prepared.sentencepiece(prepared.source_lang)))
+        ids = [[*found[:most], processor.eos_id()] for found in processor.encode(sources)]
+        return {"sentences": sources, "ids": ids}
+
+    def write_trial_bundle(self, run, model, precision, folder):
+        from hat.export.trial_bundle import write_trial_bundle
+
+        write_trial_bundle(run, model, precision, folder)
+
+    def bundle_size(self, run, precision):
+        from hat.export.bundle_size import BundleSize
+
+        return BundleSize(run, precision)
 
     def inherited_loss(self, run, parts, device):
         from hat.evaluation.inherited_loss import InheritedLoss

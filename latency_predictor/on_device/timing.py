@@ -69,10 +69,10 @@ class Rounds:
     taken: float
 
     def to_dict(self, points):
-        """JSON-like; `points` are the (source length, target steps) of the translations."""
+        """JSON-like; `points` are the (source length, target steps) of the runs, 0 steps where nothing is decoded."""
         lengths = [
             {"source_length": source, "target_steps": steps}
-            | {f"{part}_ms": asdict(timing) for part, timing in timings.items()}
+            | {f"{part}_ms": asdict(timing) if steps or part != "decoder" else None for part, timing in timings.items()}
             for (source, steps), timings in zip(points, self.translations)
         ]
         reference_ms = asdict(self.reference)

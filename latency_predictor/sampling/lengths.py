@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hat.data.translation.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
 from hat.experiment.run_directory import stamp
 
@@ -16,7 +15,7 @@ MEASURED_QUANTILES = (0.1, 0.5, 0.9)
 class Lengths:
     """Pairs of `source` length (tokens, </s> included) and decoding steps `target` (likewise), one for each sentence.
 
-    `points` are the pairs at which a device is measured.
+    Where nothing is decoded, all steps are 0. `points` are the pairs at which a device is measured.
     """
 
     source: tuple[int, ...]
@@ -36,7 +35,7 @@ class Lengths:
         """
         source, target = np.array(self.points, dtype=float).T
         encoder = np.asarray(encoder_ms) @ _weights(source, self.source)
-        decoder = np.asarray(decoder_ms) @ _weights(target, self.target)
+        decoder = np.asarray(decoder_ms) @ _weights(target, self.target) if any(self.target) else 0.0
         return np.quantile(encoder + decoder, quantile, axis=1)
 
 
@@ -59,15 +58,16 @@ def run_lengths(run):
 
     Raises ArtifactError if the data that is needed isn't prepared.
     """
-    config = run.config.latency
-    if config.source_length is not None:
-        return fixed_lengths(config.source_length, config.target_steps)
+    fixed = run.task.fixed_lengths(run.config)
+    if fixed is not None:
+        return fixed_lengths(*fixed)
     if stamp(run.data) is None:
         raise ArtifactError(
             f"{run.data} holds no prepared data, whose sentence lengths latencies are about; run hat-prepare, or set "
-            f"latency.source_length and latency.target_steps in {run.path / 'config.yaml'}"
+            f"{' and '.join(run.task.length_keys)} in {run.path / 'config.yaml'}"
         )
-    return _corpus_lengths(PreparedData(run.data))
+    sides = run.task.corpus_lengths(run.prepared(), SPLIT)
+    return Lengths(*sides, _points(*sides))
 
 
 def fixed_lengths(source_length, target_steps):
@@ -75,31 +75,24 @@ def fixed_lengths(source_length, target_steps):
     return Lengths((source_length,), (target_steps,), ((source_length, target_steps),))
 
 
-def check_quantiles(latency_config, budgets):
+def check_quantiles(run, budgets):
     """Raise UsageError if a LatencyBudget is about a quantile of lengths that the config makes all the same."""
+    if run.task.fixed_lengths(run.config) is None:
+        return
     for budget in budgets:
-        if budget.quantile != 0.5 and latency_config.source_length is not None:
+        if budget.quantile != 0.5:
+            keys = run.task.length_keys
             raise UsageError(
                 f"latency budget {budget.text} needs the corpus's sentence lengths, but the config fixes one length; "
-                "set latency.source_length and latency.target_steps to null"
+                f"set {' and '.join(keys)} to null"
             )
 
 
-def _corpus_lengths(prepared):
-    from hat.data.tokenizer import Tokenizer
-
-    sides = []
-    for lang, lines in zip((prepared.source_lang, prepared.target_lang), prepared.raw(SPLIT), strict=True):
-        tokenizer = Tokenizer(prepared.sentencepiece(lang))
-        sides.append(tuple(len(tokens) + 1 for tokens in tokenizer.encode(lines)))
-    return Lengths(*sides, _points(*sides))
-
-
 def _points(source, target):
-    """Pairs at the same quantiles of both sides, rising strictly on both."""
+    """Pairs at the same quantiles of both sides, rising strictly on both, the steps apart where there are none."""
     points = []
     for quantile in MEASURED_QUANTILES:
         point = tuple(int(np.quantile(side, quantile, method="nearest")) for side in (source, target))
-        if not points or (point[0] > points[-1][0] and point[1] > points[-1][1]):
+        if not points or (point[0] > points[-1][0] and (point[1] > points[-1][1] or not any(target))):
             points.append(point)
     return tuple(points)

@@ -37,11 +37,9 @@ def protocol_of(run, device, spec, lengths):
         precision=device.precision,
         threads=device.threads,
         batch=1,
-        beam=run.config.latency.beam,
         source_lengths=source_lengths,
         target_steps=target_steps,
-        source_vocabulary=spec.source_vocabulary,
-        target_vocabulary=spec.target_vocabulary,
+        **run.task.protocol(spec, run.config.latency),
         reference=reference if device.precision == REFERENCE_PRECISION else f"{reference}.{REFERENCE_PRECISION}",
         clock=clock_name(device.threads, device.accelerator),
     )
@@ -107,8 +105,7 @@ class Measurer:
 
     def _make_bench(self):
         reference = reference_architecture(self._run.config.search_space), self._spec
-        points, vocabulary = self.lengths.points, self._spec.source_vocabulary
-        arguments = (self.device, self._run.config.latency, points, reference, vocabulary)
+        arguments = (self.device, self._run.task, self._run.config.latency, self.lengths.points, reference)
         if self.device.backend == "torch":
             from latency_predictor.sampling.torch_backend import TorchBench
 
@@ -119,19 +116,18 @@ class Measurer:
 class AgentBench:
     """Has the agent on a device, here or elsewhere, time the deployed graphs.
 
-    Every architecture is timed at each of the `points` (source length, target steps), translating tokens below
-    `source_vocabulary`, beside the `reference`, an (Architecture, ModelSpec).
+    Every architecture is timed at each of the `points` (source length, target steps), on what the Task says, beside
+    the `reference`, an (Architecture, spec).
     """
 
-    def __init__(self, device, latency_config, points, reference, source_vocabulary):
+    def __init__(self, device, task, latency_config, points, reference):
         from latency_predictor.link.connection import Connection
 
-        self._device, self._beam = device, latency_config.beam
+        self._device, self._task, self._latency_config = device, task, latency_config
         setup = {
-            "beam": latency_config.beam,
+            **task.workload(reference[1], latency_config),
             "repeats": latency_config.repeats,
             "points": [list(point) for point in points],
-            "source_vocabulary": source_vocabulary,
             "reference": self._skeleton(*reference, REFERENCE_PRECISION),
         }
         self._connection = Connection(device, setup)
@@ -150,4 +146,4 @@ class AgentBench:
     def _skeleton(self, architecture, spec, precision):
         from latency_predictor.sampling.skeleton import make_skeleton
 
-        return make_skeleton(architecture, spec, precision, self._beam)
+        return make_skeleton(self._task, architecture, spec, precision, self._latency_config)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hat import files
-from hat.data.translation.pairs import sample_text
-from hat.data.translation.prepared import PreparedData
 from hat.deploy.bundle import DESCRIPTION, open_bundle
 from hat.errors import UsageError
 from latency_predictor.latency import Latency, of_rounds
@@ -48,9 +46,9 @@ def check_sentences(run, budgets):
 
     Where the config fixes a length, sentences don't count.
     """
-    if run.config.latency.source_length is not None:
+    if run.task.fixed_lengths(run.config) is not None:
         return
-    count = PreparedData(run.data).sentences[SPLIT]
+    count = run.prepared().sentences[SPLIT]
     for budget in budgets:
         needed = math.ceil(BEYOND / (1 - budget.quantile))
         if count < needed:
@@ -69,7 +67,7 @@ class RealCalls:
 
     def __init__(self, run, device, quantile=0.5):
         self._device, self._connection, self._sent = device, None, set()
-        self._request = _request(run, sentences_needed(quantile))
+        self._request = run.task.calls(run, SPLIT, sentences_needed(quantile))
 
     def __enter__(self):
         return self
@@ -112,18 +110,6 @@ class RealCalls:
     def _put(self, content, **place):
         encoded = base64.b64encode(content).decode()
         self._connection.ask({"type": "put", "content": encoded, **place})
-
-
-def _request(run, count):
-    """The sentences, and their ids for a device without sentencepiece."""
-    from sentencepiece import SentencePieceProcessor
-
-    prepared = PreparedData(run.data)
-    sources = [source for source in sample_text(prepared, SPLIT, count, run.config.seed)[0] if source.strip()]
-    processor = SentencePieceProcessor(model_file=str(prepared.sentencepiece(prepared.source_lang)))
-    most = run.config.data.max_length
-    ids = [[*found[:most], processor.eos_id()] for found in processor.encode(sources)]
-    return {"sentences": sources, "ids": ids}
 
 
 def latencies_of(run, device, bundle, quantiles):

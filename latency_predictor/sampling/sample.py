@@ -54,18 +54,25 @@ def _plain(value):
 
 @dataclass(frozen=True)
 class LengthTiming:
-    """Milliseconds of translating a sentence of one length: its encoder, its decoder with beam search, all of it."""
+    """Milliseconds for a sentence of one length: its encoder, its decoder with beam search, all of it.
+
+    Where nothing is decoded, `target_steps` is 0 and `decoder_ms` None.
+    """
 
     source_length: int
     target_steps: int
     encoder_ms: Timing
-    decoder_ms: Timing
+    decoder_ms: Timing | None
     total_ms: Timing
 
     def scaled(self, factor):
         """All milliseconds times `factor`."""
-        parts = {name: getattr(self, name).scaled(factor) for name in ("encoder_ms", "decoder_ms", "total_ms")}
-        return replace(self, **parts)
+        return replace(self, **{name: timing.scaled(factor) for name, timing in self.timings.items()})
+
+    @property
+    def timings(self):
+        """{name: Timing} of the parts that there are, and of the whole."""
+        return {name: timing for name, timing in vars(self).items() if isinstance(timing, Timing)}
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ class LatencySample:
 def latencies_ms(samples, lengths, quantile=0.5):
     """Milliseconds (samples,) that the `quantile` of the sentences among `lengths` stay within."""
     encoder = [[at.encoder_ms.p25 for at in sample.lengths] for sample in samples]
-    decoder = [[at.decoder_ms.p25 for at in sample.lengths] for sample in samples]
+    decoder = [[at.decoder_ms.p25 if at.target_steps else 0.0 for at in sample.lengths] for sample in samples]
     return lengths.quantile_ms(np.array(encoder), np.array(decoder), quantile)
 
 
@@ -191,7 +198,7 @@ def _check_times(sample, where):
     """Raise UsageError for a time that nothing can have taken."""
     times = {"reference_ms": sample.reference_ms}
     for at in sample.lengths:
-        times |= {f"{name} at {at.target_steps} steps": getattr(at, name) for name in ("encoder_ms", "decoder_ms")}
+        times |= {f"{name} at {at.target_steps} steps": timing for name, timing in at.timings.items()}
     for name, timing in times.items():
         if not 0 < timing.p25 < math.inf:
             raise UsageError(f"{where}: {name} is {timing.p25}, not a positive number")

@@ -1,4 +1,4 @@
-"""Skeletons: a Transformer's deployed graphs without their weights, small enough to be sent to any device."""
+"""Skeletons: a network's deployed graphs without their weights, small enough to be sent to any device."""
 
 import base64
 import functools
@@ -11,21 +11,18 @@ from onnx.external_data_helper import set_external_data
 
 from hat.architecture.complexity import parameter_shapes
 from hat.deploy.building.bundle_writer import ALIGNMENT, SMALLEST_EXTERNAL
-from hat.deploy.building.graphs import build_graphs, graph_names
-from latency_predictor.on_device.bench import needed_graphs
 
 WEIGHT_KINDS = "fiu"  # numpy's kinds of what may be made up
 NOT_MADE_UP = ("int64",)  # sizes, axes and places: their values matter
 
 
-def make_skeleton(architecture, spec, precision, beam):
-    """The subject that the device measures for an Architecture: {"graphs": {name: text}, "weights": {file: bytes}}.
+def make_skeleton(task, architecture, spec, precision, latency_config):
+    """What the device measures for an Architecture of a Task: {"graphs": {name: text}, "weights": {file: bytes}}.
 
     See on_device.bench for the form. Constants that a bundle keeps beside its graphs are named by their
     place in one file for each type of number; a weight that two graphs share has one place.
     """
-    names = needed_graphs(graph_names(precision), beam)
-    graphs = build_graphs(architecture, spec, _any_weights(architecture, spec), precision, names=names)
+    graphs = task.measured_graphs(architecture, spec, _any_weights(architecture, spec), precision, latency_config)
     places, sizes = {}, {}
     for graph in graphs.values():
         for tensor in graph.graph.initializer:

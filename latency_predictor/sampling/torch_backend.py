@@ -32,9 +32,11 @@ def cuda_clock():
 class TorchBench:
     """Times Transformers in this process; the arguments are those of latency_predictor.sampling.measure.AgentBench."""
 
-    def __init__(self, device, latency_config, points, reference, source_vocabulary):
+    def __init__(self, device, task, latency_config, points, reference):
+        if task.name != "translation":
+            raise DeviceError(f"backend torch times translators alone; give device {device.name} backend: onnxruntime")
         self._device, self._config, self._points = device, latency_config, points
-        self._source_vocabulary = source_vocabulary
+        self._source_vocabulary = reference[1].source_vocabulary
         self._gpu = gpu_name() if device.accelerator == "cuda" else None
         self._clock = cuda_clock if self._gpu else clock_for(device.threads)
         with _threads(device.threads):

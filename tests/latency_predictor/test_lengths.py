@@ -1,7 +1,5 @@
 """Latency over the lengths of a corpus, against numpy and brute force."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tiny_run
@@ -83,11 +81,15 @@ def test_the_corpus_is_needed_where_nothing_is_fixed(tmp_path, monkeypatch):
 
 def test_one_length_has_no_quantiles(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = make_run(tmp_path).config.latency
-    check_quantiles(config, [parse_budget("200ms")])
+    run = make_run(tmp_path)
+    check_quantiles(run, [parse_budget("200ms")])
     with pytest.raises(UsageError, match=r"200ms@p90 needs the corpus's sentence lengths.*to null"):
-        check_quantiles(config, [parse_budget("200ms@p90")])
-    check_quantiles(dataclasses.replace(config, source_length=None, target_steps=None), [parse_budget("200ms@p90")])
+        check_quantiles(run, [parse_budget("200ms@p90")])
+
+
+def test_the_corpus_s_own_have_quantiles(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_quantiles(make_run(tmp_path, source_length=None, target_steps=None), [parse_budget("200ms@p90")])
 
 
 def test_half_a_length_is_refused(tmp_path, monkeypatch):

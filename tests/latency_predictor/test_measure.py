@@ -12,7 +12,7 @@ from latency_runs import SETTINGS, made_up_sample, make_run
 from search_toys import SPACE
 from tiny import TINY_SPACE, tiny_spec
 
-from hat.deploy.beam_search import BeamSearch
+from hat.deploy.beam_search import BeamSearch, needed_graphs
 from hat.deploy.building.graphs import build_graphs, graph_names
 from hat.deploy.search_options import SearchOptions
 from hat.deploy.sessions import CUDA, Sessions
@@ -20,7 +20,6 @@ from hat.errors import ArtifactError, DeviceError
 from hat.files import append_json_line
 from hat.models.translation import Transformer
 from latency_predictor.link.devices import Device, load_device
-from latency_predictor.on_device.bench import needed_graphs
 from latency_predictor.sampling.collect import collect
 from latency_predictor.sampling.lengths import run_lengths
 from latency_predictor.sampling.measure import Measurer, measuring_spec, protocol_of, reference_architecture

@@ -10,10 +10,13 @@ from tiny import TINY_SPACE, tiny_spec
 
 from hat.deploy.building.bundle_writer import SMALLEST_EXTERNAL
 from hat.deploy.building.graphs import build_graphs, random_weights
+from hat.experiment.translation import TranslationLatency
+from hat.tasks import TASKS
 from latency_predictor.on_device.bench import Bench, make_weights
 from latency_predictor.sampling.skeleton import make_skeleton
 
 LARGEST = TINY_SPACE.largest()
+TRANSLATION = TASKS["translation"]
 
 
 def unpacked(subject):
@@ -34,7 +37,7 @@ def places(graph):
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("beam", [1, 4])
 def test_a_skeleton_is_the_deployed_graph_without_its_weights(precision, beam):
-    subject = make_skeleton(LARGEST, tiny_spec(), precision, beam)
+    subject = make_skeleton(TRANSLATION, LARGEST, tiny_spec(), precision, TranslationLatency(beam=beam))
     graphs = unpacked(subject)
     whole = build_graphs(LARGEST, tiny_spec(), random_weights(LARGEST, tiny_spec(), 1), precision, names=graphs)
     for name, graph in graphs.items():
@@ -46,7 +49,7 @@ def test_a_skeleton_is_the_deployed_graph_without_its_weights(precision, beam):
 
 
 def test_weights_lie_apart_from_each_other_and_shared_ones_in_one_place():
-    subject = make_skeleton(LARGEST, tiny_spec(), "fp32", 4)
+    subject = make_skeleton(TRANSLATION, LARGEST, tiny_spec(), "fp32", TranslationLatency(beam=4))
     found = {}
     for graph in unpacked(subject).values():
         for name, place in places(graph).items():
@@ -63,13 +66,15 @@ def test_a_bench_times_every_point(tmp_path, precision):
     setup = {
         "threads": 1,
         "accelerator": "cpu",
+        "task": "translation",
         "beam": 3,
         "repeats": 2,
         "source_vocabulary": tiny_spec().source_vocabulary,
     }
-    reference = make_skeleton(TINY_SPACE.smallest(), tiny_spec(), precision, 3)
+    latency = TranslationLatency(beam=3)
+    reference = make_skeleton(TRANSLATION, TINY_SPACE.smallest(), tiny_spec(), precision, latency)
     bench = Bench(tmp_path, {**setup, "points": points, "reference": reference})
-    found = bench.measure({"subject": make_skeleton(LARGEST, tiny_spec(), precision, 3)})
+    found = bench.measure({"subject": make_skeleton(TRANSLATION, LARGEST, tiny_spec(), precision, latency)})
     assert [[at["source_length"], at["target_steps"]] for at in found["lengths"]] == points
     few, many = found["lengths"]
     assert many["decoder_ms"]["median"] > 3 * few["decoder_ms"]["median"] > 0

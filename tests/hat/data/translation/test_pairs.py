@@ -4,8 +4,9 @@ import pytest
 import torch
 from tiny_run import make_run
 
+from hat.data.drawing import draw_lines
 from hat.data.tokenizer import Tokenizer
-from hat.data.translation.pairs import draw_lines, sample_pairs, sample_text
+from hat.data.translation.pairs import sample_pairs, sample_text
 from hat.data.translation.prepared import PreparedData
 from hat.export.check import Reference
 from hat.export.quality import measure_quality

@@ -1,0 +1,55 @@
+"""What a task's deployed graphs are timed at: the whole work of one sentence (Python 3.9, numpy, onnxruntime).
+
+A workload is a function (sessions, setup, points, clock) -> one function for each of the points (source length, target
+steps), which does the work and returns the seconds that the encoder took by the `clock`.
+"""
+
+import functools
+
+import numpy as np
+
+from hat.deploy.beam_search import BeamSearch
+from hat.deploy.search_options import SearchOptions
+
+SEED = 1  # of sentences, whose words don't matter
+FIRST_WORD = 4  # token ids below are special symbols
+END = 2  # of a sentence
+
+
+def translations(sessions, setup, points, clock):
+    """Beam search with `beam` hypotheses, of sentences of tokens below `source_vocabulary`."""
+    search, options = BeamSearch(sessions), SearchOptions(setup["beam"])
+    search.encoder.clock = clock
+    sentences = [_sentence(source, setup["source_vocabulary"]) for source, _ in points]
+    return [
+        functools.partial(_translate, search, sentence, options, steps)
+        for sentence, (_, steps) in zip(sentences, points)
+    ]
+
+
+def _translate(search, sentence, options, steps):
+    search.search([sentence], options, forced_steps=steps)
+    return search.encoder.seconds
+
+
+def _sentence(length, vocabulary):
+    words = np.random.default_rng(SEED).integers(FIRST_WORD, vocabulary, size=length - 1)
+    return [*words.tolist(), END]
+
+
+def classifications(sessions, setup, points, clock):
+    """One text of tokens below `source_vocabulary`; the encoder is all that there is."""
+    texts = [np.array([_sentence(length, setup["source_vocabulary"])]) for length, _ in points]
+    inputs = [{"tokens": tokens} for tokens in texts]
+    if setup["segments"] > 1:
+        inputs = [{"tokens": tokens, "segments": np.zeros_like(tokens)} for tokens in texts]
+    return [functools.partial(_classify, sessions["classifier"], each, clock) for each in inputs]
+
+
+def _classify(session, inputs, clock):
+    start = clock()
+    session.run(["logits"], inputs)
+    return clock() - start
+
+
+WORKLOADS = {"translation": translations, "classification": classifications}
