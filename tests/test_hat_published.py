@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from flop_counting import TorchprofileCounter, attention_as_hat_writes_it
 from shared_data import reference_files
 from tiny import HEAD_DIM_SPACE, TINY_SPACE, VOCABULARY, tiny_spec
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from hat.architecture.complexity import ModelSpec, count_flops, count_parameters
 from hat.architecture.hat_format import HAT_QKV_DIM, span_from_hat
@@ -47,38 +47,6 @@ def test_a_published_row_comes_out(row):
     assert parameters / 1e6 == pytest.approx(row["params_millions"], abs=0.005)
     flops = count_flops(architecture, length, length)
     assert flops / 1e9 == pytest.approx(row["flops_billions"], abs=0.005)
-
-
-class TorchprofileCounter(TorchDispatchMode):
-    """Counts the multiply-adds that HAT's counter counts: of products, layer norms, and elements multiplied.
-
-    Its handlers: https://github.com/zhijian-liu/torchprofile/blob/master/torchprofile/handlers.py
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.multiply_adds = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        outputs = function(*args, **(kwargs or {}))
-        name = function.overloadpacket.__name__
-        if name == "addmm":
-            self.multiply_adds += outputs.numel() * args[1].size(-1)
-        elif name in ("mm", "bmm"):
-            self.multiply_adds += outputs.numel() * args[0].size(-1)
-        elif name == "native_layer_norm":
-            self.multiply_adds += outputs[0].numel()
-        elif name in ("mul", "mul_") and outputs.is_floating_point():
-            self.multiply_adds += outputs.numel()
-        return outputs
-
-
-def attention_as_hat_writes_it(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False):
-    query = query * query.size(-1) ** -0.5
-    weights = query @ key.transpose(-2, -1)
-    if is_causal:
-        weights = weights + torch.full_like(weights, -torch.inf).triu(1)
-    return weights.softmax(-1) @ value
 
 
 @pytest.mark.parametrize("space", [TINY_SPACE, HEAD_DIM_SPACE], ids=["qkv_dim", "head_dim"])

@@ -30,22 +30,31 @@ class ModelSpec:
     padding: int = 1
     end_of_sentence: int = 2
 
+    task: ClassVar[str] = "translation"
     layer_norm_epsilon: ClassVar[float] = 1e-5
+
+    def parameter_shapes(self, architecture):
+        """Name -> shape of every weight, in the order of the state dict."""
+        shapes = {}
+        if architecture.encoder is not None:
+            shapes |= _encoder_shapes(architecture, self)
+        if architecture.decoder is not None:
+            shapes |= _decoder_shapes(architecture, self)
+        return shapes
+
+    def count_flops(self, architecture, source_length, target_length):
+        """FLOPs of translating one sentence; see `count_flops`."""
+        return count_flops(architecture, source_length, target_length)
 
 
 def parameter_shapes(architecture, spec):
-    """Name -> shape of every weight of the standalone network, in the order of its state dict.
+    """Name -> shape of every weight of the standalone network, in the order of its state dict, as the task's spec says.
 
     Q is the attention's width (`Architecture.attention_dim`), E and D the embed_dims of encoder and decoder:
     `qkv_proj` is (3Q, E or D) with query, key, value stacked, and `kv_proj` of the encoder-decoder attention (2Q, E),
     key first. Where `head_dim` is given they are stacked head by head: query, key, value of the first, of the second...
     """
-    shapes = {}
-    if architecture.encoder is not None:
-        shapes |= _encoder_shapes(architecture, spec)
-    if architecture.decoder is not None:
-        shapes |= _decoder_shapes(architecture, spec)
-    return shapes
+    return spec.parameter_shapes(architecture)
 
 
 def _encoder_shapes(architecture, spec):
@@ -53,11 +62,18 @@ def _encoder_shapes(architecture, spec):
     widths = [stack.embed_dim for stack in stacks_of(architecture).values()]
     width = max(widths) if spec.share_all_embeddings else encoder.embed_dim
     shapes = {"encoder.embed_tokens.weight": (spec.source_vocabulary, width)}
-    for layer in range(encoder.layers):
+    shapes |= encoder_layer_shapes(architecture)
+    if spec.normalize_before:
+        shapes |= norm_shapes("encoder.layer_norm", encoder.embed_dim)
+    return shapes
+
+
+def encoder_layer_shapes(architecture):
+    """Name -> shape of every weight of the encoder's layers."""
+    shapes = {}
+    for layer in range(architecture.encoder.layers):
         shapes |= _self_attention_shapes("encoder", layer, architecture)
         shapes |= _ffn_shapes("encoder", layer, architecture)
-    if spec.normalize_before:
-        shapes |= _norm_shapes("encoder.layer_norm", encoder.embed_dim)
     return shapes
 
 
@@ -72,17 +88,19 @@ def _decoder_shapes(architecture, spec):
             shapes |= _cross_attention_shapes(layer, architecture)
         shapes |= _ffn_shapes("decoder", layer, architecture)
     if spec.normalize_before:
-        shapes |= _norm_shapes("decoder.layer_norm", decoder.embed_dim)
+        shapes |= norm_shapes("decoder.layer_norm", decoder.embed_dim)
     if not (shares_all or spec.share_decoder_input_output_embed):
         shapes["decoder.output_projection.weight"] = (spec.target_vocabulary, decoder.embed_dim)
     return shapes
 
 
-def _linear_shapes(name, inputs, outputs):
+def linear_shapes(name, inputs, outputs):
+    """Name -> shape of the weights of a linear layer."""
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
 
 
-def _norm_shapes(name, dim):
+def norm_shapes(name, dim):
+    """Name -> shape of the weights of a layer norm."""
     return {f"{name}.weight": (dim,), f"{name}.bias": (dim,)}
 
 
@@ -90,9 +108,9 @@ def _self_attention_shapes(name, layer, architecture):
     prefix, stack = f"{name}.layers.{layer}", getattr(architecture, name)
     embed_dim, qkv = stack.embed_dim, architecture.attention_dim(stack.self_attention_heads[layer])
     return (
-        _linear_shapes(f"{prefix}.self_attn.qkv_proj", embed_dim, 3 * qkv)
-        | _linear_shapes(f"{prefix}.self_attn.out_proj", qkv, embed_dim)
-        | _norm_shapes(f"{prefix}.self_attn_layer_norm", embed_dim)
+        linear_shapes(f"{prefix}.self_attn.qkv_proj", embed_dim, 3 * qkv)
+        | linear_shapes(f"{prefix}.self_attn.out_proj", qkv, embed_dim)
+        | norm_shapes(f"{prefix}.self_attn_layer_norm", embed_dim)
     )
 
 
@@ -101,10 +119,10 @@ def _cross_attention_shapes(layer, architecture):
     own, memory = decoder.embed_dim, architecture.encoder.embed_dim
     qkv = architecture.attention_dim(decoder.cross_attention_heads[layer])
     return (
-        _linear_shapes(f"{prefix}.encoder_attn.q_proj", own, qkv)
-        | _linear_shapes(f"{prefix}.encoder_attn.kv_proj", memory, 2 * qkv)
-        | _linear_shapes(f"{prefix}.encoder_attn.out_proj", qkv, own)
-        | _norm_shapes(f"{prefix}.encoder_attn_layer_norm", own)
+        linear_shapes(f"{prefix}.encoder_attn.q_proj", own, qkv)
+        | linear_shapes(f"{prefix}.encoder_attn.kv_proj", memory, 2 * qkv)
+        | linear_shapes(f"{prefix}.encoder_attn.out_proj", qkv, own)
+        | norm_shapes(f"{prefix}.encoder_attn_layer_norm", own)
     )
 
 
@@ -112,15 +130,16 @@ def _ffn_shapes(name, layer, architecture):
     prefix, stack = f"{name}.layers.{layer}", getattr(architecture, name)
     embed_dim, ffn_dim = stack.embed_dim, stack.ffn_dim[layer]
     return (
-        _linear_shapes(f"{prefix}.fc1", embed_dim, ffn_dim)
-        | _linear_shapes(f"{prefix}.fc2", ffn_dim, embed_dim)
-        | _norm_shapes(f"{prefix}.final_layer_norm", embed_dim)
+        linear_shapes(f"{prefix}.fc1", embed_dim, ffn_dim)
+        | linear_shapes(f"{prefix}.fc2", ffn_dim, embed_dim)
+        | norm_shapes(f"{prefix}.final_layer_norm", embed_dim)
     )
 
 
 def is_embedding(name):
     """Whether a weight belongs to the embeddings or the output layer, which HAT leaves out of its counts."""
-    return name.endswith("embed_tokens.weight") or name == "decoder.output_projection.weight"
+    embeddings = ("embed_tokens.weight", "embed_positions.weight", "embed_segments.weight")
+    return name.endswith(embeddings) or name.startswith(("decoder.output_projection.", "classifier."))
 
 
 def count_parameters(architecture, spec):
@@ -140,16 +159,23 @@ def count_flops(architecture, source_length, target_length):
     multiply_adds = 0
     lengths = {"encoder": source_length, "decoder": target_length}
     for name, stack in stacks_of(architecture).items():
-        length, dim = lengths[name], stack.embed_dim
-        multiply_adds += length * dim  # embeddings, scaled
-        for ffn_dim, heads in zip(stack.ffn_dim, stack.self_attention_heads, strict=True):
-            qkv = architecture.attention_dim(heads)
-            multiply_adds += length * (4 * dim * qkv + 2 * dim * ffn_dim)
-            multiply_adds += _attention_multiply_adds(length, length, qkv)
-            multiply_adds += 2 * length * dim  # layer norms
+        multiply_adds += lengths[name] * stack.embed_dim  # embeddings, scaled
+        multiply_adds += layers_multiply_adds(architecture, name, lengths[name])
     if len(stacks_of(architecture)) == len(STACKS):
         multiply_adds += _cross_attention_multiply_adds(architecture, source_length, target_length)
     return 2 * multiply_adds
+
+
+def layers_multiply_adds(architecture, name, length):
+    """Of all layers of the stack `name` at `length` tokens, encoder-decoder attention apart."""
+    stack, multiply_adds = getattr(architecture, name), 0
+    dim = stack.embed_dim
+    for ffn_dim, heads in zip(stack.ffn_dim, stack.self_attention_heads, strict=True):
+        qkv = architecture.attention_dim(heads)
+        multiply_adds += length * (4 * dim * qkv + 2 * dim * ffn_dim)
+        multiply_adds += _attention_multiply_adds(length, length, qkv)
+        multiply_adds += 2 * length * dim  # layer norms
+    return multiply_adds
 
 
 def _cross_attention_multiply_adds(architecture, source_length, target_length):

@@ -1,4 +1,7 @@
-"""Models on disk: `model.safetensors` with the weights and `model.json` with all that builds the model."""
+"""Models on disk: `model.safetensors` with the weights and `model.json` with all that builds the model.
+
+A model is of the `task` that model.json names; translation's name none.
+"""
 
 from pathlib import Path
 
@@ -8,14 +11,27 @@ from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
 from hat.errors import ArtifactError, HatError
+from hat.models.classifier_spec import ClassifierSpec
 
 FORMAT = "hat-model"
 VERSION = 1
 MODEL_FILES = ("model.safetensors", "model.json")
+SPECS = {spec.task: spec for spec in (ModelSpec, ClassifierSpec)}
+
+
+def _network_classes(task):
+    """(SuperTransformer's class, standalone network's class) of a task; imports torch."""
+    if task == ClassifierSpec.task:
+        from hat.models.classification import Classifier, SuperClassifier
+
+        return SuperClassifier, Classifier
+    from hat.models.translation import SuperTransformer, Transformer
+
+    return SuperTransformer, Transformer
 
 
 def save_model(directory, model):
-    """Write a SuperTransformer or Transformer to `directory`, weights before description."""
+    """Write a SuperTransformer or a standalone network to `directory`, weights before description."""
     from safetensors.torch import save
 
     directory = Path(directory)
@@ -23,11 +39,13 @@ def save_model(directory, model):
     weights = {name: tensor.detach().float().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with files.replacing(directory / "model.safetensors") as temporary:
         temporary.write_bytes(save(weights))  # save_file has its own error for a full disk, and makes the file private
+    task = {} if model.spec.task == ModelSpec.task else {"task": model.spec.task}
     files.write_json(
         directory / "model.json",
         {
             "format": FORMAT,
             "version": VERSION,
+            **task,
             "kind": "supertransformer" if space else "transformer",
             "architecture": model.architecture.to_dict(),
             "space": space.to_dict() if space else None,
@@ -37,28 +55,27 @@ def save_model(directory, model):
 
 
 def load_model(directory):
-    """The SuperTransformer or Transformer saved in `directory`, in evaluation mode.
+    """The SuperTransformer or standalone network saved in `directory`, in evaluation mode.
 
     Raises ArtifactError if it is missing, foreign, newer or damaged.
     """
     import torch
 
-    from hat.models.translation import SuperTransformer, Transformer
-
     description = _read_description(directory)
     architecture, spec = _architecture_and_spec(description, directory)
+    super_network, network = _network_classes(spec.task)
     if description["kind"] == "supertransformer":
         space = from_mapping(SearchSpace, description["space"], f"{directory}/model.json: space")
-        model = SuperTransformer(space, spec)
+        model = super_network(space, spec)
     else:
-        model = Transformer(architecture, spec)
+        model = network(architecture, spec)
     weights = _read_weights(directory, parameter_shapes(architecture, spec))
     model.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})
     return model.eval()
 
 
 def load_weights(directory):
-    """(Architecture, ModelSpec, {name: numpy float32 array}) of a standalone Transformer, without torch.
+    """(Architecture, spec, {name: numpy float32 array}) of a standalone network, without torch.
 
     Raises ArtifactError if it is missing, foreign, newer or damaged, or a SuperTransformer.
     """
@@ -70,7 +87,7 @@ def load_weights(directory):
 
 
 def load_spec(directory):
-    """The ModelSpec of the model saved in `directory`; raises ArtifactError as `load_model` does."""
+    """The ModelSpec or ClassifierSpec of the model in `directory`; raises ArtifactError as `load_model` does."""
     return _architecture_and_spec(_read_description(directory), directory)[1]
 
 
@@ -81,6 +98,8 @@ def _read_description(directory):
         raise ArtifactError(f"{path} does not describe a HAT model; name a folder that hat-train-* wrote")
     if description.get("version", 0) > VERSION:
         raise ArtifactError(f"{path} has format version {description['version']}, newer than {VERSION}; update HAT")
+    if description.setdefault("task", ModelSpec.task) not in SPECS:
+        raise ArtifactError(f"{path}: task {description['task']!r} is unknown here; update HAT")
     return description
 
 
@@ -88,7 +107,7 @@ def _architecture_and_spec(description, directory):
     where = f"{directory}/model.json"
     try:
         architecture = Architecture.from_dict(description["architecture"], f"{where}: architecture")
-        return architecture, from_mapping(ModelSpec, description["spec"], f"{where}: spec")
+        return architecture, from_mapping(SPECS[description["task"]], description["spec"], f"{where}: spec")
     except (HatError, KeyError) as error:
         raise ArtifactError(f"{where} is damaged ({error}); train again or restore it from a copy") from None
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from hat.architecture.complexity import parameter_shapes
-from hat.elastic.blocks import ElasticDecoderLayer, ElasticEncoderLayer
+from hat.elastic.blocks import ElasticDecoderLayer
 from hat.elastic.dropout import dropout
 from hat.elastic.layers import ElasticEmbedding, ElasticLayerNorm
 from hat.elastic.positions import SinusoidalPositions
+from hat.models.encoder_layers import EncoderLayers
+from hat.models.supernetwork import SuperNetwork
 
 
 @dataclass
@@ -52,30 +53,17 @@ class DecoderCache:
             kept[:] = [tuple(tensor.index_select(0, index) for tensor in pair) for pair in kept]
 
 
-class Encoder(nn.Module):
+class Encoder(EncoderLayers):
     """Embedding, positions and elastic layers."""
 
     def __init__(self, architecture, spec):
-        super().__init__()
-        self.spec = spec
-        full = architecture.encoder
-        width = full.embed_dim
+        super().__init__(spec, spec.encoder_position_dim)
+        width = architecture.encoder.embed_dim
         if spec.share_all_embeddings:
             width = max(width, architecture.decoder.embed_dim)
         self.embed_tokens = ElasticEmbedding(spec.source_vocabulary, width, spec.padding)
         self.positions = SinusoidalPositions(spec.encoder_position_dim, spec.padding)
-        self.layers = nn.ModuleList(ElasticEncoderLayer(architecture, layer, spec) for layer in range(full.layers))
-        if spec.normalize_before:
-            self.layer_norm = ElasticLayerNorm(full.embed_dim)
-
-    def activate(self, active):
-        """Compute `active` (an EncoderArchitecture) from now on."""
-        self.active = active
-        self.dropout = self.spec.dropout * active.embed_dim / self.spec.encoder_position_dim
-        for layer, ffn_dim, heads in zip(self.layers, active.ffn_dim, active.self_attention_heads, strict=False):
-            layer.activate(active.embed_dim, ffn_dim, heads, self.dropout)
-        if self.spec.normalize_before:
-            self.layer_norm.activate(active.embed_dim)
+        self._add_layers(architecture)
 
     def forward(self, src_tokens, padded=None):
         """src_tokens (batch, source) -> EncoderOutput; padding may stand on either side.
@@ -85,14 +73,8 @@ class Encoder(nn.Module):
         dim = self.active.embed_dim
         x = self.embed_tokens(src_tokens, dim) * math.sqrt(dim) + self.positions.of_tokens(src_tokens, dim)
         x = dropout(x, self.dropout, self.training)
-        present = src_tokens.ne(self.spec.padding)
-        if padded is None:
-            padded = not bool(present.all())
-        mask = present[:, None, None, :] if padded else None
-        states = []
-        for layer in self.layers[: self.active.layers]:
-            x = layer(x, mask)
-            states.append(x)
+        mask = self._mask(src_tokens, padded)
+        states = self._states(x, mask)
         if self.spec.normalize_before:
             states = [self.layer_norm(state) for state in states]
         return EncoderOutput(states, mask)
@@ -205,26 +187,7 @@ class Transformer(nn.Module):
         return self.decoder(prev_output_tokens, self.encoder(src_tokens))
 
 
-class SuperTransformer(Transformer):
-    """The weights of `space.largest()`, shared by every SubTransformer of `space`; starts as the largest."""
+class SuperTransformer(SuperNetwork, Transformer):
+    """Holds every Transformer of a space."""
 
-    def __init__(self, space, spec):
-        super().__init__(space.largest(), spec)
-        self.space = space
-        self.active = self.architecture
-
-    def activate(self, architecture):
-        """Compute this SubTransformer from now on; raises UsageError if it isn't of this space."""
-        self.space.encode(architecture)
-        self.active = architecture
-        self._activate(architecture)
-
-    def extract(self, architecture):
-        """A standalone Transformer holding its own copy of this SubTransformer's weights only."""
-        self.space.encode(architecture)
-        own = self.state_dict()
-        transformer = Transformer(architecture, self.spec)
-        shapes = parameter_shapes(architecture, self.spec)
-        slices = {name: own[name][tuple(slice(size) for size in shape)].clone() for name, shape in shapes.items()}
-        transformer.load_state_dict(slices)
-        return transformer.to(self.encoder.embed_tokens.weight).train(self.training)
+    standalone = Transformer
