@@ -40,6 +40,7 @@ setup(
         "ml_dtypes>=0.5",
         "onnxruntime>=1.19",
         "sentencepiece>=0.2",
+        "tokenizers>=0.21",  # WordPiece and byte-level BPE of classifiers that begin from a pretrained network
         "sacrebleu>=2.4",
         "safetensors>=0.4",
         "pyyaml>=6.0",

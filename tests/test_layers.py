@@ -9,7 +9,7 @@ import pytest
 import hat
 
 ROOT = Path(hat.__file__).parent.parent
-RUNNING = {"numpy", "onnxruntime", "sentencepiece", "hat"}
+RUNNING = {"numpy", "onnxruntime", "sentencepiece", "tokenizers", "hat"}
 COMMANDS = "hat/cli/"
 
 

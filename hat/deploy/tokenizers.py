@@ -2,9 +2,7 @@
 
 import warnings
 
-import sentencepiece
-
-from hat.errors import ArtifactError
+from hat.deploy.text import load_sentencepiece, valid_text
 
 WORD_START = "\u2581"  # SentencePiece's mark at the start of a word
 
@@ -13,7 +11,7 @@ class Tokenizers:
     """The source and target tokenizers of a Bundle; raises ArtifactError if they can't be read."""
 
     def __init__(self, bundle):
-        self._source, self._target = (_load(bundle.tokenizer(side)) for side in ("source", "target"))
+        self._source, self._target = (load_sentencepiece(bundle.tokenizer(side)) for side in ("source", "target"))
         self._end = bundle.description["spec"]["end_of_sentence"]
         self._limit = bundle.description["max_source_tokens"] - 1
 
@@ -22,7 +20,7 @@ class Tokenizers:
 
         A long one is cut before words where possible; a warning says so.
         """
-        ids = self._source.encode(_valid(sentence))
+        ids = self._source.encode(valid_text(sentence))
         if len(ids) > self._limit:
             limits = f"has {len(ids)} tokens: translated in parts of {self._limit} at most"
             warnings.warn(f"the sentence {sentence[:40]!r}... {limits}", stacklevel=2)
@@ -41,22 +39,8 @@ class Tokenizers:
 
     def prefix(self, text):
         """Ids of the beginning of a translation, without </s>."""
-        return self._target.encode(_valid(text))
+        return self._target.encode(valid_text(text))
 
     def text(self, tokens):
         """The text of ids that end with </s>, always one line."""
         return self._target.decode(tokens[:-1]).replace("\r", " ").replace("\n", " ")
-
-
-def _load(path):
-    try:
-        return sentencepiece.SentencePieceProcessor(model_file=str(path))
-    except (OSError, RuntimeError):
-        raise ArtifactError(f"{path} is not a SentencePiece model; export the bundle again") from None
-
-
-def _valid(text):
-    """`text` with U+FFFD for halves of surrogate pairs, which UTF-8 doesn't have."""
-    if not isinstance(text, str):
-        raise TypeError(f"a sentence must be a str, not {type(text).__name__}")
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

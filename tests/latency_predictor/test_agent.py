@@ -23,7 +23,7 @@ from latency_predictor.on_device.agent import Agent
 from latency_predictor.on_device.workplace import BusyError, DeviceLock, make_folder
 
 ALLOWED = ("numpy", "onnxruntime")
-TOKENIZERS = "hat.deploy.tokenizers"  # imported only where there is sentencepiece
+LOADER = "hat.deploy.text"  # imports sentencepiece when there is a model to load
 # What onnxruntime imports itself where it finds it.
 OF_ONNXRUNTIME = ("flatbuffers", "google", "packaging", "sympy", "mpmath", "coloredlogs", "humanfriendly")
 MODULES = needed_modules(agent_file.ENTRY, agent_file.PACKAGES)
@@ -65,7 +65,10 @@ def test_every_module_is_python_3_9_with_two_packages():
                 continue
             allowed = {*ALLOWED, *agent_file.PACKAGES, *sys.stdlib_module_names}
             if (name, tops) != ("hat", ["hat"]):
-                assert set(tops) <= allowed | ({"sentencepiece"} if name == TOKENIZERS else set()), (name, tops)
+                assert set(tops) <= allowed | ({"sentencepiece"} if name == LOADER else set()), (
+                    name,
+                    tops,
+                )
 
 
 def test_no_annotation_is_evaluated_that_python_3_9_cannot():
@@ -100,7 +103,7 @@ def test_the_outermost_part_is_for_any_python_3():
 
 
 def test_imports_nothing_but_numpy_and_onnxruntime():
-    others = sorted({*MODULES} - {"latency_predictor.on_device.agent", "hat.deploy.translator", TOKENIZERS})
+    others = sorted({*MODULES} - {"latency_predictor.on_device.agent"})
     imports = "".join(f"import {name}\n" for name in others)
     source = agent_source().replace(
         agent_file.FOOTER, imports + "import latency_predictor.on_device.agent\nprint('[\"all\"]')\n"
