@@ -14,6 +14,7 @@ COMMANDS = [
     "evaluate",
     "export",
     "translate",
+    "classify",
     "inspect",
     "run",
 ]

@@ -1,11 +1,14 @@
-"""HAT: hardware-aware Transformers. `hat.Translator` runs an exported bundle."""
+"""HAT: hardware-aware Transformers. `hat.Translator` and `hat.Classifier` run exported bundles."""
+
+import importlib
 
 __version__ = "0.1.0"
 
+# Imported when asked for; by name, so that a one-file runtime holds only what it uses.
+_MODULES = {"Translator": "hat.deploy.translator", "Classifier": "hat.deploy.classifier"}
+
 
 def __getattr__(name):
-    if name == "Translator":
-        from hat.deploy.translator import Translator
-
-        return Translator
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'hat' has no attribute {name!r}")

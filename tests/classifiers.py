@@ -4,9 +4,14 @@ import functools
 
 import numpy as np
 import torch
+from deployed import SENTENCES, train_tokenizer
 from torch.nn import functional
 
+from hat.architecture.complexity import parameter_shapes
 from hat.architecture.stacks import Architecture, EncoderArchitecture
+from hat.deploy.text_encoders import open_text_encoder
+from hat.export.classification.bundle import describe_classifier, write_classifier_bundle
+from hat.export.classification.calibration import calibrate_classifier
 from hat.models.classifier_spec import ClassifierSpec
 
 LABELS = ("negative", "neutral", "positive")
@@ -32,35 +37,8 @@ def classifier_spec(vocabulary=50, **options):
 
 def classifier_weights(architecture, spec, seed):
     """{name: float32 array} of random values, such that labels differ from text to text."""
-    rng, encoder = np.random.default_rng(seed), architecture.encoder
-    dim, shapes = encoder.embed_dim, {}
-
-    def linear(name, inputs, outputs):
-        shapes.update({f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)})
-
-    def norm(name):
-        shapes.update({f"{name}.weight": (dim,), f"{name}.bias": (dim,)})
-
-    shapes["encoder.embed_tokens.weight"] = (spec.vocabulary, dim)
-    if spec.positions == "learned":
-        shapes["encoder.embed_positions.weight"] = (spec.max_positions, dim)
-    if spec.segments:
-        shapes["encoder.embed_segments.weight"] = (spec.segments, dim)
-    if spec.normalize_embedding:
-        norm("encoder.embedding_layer_norm")
-    for layer, (ffn_dim, heads) in enumerate(zip(encoder.ffn_dim, encoder.self_attention_heads, strict=True)):
-        prefix, width = f"encoder.layers.{layer}", architecture.attention_dim(heads)
-        linear(f"{prefix}.self_attn.qkv_proj", dim, 3 * width)
-        linear(f"{prefix}.self_attn.out_proj", width, dim)
-        linear(f"{prefix}.fc1", dim, ffn_dim)
-        linear(f"{prefix}.fc2", ffn_dim, dim)
-        norm(f"{prefix}.self_attn_layer_norm")
-        norm(f"{prefix}.final_layer_norm")
-    if spec.normalize_before:
-        norm("encoder.layer_norm")
-    linear("pooler", dim, dim)
-    linear("classifier", dim, len(spec.labels))
-    return {name: _random_weight(rng, name, shape) for name, shape in shapes.items()}
+    rng = np.random.default_rng(seed)
+    return {name: _random_weight(rng, name, shape) for name, shape in parameter_shapes(architecture, spec).items()}
 
 
 def _random_weight(rng, name, shape):
@@ -138,3 +116,32 @@ def random_texts(rng, lengths, spec):
     """Lists of ids: first, random ones, separator."""
     words = [token for token in range(spec.vocabulary) if token not in (spec.padding, spec.first, spec.separator)]
     return [[spec.first, *rng.choice(words, length - 2).tolist(), spec.separator] for length in lengths]
+
+
+TEXTS = [*SENTENCES, "A pear.", "The red dog reads nine books."]
+PAIRS = list(zip(TEXTS, reversed(TEXTS), strict=True))
+
+
+def make_classifier_bundle(directory, precision="fp32", architecture=FIXED_HEADS, tokenizer=None, **options):
+    """A bundle with random weights in the new folder `directory`; returns its path. `tokenizer`: a file."""
+    tokenizer = tokenizer or train_tokenizer(directory.parent / "text.model")
+    spec = classifier_spec(open_text_encoder(tokenizer).vocabulary, **options)
+    weights = classifier_weights(architecture, spec, seed=3)
+    description = describe_classifier(architecture, spec, max_tokens=40, built_from={"model": "test"})
+    texts = random_texts(np.random.default_rng(1), [12] * 30, spec)
+    ranges = calibrate_classifier(architecture, spec, weights, texts) if precision == "int8" else None
+    write_classifier_bundle(directory, (architecture, spec, weights), precision, ranges, tokenizer, description)
+    return directory
+
+
+def wordpiece_file(path):
+    """A tokenizer.json like BERT's for TEXTS: [PAD] 0, [CLS] 3, [SEP] 4."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = sorted({word for text in TEXTS for word in text.replace(".", " .").replace(",", " ,").split()})
+    vocabulary = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[MASK]", "[CLS]", "[SEP]", *words])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 4), ("[CLS]", 3))
+    tokenizer.save(str(path))
+    return path

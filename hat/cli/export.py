@@ -1,11 +1,11 @@
-"""hat-export: trained SubTransformers to bundles for hat-translate."""
+"""hat-export: trained SubTransformers to bundles for hat-translate and hat-classify."""
 
 from hat.cli.common import ArgumentParser, add_run_option, run_command
 
 PRECISIONS = ("fp32", "int8", "fp16", "bf16")
 DEFAULT_PRECISIONS = ("fp32", "int8")
 
-STANDALONE_HELP = "put a translate.py into each bundle, which needs numpy, onnxruntime and sentencepiece only, not HAT"
+STANDALONE_HELP = "put a translate.py or classify.py into each bundle, which runs it without HAT"
 
 
 def main(arguments=None):

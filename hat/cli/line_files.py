@@ -1,4 +1,4 @@
-"""Lines of text in and out of hat-translate: strict when reading, and nothing lost when writing fails."""
+"""Lines of text in and out of commands: strict when reading, and nothing lost when writing fails."""
 
 import contextlib
 import os
@@ -36,10 +36,12 @@ class LineOutput:
     """Writes lines to the file at `path`, which is replaced when all are written, or to standard output for None.
 
     Until then, and when something fails, the lines are in PATH.partial. What is not a plain file, such as a device,
-    is written to directly. Raises StorageError if it can't be written. Use as a context manager.
+    is written to directly. Raises StorageError if it can't be written. Use as a context manager. `content` is what
+    errors call the lines.
     """
 
-    def __init__(self, path=None):
+    def __init__(self, path=None, content="translations"):
+        self._content = content
         self._path = None if path is None else os.path.realpath(path)
         plain = self._path is not None and (os.path.isfile(self._path) or not os.path.lexists(self._path))
         self._partial = f"{self._path}.partial" if plain else None
@@ -69,7 +71,7 @@ class LineOutput:
         except StorageError as failure:
             error = failure
         if isinstance(error, HatError):
-            raise type(error)(f"{error}; the translations up to there are in {self._partial}") from None
+            raise type(error)(f"{error}; the {self._content} up to there are in {self._partial}") from None
 
     def _install(self):
         with self._storage_errors():

@@ -1,13 +1,10 @@
 """hat-translate: text through a bundle, one sentence a line."""
 
-import os
-import sys
-import time
-import warnings
-
 from hat.cli.common import ArgumentParser, positive_int, run_command
+from hat.cli.line_commands import InputLines, add_bundle_options, show_warnings
 from hat.cli.line_files import LineOutput, decoded_lines, open_lines
 
+COMMAND = "hat-translate"
 NBEST_HELP = "print N lines a sentence, best first: its line number, a tab, the score, a tab, the translation"
 # Options of the search: name, type, metavar, help. Without them the bundle's values hold.
 SEARCH_OPTIONS = (
@@ -28,31 +25,21 @@ def main(arguments=None, bundle=None):
 
 def _parser(bundle):
     parser = ArgumentParser("Translate text, one sentence a line; a translation is always one line.")
-    default = {"nargs": "?", "default": bundle} if bundle else {}
-    parser.add_argument("bundle", metavar="BUNDLE", help="folder that hat-export wrote", **default)
-    parser.add_argument("--input", metavar="FILE", help="text to translate (default: standard input)")
-    parser.add_argument("--output", metavar="FILE", help="replaced when all is translated (default: standard output)")
-    parser.add_argument("--threads", type=positive_int, default=1, metavar="N", help="processor threads a worker")
-    parser.add_argument("--workers", type=positive_int, default=1, metavar="N", help="searches at once, over cores")
-    parser.add_argument("--batch", type=positive_int, default=1000, metavar="N", help="source tokens in one batch")
+    add_bundle_options(parser, bundle)
     parser.add_argument("--nbest", type=positive_int, metavar="N", help=NBEST_HELP)
     parser.add_argument("--prefix", metavar="FILE", help="what each translation must begin with, one line a sentence")
     parser.add_argument("--shortlist", action="store_true", help="only words that the bundle's shortlist has for these")
-    parser.add_argument("--accelerator", choices=("cpu", "cuda"), default="cpu", help="cuda needs onnxruntime-gpu")
     for name, kind, metavar, text in SEARCH_OPTIONS:
         parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=f"{text} (default: the bundle's)")
     return parser
 
 
 def _translate(options):
-    warnings.simplefilter("always", UserWarning)
-    warnings.showwarning = _show_warning
-    stream = open_lines(options.input)
+    show_warnings(COMMAND)
+    lines = InputLines(COMMAND, options.input)
     prefixes = decoded_lines(open_lines(options.prefix), options.prefix) if options.prefix else None
     translator = _translator(options)
-    window = 1 if stream.isatty() else None
-    lines = _Progress(stream).watch(decoded_lines(stream, options.input or "standard input"))
-    translations = translator.stream_nbest(lines, options.nbest or 1, prefixes, window)
+    translations = translator.stream_nbest(lines, options.nbest or 1, prefixes, lines.window)
     with LineOutput(options.output) as output:
         for number, nbest in enumerate(translations, start=1):
             for text, score in nbest:
@@ -73,26 +60,6 @@ def _translator(options):
         accelerator=options.accelerator,
         **search_options,
     )
-
-
-class _Progress:
-    """Says on a terminal how much of an input file has been read; nothing for pipes, whose size is unknown."""
-
-    def __init__(self, stream):
-        file = os.fstat(stream.fileno())
-        self._size = file.st_size if sys.stderr.isatty() and not sys.stdout.isatty() else 0
-        self._stream, self._shown = stream, time.monotonic()
-
-    def watch(self, lines):
-        for number, line in enumerate(lines, start=1):
-            if self._size and time.monotonic() - self._shown > 1:
-                self._shown = time.monotonic()
-                print(f"hat-translate: {number} lines, {self._stream.tell() / self._size:.0%} read", file=sys.stderr)
-            yield line
-
-
-def _show_warning(message, *_):
-    print(f"hat-translate: warning: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import concurrent.futures
 import contextlib
 import os
 
+from hat.errors import UsageError
+
 
 def windows(items, size):
     """Yield lists of `size` items, the last one shorter; reads no further than the window it yields.
@@ -42,6 +44,22 @@ def token_batches(lengths, batch_tokens):
 def usable_cores():
     """How many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def check_parallel_options(threads, workers, batch_tokens):
+    """Raise UsageError unless all are positive and `workers` times `threads` threads find as many cores."""
+    for name, value in (("threads", threads), ("workers", workers), ("batch_tokens", batch_tokens)):
+        if value < 1:
+            raise UsageError(f"{name} must be at least 1, not {value}")
+    cores = usable_cores()
+    if threads * workers > cores:
+        wanted = f"{workers} workers of {threads} threads each" if workers > 1 else f"{threads} threads"
+        raise UsageError(f"{wanted} are more than the {cores} cores that can be used here; ask for fewer")
+
+
+def session_threads(threads, workers):
+    """Threads of a session that workers share: each brings its own and finds `threads - 1` more for itself."""
+    return (threads - 1) * workers + 1
 
 
 def map_in_threads(function, items, workers):

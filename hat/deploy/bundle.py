@@ -1,12 +1,13 @@
-"""Bundles: folders that hold all a translator needs, and `open_bundle`, which trusts nothing before checking it.
+"""Bundles: folders that hold all a model needs to run, and `open_bundle`, which trusts nothing before checking it.
 
-`bundle.json` describes the translator and names every other file with its size and SHA-256.
+`bundle.json` describes the model and names every other file with its size and SHA-256.
 """
 
 import hashlib
 import json
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from hat.errors import ArtifactError
 
@@ -15,28 +16,62 @@ VERSION = 2
 DESCRIPTION = "bundle.json"
 REMEDY = "export it again with hat-export or restore it from a copy"
 
-# Key of bundle.json -> the types it may have.
-KEYS = {
-    "precision": str,
-    "architecture": dict,
-    "source_lang": str,
-    "target_lang": str,
-    "spec": dict,
-    "max_source_tokens": int,
-    "search": dict,
-    "graphs": dict,
-    "tokenizers": dict,
-    "built_from": dict,
-    "files": dict,
-}
-SPEC_KEYS = {"padding": int, "end_of_sentence": int, "target_vocabulary": int}
-SEARCH_KEYS = {"beam": int, "lenpen": (int, float), "max_len_a": (int, float), "max_len_b": int}
 
-# Section of bundle.json -> what it must name files for; there may be more.
-REQUIRED = {
-    "graphs": ("encoder", "step", "beam", "greedy", "beam_shortlist", "greedy_shortlist"),
-    "tokenizers": ("source", "target"),
+class TaskKeys(NamedTuple):
+    """What bundle.json must hold for one task; there may be more."""
+
+    command: str  # that uses such a bundle
+    keys: dict  # key -> the types it may have
+    nested: dict  # key -> the same for the dictionary there
+    named: dict  # section -> what it must name files for
+    limit: tuple  # key of the longest text in tokens, and the least that it may be
+
+
+TASKS = {
+    "translation": TaskKeys(
+        "hat-translate",
+        {
+            "precision": str,
+            "architecture": dict,
+            "source_lang": str,
+            "target_lang": str,
+            "spec": dict,
+            "max_source_tokens": int,
+            "search": dict,
+            "graphs": dict,
+            "tokenizers": dict,
+            "built_from": dict,
+            "files": dict,
+        },
+        {
+            "spec": {"padding": int, "end_of_sentence": int, "target_vocabulary": int},
+            "search": {"beam": int, "lenpen": (int, float), "max_len_a": (int, float), "max_len_b": int},
+        },
+        {
+            "graphs": ("encoder", "step", "beam", "greedy", "beam_shortlist", "greedy_shortlist"),
+            "tokenizers": ("source", "target"),
+        },
+        ("max_source_tokens", 2),
+    ),
+    "classification": TaskKeys(
+        "hat-classify",
+        {
+            "precision": str,
+            "architecture": dict,
+            "spec": dict,
+            "labels": list,
+            "max_tokens": int,
+            "graphs": dict,
+            "tokenizers": dict,
+            "built_from": dict,
+            "files": dict,
+        },
+        {"spec": {"vocabulary": int, "padding": int, "separator": int, "segments": int}},
+        {"graphs": ("classifier",), "tokenizers": ("text",)},
+        ("max_tokens", 3),
+    ),
 }
+DEFAULT_TASK = "translation"  # of bundles that name none
 
 # In an ONNX file, before the name of a file that its weights lie in: StringStringEntryProto("location", NAME).
 LOCATION = re.compile(rb"\x0a\x08location\x12(?P<length>[\x01-\x7f])")
@@ -48,13 +83,18 @@ class Bundle:
     def __init__(self, path, description):
         self.path, self.description = path, description
 
+    @property
+    def task(self):
+        """Name of what it is for, a key of TASKS."""
+        return self.description.get("task", DEFAULT_TASK)
+
     def graphs(self):
         """{name: path of its ONNX file} of all graphs."""
         return {name: self.path / file for name, file in self.description["graphs"].items()}
 
-    def tokenizer(self, side):
-        """Path of the SentencePiece model of `source` or `target`."""
-        return self.path / self.description["tokenizers"][side]
+    def tokenizer(self, role):
+        """Path of the tokenizer of `source`, `target` or `text`."""
+        return self.path / self.description["tokenizers"][role]
 
     @property
     def shortlist(self):
@@ -69,27 +109,23 @@ class Bundle:
         return listed + (self.path / DESCRIPTION).stat().st_size
 
 
-def open_bundle(path):
+def open_bundle(path, task=None):
     """The Bundle in folder `path`; raises ArtifactError if it is missing, foreign, older, newer, truncated or changed.
 
-    Keys and files that this version doesn't know are left alone.
+    With `task` it must be of that one. Keys and files that this version doesn't know are left alone.
     """
     path = Path(path)
     description = _read_description(path)
-    _check_keys(path, "", description, KEYS)
-    _check_keys(path, "spec.", description["spec"], SPEC_KEYS)
-    _check_keys(path, "search.", description["search"], SEARCH_KEYS)
-    if description["max_source_tokens"] < 2:
-        raise ArtifactError(f"{path / DESCRIPTION}: max_source_tokens is below 2, so no sentence fits; {REMEDY}")
+    needs = _task_keys(path, description, task)
+    _check_keys(path, "", description, needs.keys)
+    for key, keys in needs.nested.items():
+        _check_keys(path, f"{key}.", description[key], keys)
+    limit, least = needs.limit
+    if description[limit] < least:
+        raise ArtifactError(f"{path / DESCRIPTION}: {limit} is below {least}, so no sentence fits; {REMEDY}")
+    _check_labels(path, description)
     files = description["files"]
-    named = {
-        f"{section}.{key}": description[section].get(key)
-        for section, required in REQUIRED.items()
-        for key in {**dict.fromkeys(required), **description[section]}
-    }
-    if description.get("shortlist") is not None:
-        named["shortlist"] = description["shortlist"]
-    for key, name in named.items():
+    for key, name in _named_files(description, needs).items():
         if not isinstance(name, str) or name not in files:
             raise ArtifactError(f"{path / DESCRIPTION}: {key} names no file of the bundle; {REMEDY}")
     for name, entry in files.items():
@@ -99,6 +135,34 @@ def open_bundle(path):
         for name in _weight_files(graph) - files.keys():
             raise ArtifactError(f"{path / DESCRIPTION}: files lacks {name}, which {graph.name} reads; {REMEDY}")
     return bundle
+
+
+def _task_keys(path, description, wanted):
+    """The TaskKeys of a description; raises ArtifactError if the task is unknown, or another than `wanted`."""
+    task = description.get("task", DEFAULT_TASK)
+    if not isinstance(task, str) or task not in TASKS:
+        raise ArtifactError(f"{path}: bundles of the task {task!r} are unknown to this version; update HAT")
+    if wanted not in (None, task):
+        raise ArtifactError(f"{path} is a bundle for {task}, not for {wanted}; use it with {TASKS[task].command}")
+    return TASKS[task]
+
+
+def _named_files(description, needs):
+    """{where in the description: name of a file}"""
+    named = {
+        f"{section}.{key}": description[section].get(key)
+        for section, required in needs.named.items()
+        for key in {**dict.fromkeys(required), **description[section]}
+    }
+    if description.get("shortlist") is not None:
+        named["shortlist"] = description["shortlist"]
+    return named
+
+
+def _check_labels(path, description):
+    labels = description.get("labels", ["", "none"])
+    if len(labels) < 2 or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
+        raise ArtifactError(f"{path / DESCRIPTION}: labels are not two different names or more; {REMEDY}")
 
 
 def file_entry(path):

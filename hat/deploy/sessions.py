@@ -1,5 +1,6 @@
 """onnxruntime sessions, on the processor or on an NVIDIA GPU."""
 
+import os
 import platform
 import threading
 from pathlib import Path
@@ -12,6 +13,9 @@ from hat.errors import ArtifactError, HatError, UsageError
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
 ACCELERATORS = ("cpu", "cuda")
 CUDA = "CUDAExecutionProvider"
+# A key of a graph's metadata: its int8 weights are such that no processor's products overflow.
+UNSATURATED = "unsaturated_int8"
+METADATA_BYTES = 1024  # that they take at most
 # TensorFloat-32 would round products to 10 bits; what was checked at the export is to be what runs.
 CUDA_OPTIONS = {"use_tf32": "0"}
 CUDA_REMEDY = (
@@ -21,7 +25,7 @@ CUDA_REMEDY = (
 
 
 class Sessions:
-    """The sessions of a translator's graphs, opened when first asked for; may be shared between threads.
+    """The sessions of a bundle's graphs, opened when first asked for; may be shared between threads.
 
     `models` {name: file's path or serialised model}; each session computes with `threads` threads, or on the
     accelerator "cuda". Raises ArtifactError for a model that can't be run, UsageError where CUDA can't be used.
@@ -64,7 +68,7 @@ def make_session(model, threads, accelerator="cpu"):
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.enable_mem_pattern = False  # shapes grow with every step, so no pattern is met twice
     options.log_severity_level = 3
-    if may_saturate():
+    if may_saturate() and not _is_unsaturated(model):
         options.add_session_config_entry("session.x64quantprecision", "1")
     model = model if isinstance(model, bytes) else str(model)
     session = onnxruntime.InferenceSession(model, options, providers=providers, disabled_optimizers=SLOW_FUSIONS)
@@ -84,6 +88,16 @@ def _providers(accelerator):
     if hasattr(onnxruntime, "preload_dlls"):  # CUDA's libraries from where pip put them
         onnxruntime.preload_dlls()
     return [(CUDA, CUDA_OPTIONS), "CPUExecutionProvider"]
+
+
+def _is_unsaturated(model):
+    """Whether the metadata of a model, given as to `make_session`, have the key UNSATURATED; they come last in it."""
+    if isinstance(model, bytes):
+        return UNSATURATED.encode() in model[-METADATA_BYTES:]
+    with open(model, "rb") as handle:
+        handle.seek(0, os.SEEK_END)
+        handle.seek(max(0, handle.tell() - METADATA_BYTES))
+        return UNSATURATED.encode() in handle.read()
 
 
 def may_saturate():

@@ -70,6 +70,8 @@ class _SentencePieceEncoder(TextEncoder):
             raise ArtifactError(f"{path} lacks one of <s>, </s> and <pad>; train it with those, as hat-prepare does")
 
     def _tokens(self, texts):
+        if len(texts) == 1:  # threads would take many times as long
+            return [self._model.encode(texts[0])]
         return self._model.encode(texts, num_threads=-1)
 
 

@@ -2,7 +2,14 @@
 
 import itertools
 
-from hat.deploy.batching import Pool, map_in_threads, token_batches, usable_cores, windows
+from hat.deploy.batching import (
+    Pool,
+    check_parallel_options,
+    map_in_threads,
+    session_threads,
+    token_batches,
+    windows,
+)
 from hat.deploy.beam_search import BeamSearch
 from hat.deploy.bundle import open_bundle
 from hat.deploy.search_options import bundle_options
@@ -41,16 +48,12 @@ class Translator:
         accelerator="cpu",
         **search_options,
     ):
-        for name, value in (("threads", threads), ("workers", workers), ("batch_tokens", batch_tokens)):
-            if value < 1:
-                raise UsageError(f"{name} must be at least 1, not {value}")
-        _check_cores(threads, workers)
-        self.bundle = open_bundle(bundle)
+        check_parallel_options(threads, workers, batch_tokens)
+        self.bundle = open_bundle(bundle, "translation")
         self.options = bundle_options(self.bundle, beam=beam, **search_options)
         self._batch_tokens, self._workers = batch_tokens, workers
         self._tokenizers = Tokenizers(self.bundle)
-        # Workers share the sessions: each brings its own thread and finds `threads - 1` more for itself.
-        sessions = Sessions(self.bundle.graphs(), (threads - 1) * workers + 1, accelerator)
+        sessions = Sessions(self.bundle.graphs(), session_threads(threads, workers), accelerator)
         spec = self.bundle.description["spec"]
         is_exact = self.bundle.description["precision"] != "int8" or accelerator != "cpu" or not may_saturate()
         self._new_search = lambda: BeamSearch(sessions, spec["padding"], spec["end_of_sentence"], loops=is_exact)
@@ -153,14 +156,6 @@ class Translator:
             for index, sentence_hypotheses in zip(batch, found):
                 hypotheses[index] = sentence_hypotheses
         return hypotheses
-
-
-def _check_cores(threads, workers):
-    """Raise UsageError if `workers` times `threads` threads are more than this process may use cores."""
-    cores = usable_cores()
-    if threads * workers > cores:
-        wanted = f"{workers} workers of {threads} threads each" if workers > 1 else f"{threads} threads"
-        raise UsageError(f"{wanted} are more than the {cores} cores that can be used here; ask for fewer")
 
 
 def _paired(sentences, prefixes):

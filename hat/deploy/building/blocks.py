@@ -52,15 +52,8 @@ class Blocks:
             return self.products.linear(self.graph.contrib("Gelu", [hidden]), f"{prefix}.fc2")
         return self.products.relu_linear(hidden, f"{prefix}.fc2")
 
-    def self_attention(self, x, prefix, heads, shape, mask):
-        """Self-attention of a layer with its projections; `shape` is (batch, time, features), `mask` as in `attend`."""
-        query, key, value = self.projected(x, f"{prefix}.self_attn.qkv_proj", 3)
-        key, value = self.graph.reshape(key, shape), self.graph.reshape(value, shape)
-        attended = self.attend(query, key, value, heads, shape, mask=mask)
-        return self.products.linear(attended, f"{prefix}.self_attn.out_proj")
-
     def projected(self, x, name, parts):
-        """One product of which the output is split into `parts` tensors of equal width."""
+        """One product of which the output is split into `parts` tensors (rows, qkv_dim)."""
         stacked = self.products.linear(x, name)
         return self.graph.node("Split", [stacked], parts, axis=1, num_outputs=parts)
 

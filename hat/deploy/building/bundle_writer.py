@@ -20,8 +20,9 @@ SMALLEST_EXTERNAL = 256  # bytes: smaller constants stay in the graph
 def write_bundle(directory, graphs, tokenizers, description, shortlist=None):
     """Write a bundle into the empty or new folder `directory` and force it to disk.
 
-    graphs: {name: onnx.ModelProto}, whose constants are moved out of them; tokenizers: {"source", "target": path};
-    description: the keys of `hat.deploy.bundle.KEYS` but graphs, tokenizers and files; shortlist: a Shortlist or None.
+    graphs: {name: onnx.ModelProto}, whose constants are moved out of them; tokenizers: {role: path}; description: the
+    keys of the task in `hat.deploy.bundle.TASKS` but graphs, tokenizers and files, and `task` unless it is the default;
+    shortlist: a Shortlist or None.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -33,8 +34,8 @@ def write_bundle(directory, graphs, tokenizers, description, shortlist=None):
     for name, graph in graphs.items():
         onnx.save(graph, directory / graph_names[name])
     names = {"graphs": graph_names, "tokenizers": tokenizer_names(tokenizers)}
-    for side, name in names["tokenizers"].items():
-        shutil.copyfile(tokenizers[side], directory / name)
+    for role, name in names["tokenizers"].items():
+        shutil.copyfile(tokenizers[role], directory / name)
     if shortlist is not None:
         shortlist.save(directory / SHORTLIST)
         names["shortlist"] = SHORTLIST
@@ -52,10 +53,17 @@ def description_text(description, names, listed):
 
 
 def tokenizer_names(tokenizers):
-    """{"source", "target": file name in a bundle}; two equal models are stored once."""
-    if file_entry(tokenizers["source"]) == file_entry(tokenizers["target"]):
-        return {side: "sentencepiece.model" for side in tokenizers}
-    return {side: f"sentencepiece.{side}.model" for side in tokenizers}
+    """{role: file name in a bundle} of tokenizers {role: path}; equal ones are stored once.
+
+    A file ending in .json is one of the package tokenizers, any other a SentencePiece model.
+    """
+    if all(Path(path).suffix == ".json" for path in tokenizers.values()):
+        stem, suffix = "tokenizer", "json"
+    else:
+        stem, suffix = "sentencepiece", "model"
+    if len({file_entry(path)["sha256"] for path in tokenizers.values()}) == 1:
+        return dict.fromkeys(tokenizers, f"{stem}.{suffix}")
+    return {role: f"{stem}.{role}.{suffix}" for role in tokenizers}
 
 
 class _WeightStore:

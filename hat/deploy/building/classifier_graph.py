@@ -10,14 +10,16 @@ from hat.deploy.building.blocks import Blocks
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.positions import position_table
 from hat.deploy.building.products import UNSATURATED_PRODUCTS
+from hat.deploy.sessions import UNSATURATED
 from hat.errors import UsageError
 
 CLASSIFIER = "classifier"  # name of the graph
 POSITIONS, SEGMENTS = "encoder.embed_positions.weight", "encoder.embed_segments.weight"
+PARTS = "weight", "bias"
 PRECISIONS = tuple(UNSATURATED_PRODUCTS)
 
 
-def build_classifier(architecture, spec, weights, precision="fp32", ranges=None, products=UNSATURATED_PRODUCTS):
+def build_classifier_graphs(architecture, spec, weights, precision="fp32", ranges=None, products=UNSATURATED_PRODUCTS):
     """{"classifier": onnx.ModelProto} of an Architecture's encoder and a ClassifierSpec.
 
     Inputs: tokens (batch, time) int64, padded on the right; segments like it where there is more than one. Output:
@@ -34,30 +36,35 @@ def build_classifier(architecture, spec, weights, precision="fp32", ranges=None,
     pooled = blocks.products.linear(x, "pooler")
     logits = blocks.products.linear(graph.node(spec.pooler_activation.capitalize(), [pooled]), "classifier")
     graph.output(graph.node("Identity", [logits], ["logits"]), "float32", ["batch", "labels"])
-    return {CLASSIFIER: graph.model({"vocabulary": str(spec.vocabulary)})}
+    return {CLASSIFIER: graph.model({"vocabulary": str(spec.vocabulary), UNSATURATED: "yes"})}
 
 
 def _arranged(architecture, spec, weights):
     """`weights` as the graph needs them.
 
-    Rows of query, key and value one after the other, not head by head; those of the last layer's queries as a product
-    of their own; a segment that all tokens have added to the positions.
+    Queries, keys and values have products of their own. Those of keys and values have no bias: the softmax takes the
+    same for all keys as nothing, and what is the same in all values passes through attention to the output projection,
+    whose bias it joins. A segment that all tokens have is added to the positions.
     """
     arranged = dict(weights)
-    heads = architecture.encoder.self_attention_heads
-    for layer, count in enumerate(heads):
-        for part in ("weight", "bias"):
-            name = f"encoder.layers.{layer}.self_attn.qkv_proj.{part}"
-            if architecture.head_dim:
-                by_head = weights[name].reshape(count, 3, architecture.head_dim, -1)
-                arranged[name] = by_head.swapaxes(0, 1).reshape(weights[name].shape)
-    last = f"encoder.layers.{len(heads) - 1}.self_attn"
-    for part in ("weight", "bias"):
-        query, key, value = np.split(arranged[f"{last}.qkv_proj.{part}"], 3)
-        arranged[f"{last}.q_proj.{part}"], arranged[f"{last}.kv_proj.{part}"] = query, np.concatenate([key, value])
+    for layer, heads in enumerate(architecture.encoder.self_attention_heads):
+        prefix = f"encoder.layers.{layer}.self_attn"
+        stacked, biases = (_by_kind(architecture, heads, arranged.pop(f"{prefix}.qkv_proj.{part}")) for part in PARTS)
+        arranged |= {f"{prefix}.{kind}_proj.weight": weight for kind, weight in zip("qkv", stacked)}
+        arranged[f"{prefix}.q_proj.bias"] = biases[0]
+        output = weights[f"{prefix}.out_proj.weight"]
+        arranged[f"{prefix}.out_proj.bias"] = weights[f"{prefix}.out_proj.bias"] + output @ biases[2]
     if spec.positions == "learned" and spec.segments == 1:
         arranged[POSITIONS] = weights[POSITIONS] + weights[SEGMENTS]
     return arranged
+
+
+def _by_kind(architecture, heads, stacked):
+    """(queries' rows, keys' rows, values' rows) of a weight or bias that holds them stacked, or head by head."""
+    if not architecture.head_dim:
+        return np.split(stacked, 3)
+    by_head = stacked.reshape(heads, 3, architecture.head_dim, *stacked.shape[1:])
+    return [np.concatenate(by_head[:, kind]) for kind in range(3)]
 
 
 def _embedded(blocks, tokens):
@@ -84,36 +91,39 @@ def _embedded(blocks, tokens):
 
 def _first_states(blocks, x, tokens):
     """The first tokens' states behind all layers, (batch, embed_dim), of embeddings (batch * time, embed_dim)."""
-    graph = blocks.graph
-    mask = blocks.token_mask(tokens)
+    graph, spec = blocks.graph, blocks.spec
+    mask, shape = blocks.token_mask(tokens), graph.shape_like(tokens, [-1])
     *heads, last_heads = blocks.architecture.encoder.self_attention_heads
-    shape = graph.shape_like(tokens, [-1])
     for layer, count in enumerate(heads):
         prefix = f"encoder.layers.{layer}"
 
         def attention(y, prefix=prefix, count=count):
-            return blocks.self_attention(y, prefix, count, shape, mask)
+            return _attention(blocks, f"{prefix}.self_attn", count, y, y, shape, shape, mask=mask)
 
         x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", attention)
         x = blocks.residual(x, f"{prefix}.final_layer_norm", lambda y, prefix=prefix: blocks.feed_forward(y, prefix))
+
     prefix = f"encoder.layers.{len(heads)}"
-    x = _last_attention(blocks, x, f"{prefix}.self_attn", last_heads, shape, mask)
-    x = blocks.residual(x, f"{prefix}.final_layer_norm", lambda y: blocks.feed_forward(y, prefix))
-    return blocks.layer_norm(x, "encoder.layer_norm") if blocks.spec.normalize_before else x
+    norm = f"{prefix}.self_attn_layer_norm"
+    memory = blocks.layer_norm(x, norm) if spec.normalize_before else x
+    hidden = graph.node("Expand", [blocks.hidden_bias(mask), graph.constant([1, last_heads, 1, 1])])
+    single = [-1, 1, blocks.architecture.attention_dim(last_heads)]
 
-
-def _last_attention(blocks, x, prefix, heads, shape, mask):
-    """The residual block of the last layer's attention, for each sentence's first token: (batch, embed_dim)"""
-    graph, norm = blocks.graph, f"{prefix}_layer_norm"
-    memory = blocks.layer_norm(x, norm) if blocks.spec.normalize_before else x
-    key, value = (graph.reshape(part, shape) for part in blocks.projected(memory, f"{prefix}.kv_proj", 2))
-    bias = graph.node("Expand", [blocks.hidden_bias(mask), graph.constant([1, heads, 1, 1])])
-
-    def attention(y):
-        query = blocks.products.linear(y, f"{prefix}.q_proj")
-        width = blocks.architecture.attention_dim(heads)
-        attended = blocks.attend(query, key, value, heads, [-1, 1, width], bias=bias)
-        return blocks.products.linear(attended, f"{prefix}.out_proj")
+    def last_attention(y):
+        return _attention(blocks, f"{prefix}.self_attn", last_heads, y, memory, single, shape, bias=hidden)
 
     first = graph.node("Gather", [graph.reshape(x, shape), graph.constant(0)], axis=1)
-    return blocks.residual(first, norm, attention)
+    x = blocks.residual(first, norm, last_attention)
+    x = blocks.residual(x, f"{prefix}.final_layer_norm", lambda y: blocks.feed_forward(y, prefix))
+    return blocks.layer_norm(x, "encoder.layer_norm") if spec.normalize_before else x
+
+
+def _attention(blocks, prefix, heads, x, memory, query_shape, shape, **hiding):
+    """Attention of `x` (rows, embed_dim) to `memory` (batch * time, embed_dim), with its projections: as `x`.
+
+    The shapes are (batch, queries, features) and (batch, time, features); `hiding` is the mask or the bias of `attend`.
+    """
+    query = blocks.products.linear(x, f"{prefix}.q_proj")
+    key, value = (blocks.graph.reshape(blocks.products.linear(memory, f"{prefix}.{kind}_proj"), shape) for kind in "kv")
+    attended = blocks.attend(query, key, value, heads, query_shape, **hiding)
+    return blocks.products.linear(attended, f"{prefix}.out_proj")

@@ -94,7 +94,11 @@ def _encoder_layers(blocks, architecture, x, tokens, mask):
         prefix = f"encoder.layers.{layer}"
 
         def self_attention(y, prefix=prefix, heads=heads):
-            return blocks.self_attention(y, prefix, heads, shape, mask)
+            query, key, value = blocks.projected(y, f"{prefix}.self_attn.qkv_proj", 3)
+            attended = blocks.attend(
+                query, graph.reshape(key, shape), graph.reshape(value, shape), heads, shape, mask=mask
+            )
+            return blocks.products.linear(attended, f"{prefix}.self_attn.out_proj")
 
         x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", self_attention)
         x = blocks.residual(x, f"{prefix}.final_layer_norm", lambda y, prefix=prefix: blocks.feed_forward(y, prefix))

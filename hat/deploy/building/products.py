@@ -28,9 +28,9 @@ class Float32Products:
         self._graph, self._weights, self._shortlist = graph, weights, None
 
     def linear(self, x, name):
-        """x (rows, inputs) @ weight.T + bias -> (rows, outputs)"""
-        weight, bias = (self._matrix(f"{name}.{part}") for part in ("weight", "bias"))
-        return self._graph.node("Gemm", [x, weight, bias], transB=1)
+        """x (rows, inputs) @ weight.T, + bias where there is one -> (rows, outputs)"""
+        parts = [self._matrix(f"{name}.{part}") for part in ("weight", "bias") if f"{name}.{part}" in self._weights]
+        return self._graph.node("Gemm", [x, *parts], transB=1)
 
     def relu_linear(self, x, name):
         """linear(relu(x))"""
@@ -101,12 +101,12 @@ class Int8Products:
         self._graph, self._weights, self._ranges, self._shortlist = graph, weights, ranges, None
 
     def linear(self, x, name):
-        """x (rows, inputs) @ weight.T + bias -> (rows, outputs)"""
+        """x (rows, inputs) @ weight.T, + bias where there is one -> (rows, outputs)"""
         quantised, scales, bias = self._quantised(name)
         weight = self._graph.weight(f"{name}.weight.int8", quantised)
         scale = self._graph.weight(f"{name}.weight.scale", scales)
-        bias = self._graph.weight(f"{name}.bias.int32", bias)
-        return self._product(x, name, weight, scale, self._zero(name, len(scales)), [bias])
+        more = [self._graph.weight(f"{name}.bias.int32", bias)] if f"{name}.bias" in self._weights else []
+        return self._product(x, name, weight, scale, self._zero(name, len(scales)), more)
 
     def relu_linear(self, x, name):
         """linear(relu(x)); a range that starts at zero makes the quantisation itself a ReLU."""
@@ -164,9 +164,14 @@ class Int8Products:
         return self._graph.weight(f"{name}.weight.zero", np.zeros(outputs, np.int8))
 
     def _quantised(self, name):
-        """`quantise_linear` of a product with a bias."""
+        """`quantise_linear` of a product."""
+        weight, bias = self._weights[f"{name}.weight"], self._weights.get(f"{name}.bias", np.float32(0))
         input_scale, _ = activation_parameters(*self._range(name))
-        return quantise_linear(self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], input_scale)
+        return quantise_linear(weight, bias, input_scale, self._least_scales(weight))
+
+    def _least_scales(self, weight):
+        """The least scales (outputs,) that a weight may be quantised with."""
+        return 0.0
 
     def _range(self, name):
         return DEFAULT_RANGE if self._ranges is None else self._ranges[name]
@@ -225,10 +230,8 @@ class UnsaturatedInt8Products(Int8Products):
     Those add two neighbouring products of uint8 and int8 up in 16 bits, and cut off what is beyond.
     """
 
-    def _quantised(self, name):
-        input_scale, _ = activation_parameters(*self._range(name))
-        weight, bias = (self._weights[f"{name}.{part}"] for part in ("weight", "bias"))
-        return quantise_linear(weight, bias, input_scale, unsaturated_scales(weight))
+    def _least_scales(self, weight):
+        return unsaturated_scales(weight)
 
 
 PRODUCTS = {"fp32": Float32Products, "int8": Int8Products, "fp16": Float16Products, "bf16": BFloat16Products}

@@ -1,6 +1,8 @@
 """The graph of a classifier against a plain computation of the same weights."""
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from classifiers import (
     FIXED_HEADS,
@@ -13,7 +15,7 @@ from classifiers import (
     random_texts,
 )
 
-from hat.deploy.building.classifier_graph import build_classifier
+from hat.deploy.building.classifier_graph import build_classifier_graphs
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.products import UNSATURATED_PRODUCTS
 from hat.deploy.sessions import make_session
@@ -23,7 +25,7 @@ LENGTHS = (7, 12, 3, 25)
 
 
 def session_of(*model, **options):
-    return make_session(build_classifier(*model, **options)["classifier"].SerializeToString(), 1)
+    return make_session(build_classifier_graphs(*model, **options)["classifier"].SerializeToString(), 1)
 
 
 def graph_logits(session, spec, texts, segments):
@@ -54,14 +56,12 @@ def test_equals_a_plain_computation_alone_and_in_a_padded_batch(architecture, ki
 def test_unknown_precision_is_refused():
     spec = classifier_spec()
     with pytest.raises(UsageError, match="'int4' is not one of fp32, int8"):
-        build_classifier(ONE_LAYER, spec, classifier_weights(ONE_LAYER, spec, 1), "int4")
+        build_classifier_graphs(ONE_LAYER, spec, classifier_weights(ONE_LAYER, spec, 1), "int4")
 
 
 @pytest.mark.parametrize("inputs", [64, 33])
 def test_int8_products_are_exact_where_sums_of_two_are_kept_in_16_bits(inputs):
     """Without the slow way that make_session chooses on x86 processors without VNNI."""
-    import onnxruntime
-
     rng = np.random.default_rng(3)
     weight = rng.standard_normal((40, inputs)).astype(np.float32)
     weight[0], weight[1], weight[2, ::2] = 1, -1, 0
@@ -76,3 +76,23 @@ def test_int8_products_are_exact_where_sums_of_two_are_kept_in_16_bits(inputs):
     steps = np.abs(weight).max(axis=1) / 63  # a weight is at most half as fine as with all of int8
     assert np.all(np.abs(found - expected) < 0.5 * steps * np.abs(x).sum(axis=1, keepdims=True) + 1e-3)
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9999
+
+
+def test_int8_takes_the_slow_exact_way_nowhere(monkeypatch, tmp_path):
+    """A translator's graphs, which have no mark that they need it nowhere, take it where products may overflow."""
+    monkeypatch.setattr("hat.deploy.sessions.may_saturate", lambda: True)
+    spec = classifier_spec()
+    graph = build_classifier_graphs(ONE_LAYER, spec, classifier_weights(ONE_LAYER, spec, 1), "int8")["classifier"]
+    onnx.save(graph, tmp_path / "classifier.onnx")
+    assert not is_slow(graph.SerializeToString())
+    assert not is_slow(tmp_path / "classifier.onnx")
+    other = GraphBuilder("test")
+    other.output(other.node("Identity", [other.input("x", "float32", [1])]), "float32", [1])
+    assert is_slow(other.model({}).SerializeToString())
+
+
+def is_slow(model):
+    try:
+        return make_session(model, 1).get_session_options().get_session_config_entry("session.x64quantprecision") == "1"
+    except RuntimeError:  # it isn't set
+        return False

@@ -14,11 +14,12 @@ from other_pythons import fresh_python
 
 from hat import Translator, __version__
 from hat.deploy.building.one_file import needed_modules
-from hat.deploy.building.standalone import RUNTIME, add_runtime, runtime_source
+from hat.deploy.building.standalone import RUNTIMES, add_runtime, runtime_source
 from hat.deploy.bundle import open_bundle
 from hat.errors import ArtifactError
 
 PACKAGES = ("numpy", "onnxruntime", "sentencepiece")
+RUNTIME = RUNTIMES["translation"].file
 TEXT = ("\n".join(SENTENCES) + "\n").encode()
 # Runs a script as Python does.
 RUNNER = """

@@ -1,0 +1,29 @@
+"""Bundles of classifiers."""
+
+from hat.config import to_mapping
+from hat.deploy.building.bundle_writer import write_bundle
+from hat.deploy.building.classifier_graph import build_classifier_graphs
+
+TASK = "classification"
+
+
+def describe_classifier(architecture, spec, max_tokens, built_from):
+    """What bundle.json says of a classifier's bundles of all precisions; `max_tokens` is the longest text."""
+    return {
+        "task": TASK,
+        "architecture": architecture.to_dict(),
+        "spec": to_mapping(spec),
+        "labels": list(spec.labels),
+        "max_tokens": max_tokens,
+        "built_from": built_from,
+    }
+
+
+def write_classifier_bundle(directory, model, precision, ranges, text_encoder_file, description):
+    """Write a bundle into the empty or new folder `directory`.
+
+    model: (Architecture, ClassifierSpec, weights {name: float32 array}); ranges: of `calibrate_classifier`, for int8;
+    text_encoder_file: a tokenizer.json or SentencePiece model; description: of `describe_classifier`.
+    """
+    graphs = build_classifier_graphs(*model, precision, ranges)
+    write_bundle(directory, graphs, {"text": text_encoder_file}, {"precision": precision, **description})
