@@ -4,90 +4,32 @@ from pathlib import Path
 
 import torch
 
-from hat import files
 from hat.architecture.complexity import parameter_shapes
-from hat.architecture.stacks import Architecture, EncoderArchitecture
 from hat.errors import ArtifactError
 from hat.models.checkpoint import check_weights
-from hat.models.classifier_spec import ClassifierSpec
 from hat.models.pretrained_kinds import KINDS
-from hat.models.pretrained_tokens import special_token_ids
+from hat.models.pretrained_network import pretrained_network, read_config
 
-SEGMENTS = "embeddings.token_type_embeddings.weight"
 HEAD_DEVIATION = 0.02  # of a new head's weights, as in BERT
 
 
-def load_pretrained(folder, labels, seed=0):
+def load_pretrained(folder, labels, first, separator, seed=0):
     """(Architecture with head_dim, ClassifierSpec, {name: float32 tensor}) of the classifier in `folder`.
 
-    A head with as many labels is kept, its rows in the order of `labels` where it has them by name; else a new one is
-    drawn from `seed`. Raises ArtifactError naming what is missing, damaged, unsafe or not supported, and the remedy.
+    `first` and `separator` are the token ids of its tokenizer. A head with as many labels is kept, its rows in the
+    order of `labels` where it has them by name; else a new one is drawn from `seed`. Raises ArtifactError naming what
+    is missing, damaged, unsafe or not supported, and the remedy.
     """
     folder = Path(folder)
-    config = _read_config(folder)
+    architecture, spec = pretrained_network(folder, labels, first, separator)
+    config = read_config(folder)
     kind = KINDS[config["model_type"]]
-    architecture = _architecture(config, kind, folder)
     tensors = _read_tensors(folder, kind)
-    spec = _spec(config, kind, folder, tuple(labels), tensors)
     weights = _encoder_weights(tensors, kind, architecture, spec, folder)
     weights |= _head_weights(tensors, kind, architecture, spec, _head_order(config, spec.labels), seed)
     shapes = parameter_shapes(architecture, spec)
     check_weights({name: weight.shape for name, weight in weights.items()}, shapes, folder / "model.safetensors")
     return architecture, spec, {name: weights[name] for name in shapes}
-
-
-def _read_config(folder):
-    path = folder / "config.json"
-    config = files.read_json(path, "name a folder in Hugging Face's layout")
-    model_type = config.get("model_type") if isinstance(config, dict) else None
-    if model_type not in KINDS:
-        raise ArtifactError(f"{path}: model_type {model_type!r} is not supported; use one of {', '.join(KINDS)}")
-    positions = config.get("position_embedding_type", "absolute")
-    if positions != "absolute":
-        raise ArtifactError(f"{path}: position_embedding_type {positions!r} is not supported; use an absolute one")
-    return config
-
-
-def _require(config, key, folder):
-    if key not in config:
-        raise ArtifactError(f"{folder}/config.json: key {key!r} is missing; download the model's own config.json")
-    return config[key]
-
-
-def _architecture(config, kind, folder):
-    keys = (kind.embed_dim, kind.layers, kind.heads, kind.ffn_dim)
-    dim, layers, heads, ffn_dim = (_require(config, key, folder) for key in keys)
-    if dim % heads:
-        raise ArtifactError(f"{folder}/config.json: {heads} heads do not divide {kind.embed_dim} {dim}; restore it")
-    return Architecture(encoder=EncoderArchitecture(dim, (ffn_dim,) * layers, (heads,) * layers), head_dim=dim // heads)
-
-
-def _spec(config, kind, folder, labels, tensors):
-    activation = _require(config, kind.activation, folder)
-    if activation not in ("gelu", "relu"):
-        raise ArtifactError(
-            f"{folder}/config.json: {kind.activation} {activation!r} is not supported; use gelu or relu"
-        )
-    padding = config.get("pad_token_id", kind.padding)
-    vocabulary, positions = (_require(config, key, folder) for key in ("vocab_size", "max_position_embeddings"))
-    first, separator = special_token_ids(folder, (kind.first, kind.separator), vocabulary)
-    return ClassifierSpec(
-        vocabulary=vocabulary,
-        labels=labels,
-        position_dim=config[kind.embed_dim],
-        positions="learned",
-        max_positions=positions - (padding + 1 if kind.skips_positions else 0),
-        first=first,
-        separator=separator,
-        segments=len(tensors.get(SEGMENTS, ())),
-        normalize_embedding=True,
-        activation=activation,
-        pooler_activation=kind.pooler_activation,
-        layer_norm_epsilon=kind.layer_norm_epsilon or _require(config, "layer_norm_eps", folder),
-        dropout=config.get(kind.dropout, 0.0),
-        attention_dropout=config.get(kind.attention_dropout, 0.0),
-        padding=padding,
-    )
 
 
 def _read_tensors(folder, kind):
@@ -133,13 +75,8 @@ def _encoder_weights(tensors, kind, architecture, spec, folder):
     for ours, parts in fused.items():
         by_head = [tensors[part].unflatten(0, (-1, architecture.head_dim)) for part in parts]
         weights[ours] = torch.stack(by_head, dim=1).flatten(0, 2)
-    if kind.skips_positions:
-        weights["encoder.embed_positions.weight"] = weights["encoder.embed_positions.weight"][
-            spec.padding + 1 :
-        ].clone()
-    if spec.segments:
-        weights["encoder.embed_segments.weight"] = tensors[SEGMENTS]
-    return weights
+    positions = weights["encoder.embed_positions.weight"][kind.skipped_positions(spec.padding) :]
+    return weights | {"encoder.embed_positions.weight": positions.clone()}
 
 
 def _head_order(config, labels):

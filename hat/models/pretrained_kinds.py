@@ -17,9 +17,7 @@ class PretrainedKind:
     activation: str
     dropout: str
     attention_dropout: str
-    first: str  # the token before the text
-    separator: str
-    padding: int  # its id where config.json names none
+    padding: int  # the token's id where config.json names none
     layer: str  # what stands before a layer's number
     query_key_value: tuple[str, str, str]
     in_layer: dict[str, str]  # our name -> theirs
@@ -27,12 +25,19 @@ class PretrainedKind:
     classifier: str
     pooler_activation: str = "tanh"
     layer_norm_epsilon: float | None = None  # None: config.json says it
-    skips_positions: bool = False  # the first token's position is the row after the padding token's id
+    segments: str | None = None  # None: there are none
+    counts_from_padding: bool = False  # the first token's position is the row after that of the padding token's id
+
+    def skipped_positions(self, padding):
+        """How many rows of the position embeddings stand before the first token's."""
+        return padding + 1 if self.counts_from_padding else 0
 
     def names(self, layers):
         """Our name -> theirs of all weights that are taken over as they are, head and pooler apart."""
         names = {"encoder.embed_tokens.weight": "embeddings.word_embeddings.weight"}
         names["encoder.embed_positions.weight"] = "embeddings.position_embeddings.weight"
+        if self.segments:
+            names["encoder.embed_segments.weight"] = "embeddings.token_type_embeddings.weight"
         names |= _of_layer("encoder.embedding_layer_norm", "embeddings.LayerNorm")
         for layer in range(layers):
             for ours, theirs in self.in_layer.items():
@@ -62,6 +67,7 @@ _BERT = {
     "activation": "hidden_act",
     "dropout": "hidden_dropout_prob",
     "attention_dropout": "attention_probs_dropout_prob",
+    "segments": "type_vocab_size",
     "layer": "encoder.layer",
     "query_key_value": ("attention.self.query", "attention.self.key", "attention.self.value"),
     "in_layer": {
@@ -76,8 +82,6 @@ KINDS = {
     "bert": PretrainedKind(
         **_BERT,
         prefix="bert.",
-        first="[CLS]",
-        separator="[SEP]",
         padding=0,
         pooler="pooler.dense",
         classifier="classifier",
@@ -85,12 +89,10 @@ KINDS = {
     "roberta": PretrainedKind(
         **_BERT,
         prefix="roberta.",
-        first="<s>",
-        separator="</s>",
         padding=1,
         pooler="classifier.dense",  # `pooler.dense` isn't what RoBERTa's own classifiers use
         classifier="classifier.out_proj",
-        skips_positions=True,
+        counts_from_padding=True,
     ),
     "distilbert": PretrainedKind(
         prefix="distilbert.",
@@ -101,8 +103,6 @@ KINDS = {
         activation="activation",
         dropout="dropout",
         attention_dropout="attention_dropout",
-        first="[CLS]",
-        separator="[SEP]",
         padding=0,
         layer="transformer.layer",
         query_key_value=("attention.q_lin", "attention.k_lin", "attention.v_lin"),

@@ -13,7 +13,7 @@ from hat.models.classification import Classifier
 from hat.models.pretrained import load_pretrained
 
 LABELS = ("negative", "positive", "neutral")
-VOCABULARY = 40
+VOCABULARY, FIRST, SEPARATOR = 40, 2, 3
 SIZES = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 36}
 KINDS = {
     "Bert": {**SIZES, "max_position_embeddings": 20},
@@ -41,19 +41,13 @@ def peer(transformers, name, purpose="ForSequenceClassification", **options):
     return model.eval()
 
 
-def saved(folder, model, special=("[PAD]", "[UNK]", "[CLS]", "[SEP]")):
+def saved(folder, model):
     model.save_pretrained(folder)
-    words = [*special, *(f"word{index}" for index in range(VOCABULARY - len(special)))]
-    if model.config.model_type == "roberta":
-        words = ["<s>", "<pad>", "</s>", *words[3:]]
-        (folder / "vocab.json").write_text(json.dumps({word: row for row, word in enumerate(words)}))
-    else:
-        (folder / "vocab.txt").write_text("\n".join(words))
     return folder
 
 
 def loaded(folder, labels=LABELS):
-    architecture, spec, weights = load_pretrained(folder, labels)
+    architecture, spec, weights = load_pretrained(folder, labels, FIRST, SEPARATOR)
     classifier = Classifier(architecture, spec).eval()
     classifier.load_state_dict(weights)
     return classifier
@@ -66,7 +60,7 @@ def inputs(spec):
     for row, (first, second) in enumerate([(8, 9), (1, 1), (6, 0), (2, 5)]):
         end = first + second + 3
         tokens[row, :end] = torch.randint(4, VOCABULARY, (end,))
-        tokens[row, [0, first + 1, end - 1]] = torch.tensor([spec.first, spec.separator, spec.separator])
+        tokens[row, [0, first + 1, end - 1]] = torch.tensor([FIRST, SEPARATOR, SEPARATOR])
         segments[row, first + 2 : end] = int(spec.segments > 1)
     return tokens, segments
 
@@ -131,18 +125,6 @@ def test_old_names_of_layer_norms_load(tmp_path, transformers):
     assert all(torch.equal(weight, after[name]) for name, weight in before.state_dict().items())
 
 
-def test_special_tokens_are_those_of_the_tokenizers_file(tmp_path, transformers):
-    folder = saved(tmp_path, peer(transformers, "Bert"))
-    assert (loaded(folder).spec.first, loaded(folder).spec.separator) == (2, 3)
-    description = {"model": {"vocab": {"word": 0}}, "added_tokens": [{"content": "[CLS]", "id": 7}]}
-    (folder / "tokenizer.json").write_text(json.dumps(description))
-    with pytest.raises(ArtifactError, match=r"tokenizer.json is not a tokenizer with \[CLS\] and \[SEP\]"):
-        loaded(folder)
-    description["added_tokens"].append({"content": "[SEP]", "id": 9})
-    (folder / "tokenizer.json").write_text(json.dumps(description))
-    assert (loaded(folder).spec.first, loaded(folder).spec.separator) == (7, 9)
-
-
 def changed_config(**changes):
     def damage(folder):
         path = folder / "config.json"
@@ -176,19 +158,19 @@ def truncated(folder):
         (changed_config(num_attention_heads=None), "key 'num_attention_heads' is missing"),
         (changed_config(num_attention_heads=5), "5 heads do not divide hidden_size 24"),
         (changed_config(intermediate_size=99), r"fc1.weight is \(36, 24\) instead of \(99, 24\)"),
-        (changed_config(vocab_size=30), "token id 39 is beyond the model's vocab_size 30"),
+        (changed_config(vocab_size=30), r"embed_tokens.weight is \(40, 24\) instead of \(30, 24\)"),
+        (changed_config(vocab_size="many"), "vocab_size 'many' is not a positive number"),
         (changed_config(num_hidden_layers=3), r"missing encoder.layer.2.attention.output.dense.weight,.* and \d+ more"),
         (only_pickled, "pytorch_model.bin is a pickle.*convert it to safetensors"),
         (without_a_weight, "missing encoder.layer.1.intermediate.dense.bias"),
         (truncated, "truncated or damaged"),
         (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors is missing"),
         (lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
-        (lambda folder: (folder / "vocab.txt").unlink(), "has no tokenizer"),
     ],
 )
 def test_what_cannot_be_loaded_is_named(tmp_path, transformers, damage, message):
     folder = saved(tmp_path, peer(transformers, "Bert"))
     damage(folder)
     with pytest.raises(ArtifactError, match=message) as caught:
-        load_pretrained(folder, LABELS)
+        load_pretrained(folder, LABELS, FIRST, SEPARATOR)
     assert "\n" not in str(caught.value)
