@@ -59,3 +59,9 @@ class OutOfMemoryError(HatError):
     """More memory wanted than the device has."""
 
     exit_status = 10
+
+
+class InUseError(HatError):
+    """A folder of a run directory that another command works in."""
+
+    exit_status = 11

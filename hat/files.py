@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 import secrets
+import socket
+import sys
 from pathlib import Path
 
 import yaml
 
-from hat.errors import ArtifactError
+from hat.errors import ArtifactError, InUseError
 
 
 def temporary_beside(path):
@@ -43,6 +45,30 @@ def locked(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def held(path, place):
+    """Keep other processes out of the block with the same `path`, a file that says who is in it.
+
+    Raises InUseError, which names who works in `place`, if one is. A process that dies lets go of it. On other
+    machines it keeps out those whose file system shares such locks, as NFS does.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            who = handle.read() or "another command"
+            raise InUseError(
+                f"{who} works in {place}; wait for its end, or name another directory with --run"
+            ) from None
+        handle.truncate(0)
+        handle.write(f"{Path(sys.argv[0]).name} (process {os.getpid()} on {socket.gethostname()})")
+        handle.flush()
         yield
 
 

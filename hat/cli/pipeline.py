@@ -87,7 +87,7 @@ class Pipeline:
 
     def _prepare(self):
         run, results = self._run, [self._run.data / "done.json"]
-        self._log.stage("prepare the data", results, lambda: run.task.prepare(run, self._source_directory))
+        self._log.stage("prepare the data", results, lambda: run.prepare(self._source_directory))
 
     def _measure(self):
         from latency_predictor.fitting.fit import load_or_fit

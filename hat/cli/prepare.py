@@ -18,7 +18,7 @@ def _prepare(options):
     from hat.experiment.run_directory import RunDirectory
 
     run = RunDirectory.create(options.config, options.run)
-    run.task.prepare(run, options.source_directory)
+    run.prepare(options.source_directory)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def _run(options):
         raise UsageError("no latency budget; write for example --latency 200ms or --latency 50%")
     device = device_at(options.device, options.precision)
     stages = Pipeline(run, device, budgets, limits, options.source_directory, training_options)
-    report, data = stages.run()
+    with run.working_in(run.path):
+        report, data = stages.run()
     best = run.export(data.picks[-1].name)
     print("\n" + "\n".join(result_table(data)))
     print(f"\nreport: {report}\nnext: hat-translate {best / data.precision} < input.txt > output.txt")

@@ -113,6 +113,19 @@ class RunDirectory:
     def export(self, name):
         return self.path / "export" / name
 
+    def prepare(self, source_directory=None):
+        """The stage `hat-prepare`; raises InUseError where another process does it."""
+        with self.working_in(self.data):
+            self.task.prepare(self, source_directory)
+
+    def working_in(self, folder):
+        """For the time of a `with` block, the one process that works in a folder of the run, or in the run itself.
+
+        Raises InUseError if there is one already.
+        """
+        parts = Path(folder).relative_to(self.path).parts
+        return files.held(self.path / ".locks" / ".".join(("run", *parts)), folder)
+
     def sections(self, *names):
         """The named config sections as one dictionary, for a stage's fingerprint."""
         config = self.config.to_dict()

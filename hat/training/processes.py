@@ -116,6 +116,14 @@ def from_first(function):
     return box[0]
 
 
+@contextlib.contextmanager
+def entered_by_first(context):
+    """Keep the first process in a context manager for the time of the block; where it raises, none goes on."""
+    with contextlib.ExitStack() as stack:
+        agreed(lambda: stack.enter_context(context) if is_first() else None)
+        yield
+
+
 def agreed(function):
     """The value of `function()`, which every process calls; where it raises in one, no other goes on.
 

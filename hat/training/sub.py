@@ -58,7 +58,7 @@ def train_sub(run, name, architecture, options=None, progress=Progress):
     It goes on from where `train_briefly` left it. The weights kept are the average of the last `average_checkpoints`
     saved ones. The full-size Transformer is trained first if it is to teach and isn't there. Raises ArtifactError
     without prepared data, without a SuperTransformer to inherit from, without another teacher, or with a damaged
-    checkpoint; DeviceError. `progress` makes what shows the progress.
+    checkpoint; DeviceError; InUseError where another process trains it. `progress` makes what shows the progress.
     """
     options = options or TrainingOptions()
     with processes.joined(options.resolved_device()):
@@ -71,11 +71,13 @@ def train_sub(run, name, architecture, options=None, progress=Progress):
             if processes.is_first():
                 print(f"SubTransformer {name} is up to date: {directory}")
         elif options.processes > 1:
-            _write_architecture(recipe, directory)
+            with run.working_in(directory):
+                _write_architecture(recipe, directory)
             named = ["--architecture", directory / ARCHITECTURE, "--name", name, "--run", run.path]
             run_in_processes("hat.cli.train_sub", named, options)
         else:
-            _train(run, recipe, directory, progress)
+            with processes.entered_by_first(run.working_in(directory)):
+                _train(run, recipe, directory, progress)
 
 
 def train_briefly(run, name, architecture, until, options=None, progress=Progress):

@@ -15,7 +15,8 @@ def train_super(run, options=None):
     """Train the SuperTransformer into `run.super_`; nothing is done if it is there and its inputs are the same.
 
     The weights kept are those with the lowest mean validation loss over the named SubTransformers.
-    Raises ArtifactError without prepared data or with a damaged checkpoint, DeviceError without the device.
+    Raises ArtifactError without prepared data or with a damaged checkpoint, DeviceError without the device, InUseError
+    where another process trains it.
     """
     options = options or TrainingOptions()
     prepared = run.prepared()
@@ -31,9 +32,12 @@ def train_super(run, options=None):
             if processes.is_first():
                 print(f"SuperTransformer is up to date: {run.super_}")
         elif options.processes > 1:
+            with run.working_in(run.super_):  # else told here, with its status; then it is the processes' own
+                pass
             run_in_processes("hat.cli.train_super", ["--run", run.path], options)
         else:
-            _train(run, prepared, training, inputs, options)
+            with processes.entered_by_first(run.working_in(run.super_)):
+                _train(run, prepared, training, inputs, options)
 
 
 def _train(run, prepared, training, inputs, options):

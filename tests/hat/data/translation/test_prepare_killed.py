@@ -32,7 +32,7 @@ def content(data):
 
 def assert_whole():
     assert content(RUN / "data") == content(Path("whole/data"))
-    assert sorted(path.name for path in RUN.iterdir()) == ["config.yaml", "data"]
+    assert sorted(path.name for path in RUN.glob("[!.]*")) == ["config.yaml", "data"]
 
 
 def test_killed_at_any_write_it_ends_with_the_same_data(config):

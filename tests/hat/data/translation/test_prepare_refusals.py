@@ -28,7 +28,7 @@ def test_unusable_text_ends_with_its_status_and_leaves_nothing(text, capsys, bre
     got, line = error_of(capsys, write_config(**FILES))
     assert got == code
     assert message in line
-    assert [path.name for path in Path("runs/small").iterdir()] == ["config.yaml"]
+    assert [path.name for path in Path("runs/small").glob("[!.]*")] == ["config.yaml"]
 
 
 @pytest.mark.parametrize(
