@@ -5,7 +5,6 @@ the data there; checkpoints and results are the first process's alone, and are s
 """
 
 import importlib.metadata
-import os
 import secrets
 import socket
 
@@ -45,7 +44,7 @@ def meet(directory, config, device):
     disks = _disks(directory)
     _first_here = disks[processes.rank()] == processes.rank()
     host = processes.from_first(socket.gethostname)
-    if _first_here and (len(set(disks)) > 1 or _machines() > 1):
+    if _first_here and (len(set(disks)) > 1 or processes.machine_count() > 1):
         print(_described(directory, disks, host), flush=True)
 
 
@@ -115,12 +114,8 @@ def _disks(directory):
 
 def _described(directory, disks, host):
     if len(set(disks)) == 1:
-        return f"{directory} is on a disk that {_machines()} machines share"
+        return f"{directory} is on a disk that {processes.machine_count()} machines share"
     return (
         f"{directory} is on {len(set(disks))} disks: the data is prepared on each; checkpoints and results are kept by "
         f"rank 0 alone, on {host}"
     )
-
-
-def _machines():
-    return int(os.environ.get("GROUP_WORLD_SIZE", "1"))  # torchrun's word for them

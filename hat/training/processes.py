@@ -1,7 +1,8 @@
 """Several training processes, started by `torchrun`; one process needs none of this and gets the same answers.
 
 Gradients go through torch's default group. All else goes through a group of its own on the CPU (gloo), which may wait
-for long while one process prepares data or measures. Either tells at once when a process has ended.
+for long while one process prepares data or measures. Either tells at once when a process has ended; `silence` tells
+when a machine is cut off.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import torch
 from torch import distributed
 
 from hat.errors import DeviceError, ProcessError
+from hat.training import silence
 from hat.training.lifeline import end_with_torchrun
 
 PREPARING = timedelta(hours=24)  # the others wait while one prepares
@@ -39,6 +41,11 @@ def local_rank():
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def machine_count():
+    """On how many machines they run."""
+    return int(os.environ.get("GROUP_WORLD_SIZE", "1"))  # torchrun's word for them
+
+
 def is_first():
     """Whether this process is the one that prints and writes."""
     return rank() == 0
@@ -60,10 +67,17 @@ def joined(device):
         _waiting = distributed.new_group(backend="gloo", timeout=PREPARING)
         try:
             agreed(lambda: _take_gpu() if device == "cuda" else None)
-            yield
+            with _silence_told():
+                yield
         finally:
             _waiting = None
             distributed.destroy_process_group()
+
+
+def _silence_told():
+    if machine_count() == 1:
+        return contextlib.nullcontext()
+    return silence.told(os.environ["MASTER_ADDR"], from_first, is_first())
 
 
 def _take_gpu():
