@@ -51,8 +51,16 @@ def _svg(name, draw, data, size):
     svg = buffer.getvalue()
     svg = re.sub(r'<a xlink:href="([^"]*)"[^>]*>', r"<g><title>\1</title>", svg[svg.index("<svg") :])
     svg = svg.replace("</a>", "</g>")
+    svg = re.sub(r"\n +", "\n", svg)
+    svg = re.sub(r'(?<= )(?:d|x|y)="[^"]*"', lambda attribute: _shortened(attribute[0]), svg)
     # Figures share a page: each gets its own ids.
     return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+
+
+def _shortened(coordinates):
+    """The same with hundredths of a point, and without what `specks` repeats."""
+    rounded = re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), coordinates)
+    return re.sub(r"M (\S+ \S+) \nL \1 \n?", r"M\1h0", rounded)
 
 
 def save_png(path, draw, *data, size=(7.0, 4.6)):
@@ -87,6 +95,19 @@ def dots(axes, x, y, titles=None, **style):
     drawn = axes.scatter(x, y, **{"linewidth": 0} | style)
     drawn.set_urls(titles or [None])  # in an SVG a link around each dot, of which `_svg` makes a title
     return drawn
+
+
+def specks(axes, x, y, size, color, label):
+    """A scatter plot without titles, as one path, for thousands of dots; `size` as `s` of `dots`."""
+    import numpy as np
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    points = np.repeat(np.column_stack([x, y]), 2, axis=0)
+    path = Path(points, [Path.MOVETO, Path.LINETO] * len(x))  # a line from each point to itself, whose ends are round
+    path.should_simplify = False
+    axes.add_patch(PathPatch(path, fill=False, edgecolor=color, linewidth=size**0.5, capstyle="round"))
+    dots(axes, [], [], s=size, color=color, label=label)  # in the legend
 
 
 def whole_numbers(axes):

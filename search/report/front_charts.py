@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
 from hat.architecture.stacks import Architecture
-from hat.report.figures import FAINT, INK, SOFT, VERMILLION, dots
+from hat.report.figures import FAINT, INK, SOFT, VERMILLION, dots, specks
 from search.report.front_rows import SIZES, measured
 
 # From light to dark, so that it reads without colours too.
@@ -54,7 +54,7 @@ def front_charts(candidates, rows, full):
 
 def draw_front(axes, candidates, rows, full, x, y, third):
     """One choice of the Quantities that are the axes and the shade."""
-    dots(axes, x.values(candidates), y.values(candidates), s=7, color=FAINT, label=f"scored ({len(candidates)})")
+    specks(axes, x.values(candidates), y.values(candidates), 7, FAINT, label=f"scored ({len(candidates)})")
     if (x, y) == (LATENCY, LOSS):
         axes.step(x.values(rows), y.values(rows), where="post", color=SOFT, linewidth=0.9)
     values = third.values(rows)

@@ -44,7 +44,7 @@ def result_table(data):
                 f"{system.predicted_ms:.2f} ms",
                 f"{system.measured.ms:.2f} ms",
                 f"{system.budget_ms:.2f} ms" if chosen else "",
-                f"{system.speedup:.2f}x" if chosen else "",
+                f"{system.speedup:.2f}x{'?' if system.busy else ''}" if chosen else "",
                 f"{system.parameters / 1e6:.2f} M",
                 f"{system.bundles['fp32'].size_bytes / 1e6:.2f} MB",
                 f"{system.bundles['int8'].size_bytes / 1e6:.2f} MB",

@@ -11,6 +11,7 @@ from search_toys import CONFIG, SPACE, latency, loss
 from hat.architecture.complexity import count_parameters
 from hat.config import from_mapping
 from hat.experiment.translation import TranslationExperiment
+from hat.report.figures import svgs
 from search.pareto import pareto_front
 from search.report.front_charts import LATENCY, LOSS, MEASURES, draw_front
 from search.report.front_page import render_front_page
@@ -110,6 +111,19 @@ def test_the_most_of_the_third_has_the_darkest_and_the_widest_dot(page, quantiti
     assert (np.diff(light) <= 0.02).all()
     assert areas[0] < areas[-1]
     assert light[0] > light[-1] + 0.5
+
+
+def test_thousands_that_were_scored_are_one_path():
+    candidates, rows, full = front_of(1000)
+    chart = svgs({"chart": (draw_front, candidates, rows, full, LATENCY, LOSS, MEASURES[0])})["chart"]
+    path = max(re.findall(' d="(.*?)"', chart, flags=re.DOTALL), key=len)
+    drawn = np.array(re.findall(r"M(\S+) (\S+)h0", path), dtype=float)
+    expected = np.array([(row["predicted_ms"], row["valid_nats"]) for row in candidates])
+    assert len(path) < 20 * len(candidates)
+    for axis, direction in enumerate((1, -1)):
+        scale, offset = np.polyfit(expected[:, axis], drawn[:, axis], 1)
+        np.testing.assert_allclose(drawn[:, axis], scale * expected[:, axis] + offset, atol=0.02)
+        assert scale * direction > 0
 
 
 def test_a_front_of_one_point_has_a_page():

@@ -354,7 +354,8 @@ def test_on_a_busy_machine_a_budget_is_called_neither_met_nor_missed(run, busy, 
     text = text_of(path.read_text())
     shown = 2  # a card and a row of the table
     assert text.count("✓ met") + text.count("✗ missed") == shown * verdicts
-    assert text.count("? machine busy") == shown * (2 - verdicts)
+    assert text.count("? machine busy") == text.count("×?") == shown * (2 - verdicts)
+    assert sum("x?" in line for line in result_table(data)) == 2 - verdicts
     assert "(11.78 to 12.14; 23 %)" in text if NAMES[0] in busy else "(11.78 to 12.14; 1 %)" in text
     doubts = [line for line in result_table(data) if "23% of the time" in line]
     assert [line.split(":")[0] for line in doubts] == [system.label for system in data.systems if system.name in busy]
