@@ -143,13 +143,7 @@ class SearchSpace:
 
         Raises UsageError naming the stack or the value that isn't a choice of this space.
         """
-        for field in ("qkv_dim", "head_dim"):
-            ours, theirs = getattr(self, field), getattr(architecture, field)
-            if theirs != ours:
-                raise UsageError(f"architecture: {field} {theirs} differs from the space's {ours}")
-        if stacks_of(architecture).keys() != stacks_of(self).keys():
-            ours, theirs = (" and ".join(stacks_of(item)) for item in (self, architecture))
-            raise UsageError(f"architecture: it has {theirs} where the space has {ours}")
+        self._check_kind(architecture)
         genome = []
         for gene in self.genes:
             value = getattr(getattr(architecture, gene.stack), gene.field)
@@ -159,6 +153,28 @@ class SearchSpace:
                 raise UsageError(f"architecture: {gene.name} = {value} is not one of {list(gene.choices)}")
             genome.append(gene.choices.index(value))
         return tuple(genome)
+
+    def _check_kind(self, architecture):
+        for field in ("qkv_dim", "head_dim"):
+            ours, theirs = getattr(self, field), getattr(architecture, field)
+            if theirs != ours:
+                raise UsageError(f"architecture: {field} {theirs} differs from the space's {ours}")
+        if stacks_of(architecture).keys() != stacks_of(self).keys():
+            ours, theirs = (" and ".join(stacks_of(item)) for item in (self, architecture))
+            raise UsageError(f"architecture: it has {theirs} where the space has {ours}")
+
+    def check_within(self, architecture):
+        """Raise UsageError naming a choice above what `architecture`, a network to begin from, has in that place."""
+        self._check_kind(architecture)
+        for gene in self.genes:
+            own = getattr(getattr(architecture, gene.stack), gene.field)
+            if gene.layer is not None:
+                own = own[gene.layer]  # there, since depths come first
+            if gene.choices[-1] > own:
+                raise UsageError(
+                    f"search_space.{gene.stack}.{gene.field}: {gene.choices[-1]} is above the {own} of the network to "
+                    f"begin from; use at most {own}"
+                )
 
     def __contains__(self, architecture):
         try:

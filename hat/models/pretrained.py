@@ -25,10 +25,15 @@ def load_pretrained(folder, labels, first, separator, seed=0):
     config = read_config(folder)
     kind = KINDS[config["model_type"]]
     tensors = _read_tensors(folder, kind)
-    weights = _encoder_weights(tensors, kind, architecture, spec, folder)
-    weights |= _head_weights(tensors, kind, architecture, spec, _head_order(config, spec.labels), seed)
+    weights = _encoder_weights(tensors, kind, architecture.encoder.layers, folder)
+    positions = "encoder.embed_positions.weight"
+    weights[positions] = weights[positions][kind.skipped_positions(spec.padding) :].clone()
+    weights |= _head_weights(tensors, kind, spec, _head_order(config, spec.labels), seed)
     shapes = parameter_shapes(architecture, spec)
     check_weights({name: weight.shape for name, weight in weights.items()}, shapes, folder / "model.safetensors")
+    for name in kind.fused(architecture.encoder.layers):
+        by_part = weights[name].unflatten(0, (3, -1, architecture.head_dim))
+        weights[name] = by_part.transpose(0, 1).flatten(0, 2)
     return architecture, spec, {name: weights[name] for name in shapes}
 
 
@@ -62,8 +67,8 @@ def _why_missing(folder):
     return f"{folder}/model.safetensors is missing; download the model's safetensors file"
 
 
-def _encoder_weights(tensors, kind, architecture, spec, folder):
-    layers = architecture.encoder.layers
+def _encoder_weights(tensors, kind, layers, folder):
+    """By our names; queries, keys and values of all heads after each other, as they are stored."""
     names, fused = kind.names(layers), kind.fused(layers)
     missing = [name for name in (*names.values(), *sum(fused.values(), [])) if name not in tensors]
     if missing:
@@ -72,11 +77,7 @@ def _encoder_weights(tensors, kind, architecture, spec, folder):
             f"{folder}/model.safetensors: missing {', '.join(missing[:3])}{more}; it is not the model of config.json"
         )
     weights = {ours: tensors[theirs] for ours, theirs in names.items()}
-    for ours, parts in fused.items():
-        by_head = [tensors[part].unflatten(0, (-1, architecture.head_dim)) for part in parts]
-        weights[ours] = torch.stack(by_head, dim=1).flatten(0, 2)
-    positions = weights["encoder.embed_positions.weight"][kind.skipped_positions(spec.padding) :]
-    return weights | {"encoder.embed_positions.weight": positions.clone()}
+    return weights | {ours: torch.cat([tensors[part] for part in parts]) for ours, parts in fused.items()}
 
 
 def _head_order(config, labels):
@@ -86,9 +87,8 @@ def _head_order(config, labels):
     return [named[label] for label in ours] if named.keys() == set(ours) else list(range(len(labels)))
 
 
-def _head_weights(tensors, kind, architecture, spec, order, seed):
-    dim, generator = architecture.encoder.embed_dim, torch.Generator().manual_seed(seed)
-    found = {}
+def _head_weights(tensors, kind, spec, order, seed):
+    dim, generator, found = spec.position_dim, torch.Generator().manual_seed(seed), {}
     for ours, theirs, rows in (("pooler", kind.pooler, dim), ("classifier", kind.classifier, len(spec.labels))):
         weight, bias = (tensors.get(f"{theirs}.{part}") for part in ("weight", "bias"))
         if weight is None or bias is None or len(weight) != rows:

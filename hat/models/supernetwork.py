@@ -17,6 +17,17 @@ class SuperNetwork:
         self.space = space
         self.active = self.architecture
 
+    @classmethod
+    def inheriting(cls, space, network):
+        """The SuperTransformer of `space` that begins with the first rows and columns of `network`'s weights.
+
+        Raises UsageError naming a choice of `space` that is above the network's own.
+        """
+        space.check_within(network.architecture)
+        model = cls(space, network.spec)
+        model.load_state_dict(_sliced(network.state_dict(), parameter_shapes(model.architecture, network.spec)))
+        return model.to(network.encoder.embed_tokens.weight).train(network.training)
+
     def activate(self, architecture):
         """Compute this SubTransformer from now on; raises UsageError if it isn't of this space."""
         self.space.encode(architecture)
@@ -26,9 +37,11 @@ class SuperNetwork:
     def extract(self, architecture):
         """A standalone network holding its own copy of this SubTransformer's weights only."""
         self.space.encode(architecture)
-        own = self.state_dict()
         network = self.standalone(architecture, self.spec)
-        shapes = parameter_shapes(architecture, self.spec)
-        slices = {name: own[name][tuple(slice(size) for size in shape)].clone() for name, shape in shapes.items()}
-        network.load_state_dict(slices)
+        network.load_state_dict(_sliced(self.state_dict(), parameter_shapes(architecture, self.spec)))
         return network.to(self.encoder.embed_tokens.weight).train(self.training)
+
+
+def _sliced(weights, shapes):
+    """{name: copy of the first rows and columns}"""
+    return {name: weights[name][tuple(slice(size) for size in shape)].clone() for name, shape in shapes.items()}

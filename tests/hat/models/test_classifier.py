@@ -11,9 +11,9 @@ from tiny_classifiers import CLASSIFIER_SPACE, KINDS, LABELS, PADDING, classifie
 from torch import nn
 
 from hat.architecture.complexity import count_parameters, parameter_shapes
-from hat.architecture.space import SearchSpace
+from hat.architecture.space import EncoderSpace, SearchSpace
 from hat.architecture.stacks import Architecture, EncoderArchitecture
-from hat.errors import ArtifactError, DataError
+from hat.errors import ArtifactError, DataError, UsageError
 from hat.models.checkpoint import load_model, load_spec, load_weights, save_model
 from hat.models.classification import Classifier, SuperClassifier
 
@@ -39,6 +39,35 @@ def test_extracted_equals_active_and_holds_only_its_own_weights(kind, space):
         shapes = {name: tuple(weight.shape) for name, weight in extracted.state_dict().items()}
         assert list(shapes.items()) == list(parameter_shapes(architecture, model.spec).items())
         assert sum(weight.numel() for weight in extracted.parameters()) == count_parameters(architecture, model.spec)[0]
+
+
+def test_a_smaller_space_inherits_the_first_rows_and_columns():
+    network = shaken(Classifier(CLASSIFIER_SPACE.largest(), classifier_spec(**KINDS["like BERT"])))
+    encoder = EncoderSpace(embed_dim=(16,), layers=(2, 1), ffn_dim=(32, 20), self_attention_heads=(3, 1))
+    space = SearchSpace(encoder=encoder, head_dim=4)
+    whole = SuperClassifier(CLASSIFIER_SPACE, network.spec)
+    whole.load_state_dict(network.state_dict())
+    inheriting = SuperClassifier.inheriting(space, network)
+    for architecture in drawn(2, space):
+        inheriting.activate(architecture)
+        whole.eval()._activate(architecture)
+        with torch.no_grad():
+            torch.testing.assert_close(inheriting(*pairs_batch()), whole(*pairs_batch()), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"embed_dim": (24, 32)}, "search_space.encoder.embed_dim: 32 is above the 24 of the network to begin from"),
+        ({"layers": (4,)}, "search_space.encoder.layers: 4 is above the 3 .*; use at most 3"),
+        ({"ffn_dim": (40,)}, "search_space.encoder.ffn_dim: 40 is above the 32"),
+        ({"self_attention_heads": (6, 1)}, "search_space.encoder.self_attention_heads: 6 is above the 5"),
+    ],
+)
+def test_a_space_larger_than_the_network_to_begin_from_is_refused(change, message):
+    space = SearchSpace(encoder=dataclasses.replace(CLASSIFIER_SPACE.encoder, **change), head_dim=4)
+    with pytest.raises(UsageError, match=message):
+        SuperClassifier.inheriting(space, Classifier(CLASSIFIER_SPACE.largest(), classifier_spec()))
 
 
 def torchs_encoder(classifier):

@@ -157,6 +157,10 @@ def truncated(folder):
         (changed_config(hidden_act="gelu_new"), "hidden_act 'gelu_new' is not supported"),
         (changed_config(num_attention_heads=None), "key 'num_attention_heads' is missing"),
         (changed_config(num_attention_heads=5), "5 heads do not divide hidden_size 24"),
+        (
+            changed_config(hidden_size=25, num_attention_heads=5),
+            r"embed_tokens.weight is \(40, 24\) instead of \(40, 25\)",
+        ),
         (changed_config(intermediate_size=99), r"fc1.weight is \(36, 24\) instead of \(99, 24\)"),
         (changed_config(vocab_size=30), r"embed_tokens.weight is \(40, 24\) instead of \(30, 24\)"),
         (changed_config(vocab_size="many"), "vocab_size 'many' is not a positive number"),
