@@ -1,5 +1,6 @@
 """The peer of the classifier benchmark: transformers' BERT as onnxruntime's own tools export and optimise it."""
 
+import logging
 import sys
 import warnings
 
@@ -94,6 +95,7 @@ def _export(model, folder, encoder):
     if fused["Attention"] != encoder.layers or fused["BiasGelu"] != encoder.layers:
         raise ValueError(f"onnxruntime's optimiser did not fuse all layers: {fused}")
     optimised.save_model_to_file(str(folder / "fp32.onnx"))
+    logging.getLogger().setLevel(logging.ERROR)  # quantize_dynamic would advise what the optimiser has done
     quantize_dynamic(
         str(folder / "fp32.onnx"), str(folder / "int8.onnx"), extra_options={"DefaultTensorType": TensorProto.FLOAT}
     )

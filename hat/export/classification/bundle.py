@@ -3,18 +3,23 @@
 from hat.config import to_mapping
 from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.classifier_graph import build_classifier_graphs
+from hat.deploy.building.positions import MAX_POSITIONS
 
 TASK = "classification"
 
 
 def describe_classifier(architecture, spec, max_tokens, built_from):
-    """What bundle.json says of a classifier's bundles of all precisions; `max_tokens` is the longest text."""
+    """What bundle.json says of a classifier's bundles of all precisions.
+
+    `max_tokens` is the longest text that it was trained on; it is never more than the graph has positions for.
+    """
+    positions = spec.max_positions if spec.positions == "learned" else MAX_POSITIONS
     return {
         "task": TASK,
         "architecture": architecture.to_dict(),
         "spec": to_mapping(spec),
         "labels": list(spec.labels),
-        "max_tokens": max_tokens,
+        "max_tokens": min(max_tokens, positions),
         "built_from": built_from,
     }
 

@@ -53,6 +53,20 @@ def test_equals_a_plain_computation_alone_and_in_a_padded_batch(architecture, ki
         np.testing.assert_allclose(graph_logits(session, spec, [text], [segment])[0], logits, atol=1e-4)
 
 
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp16", 0.02), ("bf16", 0.2)])
+def test_sixteen_bits_are_half_the_size_and_nearly_the_same(precision, tolerance):
+    spec = classifier_spec()
+    weights = classifier_weights(FIXED_HEADS, spec, seed=2)
+    model, full = (
+        build_classifier_graphs(FIXED_HEADS, spec, weights, kind)["classifier"].SerializeToString()
+        for kind in (precision, "fp32")
+    )
+    texts = random_texts(np.random.default_rng(1), LENGTHS, spec)
+    found, expected = (graph_logits(make_session(each, 1), spec, texts, None) for each in (model, full))
+    assert 1e-5 < np.abs(found - expected).max() < tolerance
+    assert len(model) < 0.7 * len(full)
+
+
 def test_unknown_precision_is_refused():
     spec = classifier_spec()
     with pytest.raises(UsageError, match="'int4' is not one of fp32, int8"):

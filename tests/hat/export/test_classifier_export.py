@@ -18,6 +18,7 @@ from hat.deploy.building.classifier_graph import build_classifier_graphs
 from hat.deploy.building.quantisation import activation_parameters
 from hat.deploy.sessions import make_session
 from hat.errors import ArtifactError, DataError
+from hat.export.classification.bundle import describe_classifier
 from hat.export.classification.calibration import calibrate_classifier
 from hat.export.classification.check import ClassifierReference
 from hat.models.classification import Classifier
@@ -128,3 +129,10 @@ def test_a_bundle_is_checked_against_pytorch(tmp_path):
     wrong = ClassifierReference(pytorch(spec, weights), texts)
     with pytest.raises(ArtifactError, match="differs from PyTorch by 1.0e-03 in a logit"):
         wrong.judge(bundle, exact=True)
+
+
+def test_a_bundle_takes_no_text_that_is_longer_than_its_positions():
+    for positions, longest in (("learned", 40), ("sinusoidal", 2048)):
+        spec = classifier_spec(positions=positions)
+        assert describe_classifier(FIXED_HEADS, spec, 5000, {})["max_tokens"] == longest
+        assert describe_classifier(FIXED_HEADS, spec, 30, {})["max_tokens"] == 30
