@@ -40,11 +40,11 @@ class Classifier:
 
     def classify(self, texts):
         """(label, probability) of the likeliest label of each text, in their order."""
-        return [self._likeliest(row) for row in self._probabilities(list(_numbered(texts)))]
+        return [self._likeliest(row) for row in self._probabilities(list(_checked(texts)))]
 
     def probabilities(self, texts):
         """{label: probability} of each text, in their order."""
-        return [self._named(row) for row in self._probabilities(list(_numbered(texts)))]
+        return [self._named(row) for row in self._probabilities(list(_checked(texts)))]
 
     def classify_stream(self, texts, window=None):
         """`classify` of an iterable, with at most `window` texts in memory.
@@ -84,26 +84,15 @@ class Classifier:
         size = WINDOW * self._workers if window is None else window
         if size < 1:
             raise UsageError(f"window must be at least 1, not {size}")
-        return (row for some in windows(_numbered(texts), size) for row in self._probabilities(some))
+        return (row for some in windows(_checked(texts), size) for row in self._probabilities(some))
 
-    def _probabilities(self, numbered):
-        """An array (labels,) for each (number, text)."""
-        if not numbered:
+    def _probabilities(self, texts):
+        """An array (labels,) for each text."""
+        if not texts:
             return []
-        logits = self.logits([self._ids(number, text) for number, text in numbered]).astype(np.float64)
+        logits = self.logits([self.token_ids(text) for text in texts]).astype(np.float64)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return odds / odds.sum(axis=1, keepdims=True)
-
-    def _ids(self, number, text):
-        if not isinstance(text, str):
-            if len(text) != 2 or not all(isinstance(part, str) for part in text):
-                raise TypeError("a text must be a str or a pair of str")
-            blank = not all(part.strip() for part in text)
-        else:
-            blank = not text.strip()
-        if blank:
-            raise DataError(f"text {number} is blank; leave it out")
-        return self.token_ids(text)
 
     def _likeliest(self, row):
         best = int(row.argmax())
@@ -126,7 +115,17 @@ def graph_inputs(sequences, spec):
     return {"tokens": tokens, "segments": segments} if spec["segments"] > 1 else {"tokens": tokens}
 
 
-def _numbered(texts):
+def _checked(texts):
+    """Iterator over `texts`; raises TypeError for what is no text or pair, DataError for what is blank."""
     if isinstance(texts, str):
         raise TypeError("texts are several strings, not one string")
-    return enumerate(texts, start=1)
+    return (_checked_text(number, text) for number, text in enumerate(texts, start=1))
+
+
+def _checked_text(number, text):
+    parts = (text, text) if isinstance(text, str) else tuple(text)
+    if len(parts) != 2 or not all(isinstance(part, str) for part in parts):
+        raise TypeError("a text must be a str or a pair of str")
+    if not all(part.strip() for part in parts):
+        raise DataError(f"text {number} is blank; leave it out")
+    return text

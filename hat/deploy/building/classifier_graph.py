@@ -30,7 +30,7 @@ def build_classifier_graphs(architecture, spec, weights, precision="fp32", range
     if precision not in products:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(products)}")
     graph = GraphBuilder(CLASSIFIER)
-    blocks = Blocks(graph, architecture, spec, _arranged(architecture, spec, weights), precision, ranges, products)
+    blocks = Blocks(graph, architecture, spec, _arranged(architecture, weights), precision, ranges, products)
     tokens = graph.input("tokens", "int64", ["batch", "time"])
     x = _first_states(blocks, _embedded(blocks, tokens), tokens)
     pooled = blocks.products.linear(x, "pooler")
@@ -39,12 +39,12 @@ def build_classifier_graphs(architecture, spec, weights, precision="fp32", range
     return {CLASSIFIER: graph.model({"vocabulary": str(spec.vocabulary), UNSATURATED: "yes"})}
 
 
-def _arranged(architecture, spec, weights):
+def _arranged(architecture, weights):
     """`weights` as the graph needs them.
 
     Queries, keys and values have products of their own. Those of keys and values have no bias: the softmax takes the
     same for all keys as nothing, and what is the same in all values passes through attention to the output projection,
-    whose bias it joins. A segment that all tokens have is added to the positions.
+    whose bias it joins.
     """
     arranged = dict(weights)
     for layer, heads in enumerate(architecture.encoder.self_attention_heads):
@@ -54,8 +54,6 @@ def _arranged(architecture, spec, weights):
         arranged[f"{prefix}.q_proj.bias"] = biases[0]
         output = weights[f"{prefix}.out_proj.weight"]
         arranged[f"{prefix}.out_proj.bias"] = weights[f"{prefix}.out_proj.bias"] + output @ biases[2]
-    if spec.positions == "learned" and spec.segments == 1:
-        arranged[POSITIONS] = weights[POSITIONS] + weights[SEGMENTS]
     return arranged
 
 
@@ -70,21 +68,21 @@ def _by_kind(architecture, heads, stacked):
 def _embedded(blocks, tokens):
     """Embeddings of tokens, positions and segments, summed and normalised: (batch * time, embed_dim)"""
     graph, spec, dim = blocks.graph, blocks.spec, blocks.architecture.encoder.embed_dim
-    time = graph.node("Shape", [tokens], start=1, end=2)
     if spec.positions == "learned":
-        table = graph.weight(POSITIONS, blocks.weights[POSITIONS])
+        positions = graph.weight(POSITIONS, blocks.weights[POSITIONS])
         x = blocks.products.look_up(tokens, "encoder.embed_tokens.weight")
     else:
-        table = position_table(graph, spec.position_dim, dim, spec.padding)
+        positions = position_table(graph, spec.position_dim, dim, spec.padding)
         flat = blocks.products.embed(graph.reshape(tokens, [-1]), "encoder.embed_tokens.weight", dim)
         x = graph.reshape(flat, graph.shape_like(tokens, [dim]))
-    x = graph.node("Add", [x, graph.node("Slice", [table, graph.constant([0]), time, graph.constant([0])])])
+    segments = graph.weight(SEGMENTS, blocks.weights[SEGMENTS]) if spec.segments else None
+    if spec.segments == 1:  # which all tokens have: onnxruntime adds these constants when the session is made
+        positions = graph.node("Add", [positions, segments])
+    time = graph.node("Shape", [tokens], start=1, end=2)
+    x = graph.node("Add", [x, graph.node("Slice", [positions, graph.constant([0]), time, graph.constant([0])])])
     if spec.segments > 1:
-        segments = graph.input("segments", "int64", ["batch", "time"])
-        table = graph.weight(SEGMENTS, blocks.weights[SEGMENTS])
-        x = graph.node("Add", [x, graph.node("Gather", [table, segments], axis=0)])
-    elif spec.segments == 1 and spec.positions != "learned":
-        x = graph.node("Add", [x, graph.weight(SEGMENTS, blocks.weights[SEGMENTS])])
+        of_tokens = graph.node("Gather", [segments, graph.input("segments", "int64", ["batch", "time"])], axis=0)
+        x = graph.node("Add", [x, of_tokens])
     x = graph.reshape(x, [-1, dim])
     return blocks.layer_norm(x, "encoder.embedding_layer_norm") if spec.normalize_embedding else x
 
