@@ -144,6 +144,9 @@ def _costs(found, meter):
 
 
 def _measure(found, meter):
+    reason = meter.why_not(found.precision)
+    if reason:
+        return {"no_latency": reason}
     with tempfile.TemporaryDirectory(prefix="hat-evaluate-") as folder:
         return meter.measure(found.bundle(Path(folder) / "bundle"), found.precision)
 

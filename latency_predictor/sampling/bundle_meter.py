@@ -18,11 +18,12 @@ class BundleMeter:
         """What latencies depend on beside the bundle."""
         return to_mapping(self._device)
 
+    def why_not(self, precision):
+        """Why the device runs no bundles of this precision; None if it does."""
+        return why_not(self._device, precision)
+
     def measure(self, bundle, precision):
-        """Latency keys of an evaluation, for the bundle in a folder; `no_latency` says why where there are none."""
-        reason = why_not(self._device, precision)
-        if reason:
-            return {"no_latency": reason}
+        """Latency keys of an evaluation, for the bundle in a folder, which the device can run."""
         device = with_precision(self._device, precision)
         (median, p90), text = latencies_of(self._run, device, bundle, QUANTILES)
         return {
