@@ -1,15 +1,18 @@
 """Whether a search's winner beats random SubTransformers of the same latency, all trained alike.
 
-    python benchmarks/winner_against_random.py --run runs/quickstart --search cpu-40pct --json winner.json
+    python benchmarks/winner_against_random.py --run runs/quickstart --search cpu-40pct --seeds 3 --json winner.json
 
-The random ones have a predicted latency within 5 % of the winner's, and not above the budget. Winner and random ones
-are trained as the run's sub_training says, each once, in the folder --standalone. Losses (nats a token, without label
-smoothing) and BLEU are of the whole validation split, on which the best of the random ones is found with hindsight;
-BLEU of the two is compared by sacreBLEU's paired bootstrap.
+The random ones have a predicted latency of real calls within 5 % of the winner's, and not above the budget. Winner and
+random ones are trained as the run's sub_training says, each once a seed, in the folder --standalone. Losses (nats a
+token, without label smoothing) and BLEU are of the whole validation split, on which the best of the random ones is
+found with hindsight, and means over the seeds; BLEU of the two is compared by sacreBLEU's paired bootstrap, with the
+first seed's translations.
 
-The JSON holds `winner` and `random` (a list, best loss first), each with loss, bleu, parameters and predicted_ms;
-`rank` of the winner among all by loss and by bleu, 1 being best; `best_random` (an id) by loss and by bleu, and
-`difference`, winner minus that one; `paired`, what hat.evaluation.significance says of the winner and that one by bleu.
+The JSON holds `winner` and `random` (a list, best loss first), each with loss, loss_error (its standard error; None of
+one seed), losses (by seed), bleu, parameters and predicted_ms; `rank` of the winner among all by loss and by bleu, 1
+being best, and `rank_range`, the 5 % and 95 % quantiles of that by loss as mean losses vary by their standard error
+(None of one seed); `best_random` (an id) by loss and by bleu, and `difference`, winner minus that one; `paired`, what
+hat.evaluation.significance says of the winner and that one by bleu.
 """
 
 from pathlib import Path
@@ -21,11 +24,13 @@ from hat import files
 from hat.architecture.complexity import count_parameters
 from hat.architecture.file import load_architecture
 from hat.cli.common import ArgumentParser, positive_int, run_command
+from hat.config import from_mapping
 from hat.data.translation.prepared import PreparedData
 from hat.errors import ArtifactError
 from hat.evaluation.significance import paired_bootstrap
 from hat.experiment.run_directory import RunDirectory, stamp
 from hat.experiment.sections import SUPER
+from latency_predictor.fitting.conversion import Conversion
 
 SEED = 2  # of the random architectures, whatever the run's seed is
 NEAR = 0.05  # of the winner's latency
@@ -47,7 +52,12 @@ def find_architectures(folder, run, name, count):
     def choose():
         from latency_predictor.fitting.fit import load_or_fit
 
-        predict = load_or_fit(run, choice["device"], choice["quantile"]).predict
+        predictor = load_or_fit(run, choice["device"], choice["quantile"])
+        conversion = from_mapping(Conversion, choice["conversion"], "choice.json: conversion")
+
+        def predict(architectures):
+            return conversion.latency_ms(predictor.predict(architectures))
+
         return choose_architectures(space, predict, winner, choice["budget_ms"], count)
 
     rows = keep_architectures(folder, space, choose)
@@ -59,7 +69,10 @@ def find_architectures(folder, run, name, count):
 
 
 def choose_architectures(space, predict, winner, budget_ms, count):
-    """Rows for `keep_architectures`, the winner first; raises UsageError where the space has too few."""
+    """Rows for `keep_architectures`, the winner first; raises UsageError where the space has too few.
+
+    `predict` maps architectures to milliseconds of real calls, as `budget_ms` is.
+    """
     rng = np.random.default_rng(SEED)
     drawn = [one for one in dict.fromkeys(space.sample(rng) for _ in range(DRAWS)) if one != winner]
     winner_ms = float(predict([winner])[0])
@@ -69,10 +82,25 @@ def choose_architectures(space, predict, winner, budget_ms, count):
     return named_rows("same latency", named, predict)
 
 
+def rank_range(rows):
+    """5 % and 95 % quantiles of the rank of the first row by loss, where mean losses vary by their standard error.
+
+    That is taken to be the same for all rows, as one from a few seeds says little. None of one seed.
+    """
+    losses = np.array([row["losses"] for row in rows])
+    seeds = losses.shape[1]
+    if seeds == 1:
+        return None
+    error = np.sqrt(losses.var(axis=1, ddof=1).mean() / seeds)
+    varied = np.random.default_rng(SEED).normal(losses.mean(axis=1), error, (DRAWS, len(rows)))
+    ranks = 1 + (varied[:, 1:] < varied[:, :1]).sum(axis=1)
+    return [int(rank) for rank in np.quantile(ranks, [0.05, 0.95])]
+
+
 def compare(rows):
     """Rank of the first row, the winner, among all, the best of the others, and the difference to it."""
     winner, *others = rows
-    found = {"rank": {}, "best_random": {}, "difference": {}}
+    found = {"rank": {}, "rank_range": rank_range(rows), "best_random": {}, "difference": {}}
     for key, sign in (("loss", 1), ("bleu", -1)):
         best = min(others, key=lambda row, key=key, sign=sign: sign * row[key])
         found["rank"][key] = 1 + sum(sign * row[key] < sign * winner[key] for row in others)
@@ -83,14 +111,16 @@ def compare(rows):
 
 def report(rows, found):
     """Lines of text: all rows, best loss first, and how the winner stands."""
-    lines = [f"{'':10} {'loss':>8} {'BLEU':>7} {'parameters':>12} {'predicted':>11}"]
+    lines = [f"{'':10} {'loss':>8} {'error':>7} {'BLEU':>7} {'parameters':>12} {'predicted':>11}"]
     for row in sorted(rows, key=lambda row: row["loss"]):
+        error = "-" if row["loss_error"] is None else f"{row['loss_error']:.4f}"
         lines.append(
-            f"{row['id']:10} {row['loss']:8.4f} {row['bleu']:7.2f} {row['parameters'] / 1e6:10.2f} M "
+            f"{row['id']:10} {row['loss']:8.4f} {error:>7} {row['bleu']:7.2f} {row['parameters'] / 1e6:10.2f} M "
             f"{row['predicted_ms']:8.2f} ms"
         )
     best, difference, rank, paired = (found[key] for key in ("best_random", "difference", "rank", "paired"))
-    lines.append(f"\nwinner: {rank['loss']} of {len(rows)} by loss, {rank['bleu']} by BLEU")
+    ranks = "" if found["rank_range"] is None else " ({} to {} with nine in ten)".format(*found["rank_range"])
+    lines.append(f"\nwinner: {rank['loss']} of {len(rows)} by loss{ranks}, {rank['bleu']} by BLEU")
     lines.append(f"  loss {difference['loss']:+.4f} beside {best['loss']}, the best of the random ones by loss")
     lines.append(
         f"  BLEU {difference['bleu']:+.2f} beside {best['bleu']}, the best by BLEU (p {paired['p_value']:.3f}; "
@@ -115,34 +145,55 @@ def main(arguments=None):
     add_options(parser, "random/SEARCH in the run")
     parser.add_argument("--search", metavar="NAME", required=True, help="the finished search")
     parser.add_argument("--count", type=positive_int, default=12, help="random architectures")
+    parser.add_argument(
+        "--seeds", type=positive_int, default=1, help="of the trainings of each: the run's and those after"
+    )
     run_command(parser, judge, arguments)
+
+
+def average(results):
+    """The figures of a row that come of one architecture's results, one a seed."""
+    losses = [result["validation_loss"] for result in results]
+    return {
+        "loss": float(np.mean(losses)),
+        "loss_error": float(np.std(losses, ddof=1) / len(losses) ** 0.5) if len(losses) > 1 else None,
+        "losses": losses,
+        "bleu": float(np.mean([result["bleu"] for result in results])),
+    }
+
+
+def prepare_trainings(folder, run, options):
+    """StandaloneTrainings for each seed, the run's own in `folder` and the others in folders in it."""
+    recipe = {"precision": options.precision or "fp32", **run.sections("sub_training")["sub_training"]}
+    first = run.config.seed
+    return [
+        StandaloneTrainings(
+            folder if seed == first else folder / f"seed{seed}", run, {"seed": seed, **recipe}, find_origins(run)
+        )
+        for seed in range(first, first + options.seeds)
+    ]
 
 
 def judge(options):
     run = RunDirectory.open(options.run)
     folder = Path(options.standalone or run.path / "random" / options.search)
     chosen = find_architectures(folder, run, options.search, options.count)
-    recipe = {
-        "seed": run.config.seed,
-        "precision": options.precision or "fp32",
-        **run.sections("sub_training")["sub_training"],
-    }
-    trainings = StandaloneTrainings(folder, run, recipe, find_origins(run))
-    results = trainings.train({row["id"]: row["architecture"] for row in chosen}, options.workers)
+    trainings = prepare_trainings(folder, run, options)
+    architectures = {row["id"]: row["architecture"] for row in chosen}
+    results = [each.train(architectures, options.workers) for each in trainings]
     prepared = PreparedData(run.data)
     spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
     rows = [
         {
             "id": row["id"],
-            "loss": results[row["id"]]["validation_loss"],
-            "bleu": results[row["id"]]["bleu"],
+            **average([result[row["id"]] for result in results]),
             "parameters": count_parameters(row["architecture"], spec)[0],
             "predicted_ms": row["predicted_ms"],
         }
         for row in chosen
     ]
     found = compare(rows)
-    translations = [trainings.translations(name) for name in (WINNER, found["best_random"]["bleu"])]
+    translations = [trainings[0].translations(name) for name in (WINNER, found["best_random"]["bleu"])]
     found["paired"] = paired_bootstrap(*translations, prepared.raw(SPLIT)[1], prepared.target_lang)
     print("\n".join(report(rows, found)))
     if options.json:

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))  # i
 import winner_against_random as benchmark
 
 from hat import files
+from hat.architecture.stacks import Architecture
 from hat.config import from_mapping
 from hat.errors import UsageError
 from hat.experiment.config import load_experiment
@@ -25,6 +26,14 @@ from hat.training.super import train_super
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACE = load_experiment(ROOT / "configs" / "quickstart.yaml").search_space
+
+
+OVERHEAD_MS, FACTOR = 0.5, 1.6
+
+
+def call_ms(architecture):
+    """What a real call takes of an architecture that the ruler gives `latency`."""
+    return OVERHEAD_MS + FACTOR * latency(architecture)
 
 
 def predict(architectures):
@@ -49,17 +58,40 @@ def test_too_few_of_the_same_latency_are_told():
         benchmark.choose_architectures(SPACE, predict, SPACE.largest(), 1.0, 12)
 
 
+ROWS = [
+    {"id": "winner", "loss": 0.20, "losses": [0.20], "bleu": 85.0},
+    {"id": "random1", "loss": 0.18, "losses": [0.18], "bleu": 84.0},
+    {"id": "random2", "loss": 0.25, "losses": [0.25], "bleu": 84.5},
+    {"id": "random3", "loss": 0.30, "losses": [0.30], "bleu": 70.0},
+]
+
+
+def seeds(spread):
+    """ROWS with three seeds each, whose losses have this standard deviation."""
+    return [row | {"losses": [row["loss"] - spread, row["loss"], row["loss"] + spread]} for row in ROWS]
+
+
 def test_rank_and_difference_are_those_computed_by_hand():
-    rows = [
-        {"id": "winner", "loss": 0.20, "bleu": 85.0},
-        {"id": "random1", "loss": 0.18, "bleu": 84.0},
-        {"id": "random2", "loss": 0.25, "bleu": 84.5},
-        {"id": "random3", "loss": 0.30, "bleu": 70.0},
-    ]
-    found = benchmark.compare(rows)
+    found = benchmark.compare(ROWS)
+    assert found["rank_range"] is None
     assert found["rank"] == {"loss": 2, "bleu": 1}
     assert found["best_random"] == {"loss": "random1", "bleu": "random2"}
     assert found["difference"] == pytest.approx({"loss": 0.02, "bleu": 0.5})
+
+
+def test_the_rank_is_as_sure_as_the_losses_are():
+    assert benchmark.compare(seeds(0.0001))["rank_range"] == [2, 2]
+    error = 0.02  # of a mean, as far as winner and random1 are apart: these change places with 24 %, others with 4 %
+    assert benchmark.compare(seeds(error * 3**0.5))["rank_range"] == [1, 2]
+    assert benchmark.compare(seeds(1.0))["rank_range"] == [1, 4]
+
+
+def test_figures_over_seeds_are_those_computed_by_hand():
+    found = benchmark.average([{"validation_loss": loss, "bleu": 100 * loss} for loss in (0.1, 0.2, 0.6)])
+    assert found["losses"] == [0.1, 0.2, 0.6]
+    assert found["loss_error"] == pytest.approx(0.07**0.5 / 3**0.5)
+    assert (found["loss"], found["bleu"]) == (pytest.approx(0.3), pytest.approx(30.0))
+    assert benchmark.average([{"validation_loss": 0.2, "bleu": 80.0}])["loss_error"] is None
 
 
 @pytest.mark.parametrize(
@@ -88,7 +120,9 @@ def finished(tmp_path_factory):
     directory = run.search("pick")
     winner = run.config.search_space.sample(np.random.default_rng(3))
     files.write_yaml(directory / "architecture.yaml", winner.to_dict())
-    files.write_json(directory / "choice.json", {"device": "cpu", "quantile": 0.5, "budget_ms": 1.2 * latency(winner)})
+    conversion = {"overhead_ms": OVERHEAD_MS, "factor": FACTOR, "spread": 0.0, "count": 5}
+    choice = {"device": "cpu", "quantile": 0.5, "conversion": conversion, "budget_ms": 1.1 * call_ms(winner)}
+    files.write_json(directory / "choice.json", choice)
     mark_done(directory, {}, [])
     return run
 
@@ -107,8 +141,14 @@ def judged(finished, tmp_path, monkeypatch):
 
 
 def test_from_end_to_end(finished, judged, capsys):
-    judged("--json", "out.json")
+    judged("--json", "out.json", "--seeds", "2")
     found = json.loads(Path("out.json").read_text())
+    architectures = files.read_json_lines(finished.path / "random" / "pick" / "architectures.jsonl")
+    for row in architectures:
+        assert row["predicted_ms"] == pytest.approx(call_ms(Architecture.from_dict(row["architecture"])), abs=1e-3)
+        assert row["predicted_ms"] <= 1.1 * architectures[0]["predicted_ms"]
+    assert [len(set(one["losses"])) for one in (found["winner"], *found["random"])] == [2, 2, 2]
+    assert found["rank_range"][0] <= found["rank"]["loss"] <= found["rank_range"][1]
     printed = capsys.readouterr().out
     assert "by loss" in printed
     trained = RunDirectory(finished.path / "random" / "pick")
@@ -119,8 +159,9 @@ def test_from_end_to_end(finished, judged, capsys):
     assert losses == sorted(losses)
     assert found["difference"]["loss"] == pytest.approx(found["winner"]["loss"] - losses[0])
     assert 0 < found["paired"]["p_value"] <= 1
-    assert found["paired"]["bleu"] == pytest.approx(found["winner"]["bleu"])
-    assert found["paired"]["baseline_bleu"] == pytest.approx(max(one["bleu"] for one in found["random"]))
+    first = {path.parent.name: files.read_json(path, "")["bleu"] for path in trained.path.glob("sub/*/result.json")}
+    assert found["paired"]["bleu"] == pytest.approx(first["winner"])
+    assert found["paired"]["baseline_bleu"] == pytest.approx(first[found["best_random"]["bleu"]])
     times = [path.stat().st_mtime_ns for path in trained.path.glob("sub/*/result.json")]
     judged()
     assert [path.stat().st_mtime_ns for path in trained.path.glob("sub/*/result.json")] == times
