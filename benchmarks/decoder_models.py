@@ -102,7 +102,7 @@ def write_hat_bundle(directory, model, architecture, spec, weights, precision, s
     from hat.config import to_mapping
     from hat.deploy.building.bundle_writer import write_bundle
     from hat.deploy.building.graphs import build_graphs
-    from hat.export.calibration import calibrate
+    from hat.export.translation.calibration import calibrate
 
     ranges = calibrate(model, [(source, source) for source in sources[:20]]) if precision == "int8" else None
     description = {

@@ -53,9 +53,7 @@ def search_front(run, device_name):
 
 
 def _bundle_sizes(run):
-    from hat.export.bundle_size import BundleSize
-
-    return {precision: BundleSize(run, precision) for precision in PRECISIONS}
+    return {precision: run.task.bundle_size(run, precision) for precision in PRECISIONS}
 
 
 def search_front_with(run, device_name, inputs, make_instruments, make_sizes):

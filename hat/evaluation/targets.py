@@ -99,9 +99,7 @@ def _torch_target(run, name, model, **found):
     _check_vocabularies(run, name, model.spec)
 
     def bundle(folder):
-        from hat.export.trial_bundle import write_trial_bundle
-
-        write_trial_bundle(run, model.cpu(), "fp32", folder)
+        run.task.write_trial_bundle(run, model.cpu(), "fp32", folder)
         return folder
 
     def translate(prepared, sentences):

@@ -127,9 +127,9 @@ class RunDirectory:
         return files.held(self.path / ".locks" / ".".join(("run", *parts)), folder)
 
     def sections(self, *names):
-        """The named config sections as one dictionary, for a stage's fingerprint."""
+        """The named config sections, as far as the task has them, as one dictionary, for a stage's fingerprint."""
         config = self.config.to_dict()
-        return {name: config[name] for name in names}
+        return {name: config[name] for name in names if name in config}
 
 
 def _is_empty(path):

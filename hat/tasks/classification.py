@@ -6,6 +6,7 @@ from hat.tasks.task import Task
 class Classification(Task):
     name, item = "classification", "text"
     length_keys = ("latency.length",)
+    command = "hat-classify"
     super_model, sub_model = "hat_superclassifier", "hat_classifier"
 
     def prepare(self, run, source_directory=None):

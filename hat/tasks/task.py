@@ -8,7 +8,7 @@ class Task(abc.ABC):
 
     `item` is what a loss in nats is given for: a token or a text. `super_model` and `sub_model` are fairseq's names
     (`--arch`) of the SuperTransformer and of a standalone network. `length_keys` are those of the config that fix the
-    length of what is timed.
+    length of what is timed. `command` uses a bundle.
     """
 
     name: str
@@ -16,6 +16,7 @@ class Task(abc.ABC):
     super_model: str
     sub_model: str
     length_keys: tuple[str, ...]
+    command: str
 
     @abc.abstractmethod
     def prepare(self, run, source_directory=None):
@@ -67,6 +68,13 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def calls(self, run, split, count):
         """{"sentences": of a split, "ids": token ids of each} to time real calls with."""
+
+    @abc.abstractmethod
+    def bundle_maker(self, run, name, weights, inputs):
+        """What makes and judges the bundles of the sub-training `name`: see hat.export.bundles.
+
+        `weights` are what hat.models.checkpoint.load_weights gives, `inputs` all that the bundles are made from.
+        """
 
     @abc.abstractmethod
     def write_trial_bundle(self, run, model, precision, folder):

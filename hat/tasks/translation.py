@@ -6,6 +6,7 @@ from hat.tasks.task import Task
 class Translation(Task):
     name, item = "translation", "token"
     length_keys = ("latency.source_length", "latency.target_steps")
+    command = "hat-translate"
     super_model, sub_model = "hat_supertransformer", "hat_transformer"
 
     def prepare(self, run, source_directory=None):
@@ -76,13 +77,18 @@ class Translation(Task):
         ids = [[*found[:most], processor.eos_id()] for found in processor.encode(sources)]
         return {"sentences": sources, "ids": ids}
 
+    def bundle_maker(self, run, name, weights, inputs):
+        from hat.export.translation.bundle_maker import BundleMaker
+
+        return BundleMaker.of(run, name, weights, inputs)
+
     def write_trial_bundle(self, run, model, precision, folder):
-        from hat.export.trial_bundle import write_trial_bundle
+        from hat.export.translation.trial_bundle import write_trial_bundle
 
         write_trial_bundle(run, model, precision, folder)
 
     def bundle_size(self, run, precision):
-        from hat.export.bundle_size import BundleSize
+        from hat.export.translation.bundle_size import BundleSize
 
         return BundleSize(run, precision)
 

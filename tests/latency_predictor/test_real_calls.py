@@ -13,7 +13,7 @@ from tiny_run import make_run
 from hat.data.translation.prepared import PreparedData
 from hat.deploy.translator import Translator
 from hat.errors import UsageError
-from hat.export.trial_bundle import write_trial_bundle
+from hat.export.translation.trial_bundle import write_trial_bundle
 from hat.models.translation import Transformer
 from latency_predictor.budget import parse_budget
 from latency_predictor.link.devices import Device

@@ -23,7 +23,7 @@ from hat.deploy.building.products import PRODUCTS, SINGLE_ROW_PRODUCTS
 from hat.deploy.building.quantisation import quantise_rows
 from hat.deploy.sessions import make_session
 from hat.errors import UsageError
-from hat.export.calibration import calibrate
+from hat.export.translation.calibration import calibrate
 from hat.models.translation import SuperTransformer
 
 SHARING = {

@@ -12,8 +12,8 @@ from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.graphs import build_graphs
 from hat.deploy.bundle import open_bundle
 from hat.experiment.run_directory import mark_done
-from hat.export.bundle_size import BundleSize, ModelSize
 from hat.export.bundles import export
+from hat.export.translation.bundle_size import BundleSize, ModelSize
 from hat.models.checkpoint import save_model
 
 # Widths above and below the size from which a constant lies outside of the graphs; some are no multiples of 16.
@@ -82,6 +82,6 @@ def test_what_the_shortlist_takes_is_learnt_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = make_run(tmp_path)
     first = BundleSize(run, "int8")
-    monkeypatch.setattr("hat.export.bundle_size.learn_shortlist", lambda *_: pytest.fail("it is known"))
+    monkeypatch.setattr("hat.export.translation.bundle_size.learn_shortlist", lambda *_: pytest.fail("it is known"))
     smallest = run.config.search_space.smallest()
     assert BundleSize(run, "int8")(smallest) == first(smallest)

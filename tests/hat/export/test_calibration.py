@@ -8,8 +8,8 @@ from deployed import WIDE_DECODER, make_spec, peaked_weights, random_sources, to
 from hat.architecture.complexity import is_embedding, parameter_shapes
 from hat.deploy.building.quantisation import activation_parameters
 from hat.errors import ArtifactError, DataError
-from hat.export.calibration import calibrate
 from hat.export.ranges import best_range
+from hat.export.translation.calibration import calibrate
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from deployed import SENTENCES
 from exports import NAME, save_random_model
 from sentencepiece import SentencePieceProcessor
 
-import hat.export.bundles as export_module
+import hat.export.translation.bundle_maker as export_module
 from hat.cli.export import main
 from hat.data.translation.prepared import PreparedData
 from hat.deploy.building import graphs
@@ -19,10 +19,10 @@ from hat.deploy.bundle import open_bundle
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError, UsageError
 from hat.evaluation.evaluate import score_translations
-from hat.export import check as export_check
-from hat.export import quality as export_quality
 from hat.export.bundles import export
-from hat.export.check import Reference
+from hat.export.translation import check as export_check
+from hat.export.translation import quality as export_quality
+from hat.export.translation.check import Reference
 from hat.fairseq_plugin.generation import translate_ids
 from hat.models.checkpoint import save_model
 

@@ -8,7 +8,7 @@ import torch
 from deployed import SENTENCES
 from exports import NAME, save_random_model
 
-import hat.export.bundles as export_module
+import hat.export.translation.bundle_maker as export_module
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.products import PRODUCTS
 from hat.deploy.bundle import open_bundle

@@ -8,8 +8,8 @@ from hat.data.drawing import draw_lines
 from hat.data.tokenizer import Tokenizer
 from hat.data.translation.pairs import sample_pairs, sample_text
 from hat.data.translation.prepared import PreparedData
-from hat.export.check import Reference
-from hat.export.quality import measure_quality
+from hat.export.translation.check import Reference
+from hat.export.translation.quality import measure_quality
 from hat.fairseq_plugin.datasets import load_batches
 from hat.models.translation import SuperTransformer
 from search.scorer import load_scorer
@@ -79,16 +79,16 @@ def test_bundles_are_judged_on_drawn_sentences(run, prepared, monkeypatch):
             translated.append(sources)
             return sources
 
-    monkeypatch.setattr("hat.export.quality.Translator", FakeTranslator)
-    monkeypatch.setattr("hat.export.quality.SENTENCES", COUNT)
+    monkeypatch.setattr("hat.export.translation.quality.Translator", FakeTranslator)
+    monkeypatch.setattr("hat.export.translation.quality.SENTENCES", COUNT)
     measure_quality("bundle", prepared, SEED)
     assert translated == [expected, expected]
 
     encode = Tokenizer(prepared.sentencepiece("de")).encode
     ids = []
-    monkeypatch.setattr("hat.export.check.SENTENCES", COUNT)
+    monkeypatch.setattr("hat.export.translation.check.SENTENCES", COUNT)
     monkeypatch.setattr(
-        "hat.export.check._translate_by_length",
+        "hat.export.translation.check._translate_by_length",
         lambda model, prepared, sources, settings: ids.extend(sources) or [([5, 6], 0.0)] * len(sources),
     )
     space = run.config.search_space

@@ -33,7 +33,7 @@ from hat.deploy.building.graphs import build_graphs, graph_names
 from hat.deploy.building.products import OUTPUT_PRODUCT
 from hat.deploy.building.quantisation import DEFAULT_RANGE
 from hat.experiment.run_directory import stamp
-from hat.export.bundles import describe_bundle, tokenizers, training_pairs
+from hat.export.translation.bundle_maker import describe_bundle, tokenizers, training_pairs
 
 # Of the stand-ins: multiples of 16, as most real widths are, but no usual ones, so that every table is sliced; large
 # enough for all that belongs to a weight to lie outside of the graph, even the zero points, a byte a row.

@@ -6,7 +6,6 @@ from hat.deploy.translator import Translator
 from hat.evaluation.evaluate import score_translations
 
 SENTENCES = 2000  # of the validation set, at most
-ALLOWED_DROP = 0.3  # BLEU
 
 
 def measure_quality(bundle, prepared, seed):

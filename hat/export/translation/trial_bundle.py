@@ -4,7 +4,7 @@ from hat.data.translation.pairs import sample_pairs
 from hat.data.translation.prepared import PreparedData
 from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.graphs import build_graphs
-from hat.export.bundles import CALIBRATION_PAIRS, describe_bundle, tokenizers
+from hat.export.translation.bundle_maker import CALIBRATION_PAIRS, describe_bundle, tokenizers
 
 NAME = "trial"
 
@@ -21,6 +21,6 @@ def write_trial_bundle(run, model, precision, folder):
 def _ranges(run, model, precision, prepared):
     if precision != "int8":
         return {}
-    from hat.export.calibration import calibrate
+    from hat.export.translation.calibration import calibrate
 
     return calibrate(model, sample_pairs(prepared, "train", CALIBRATION_PAIRS, run.config.seed))

@@ -10,7 +10,7 @@ from hat.data.translation.pairs import sample_text
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError
 from hat.evaluation.evaluate import score_translations
-from hat.export.graph_check import TIE, GraphReference, log_probabilities
+from hat.export.translation.graph_check import TIE, GraphReference, log_probabilities
 
 SENTENCES = 200  # of the validation set, translated
 FORCED_SENTENCES = 16  # of these, compared token by token, and translated by every graph
