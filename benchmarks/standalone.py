@@ -222,13 +222,13 @@ def train_one(folder, name, architecture, precision):
 
 def _judge(run, name):
     """({validation_loss, bleu, chrf...}, translations) of a trained model on the validation split."""
-    from hat.evaluation.evaluate import score_translations
     from hat.evaluation.targets import find_target
+    from hat.evaluation.translation.scores import score_translations
     from hat.models.checkpoint import load_model
 
     prepared = PreparedData(run.data)
     sources, references = prepared.raw(SPLIT)
-    translations = find_target(run, name).translate(prepared, sources)
+    translations = find_target(run, name).answer(sources)
     scores = score_translations(translations, references, prepared.target_lang)
     return {"validation_loss": loss_per_token(load_model(run.sub(name)), load_split(run)), **scores}, translations
 

@@ -12,7 +12,7 @@ The JSON holds `winner` and `random` (a list, best loss first), each with loss, 
 one seed), losses (by seed), bleu, parameters and predicted_ms; `rank` of the winner among all by loss and by bleu, 1
 being best, and `rank_range`, the 5 % and 95 % quantiles of that by loss as mean losses vary by their standard error
 (None of one seed); `best_random` (an id) by loss and by bleu, and `difference`, winner minus that one; `paired`, what
-hat.evaluation.significance says of the winner and that one by bleu.
+`paired_bootstrap` says of the winner and that one by bleu.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.config import from_mapping
 from hat.data.translation.prepared import PreparedData
 from hat.errors import ArtifactError
-from hat.evaluation.significance import paired_bootstrap
+from hat.evaluation.translation.significance import paired_bootstrap
 from hat.experiment.run_directory import RunDirectory, stamp
 from hat.experiment.sections import SUPER
 from latency_predictor.fitting.conversion import Conversion

@@ -38,17 +38,16 @@ def main(arguments=None):
 def _evaluate(options):
     import json
 
-    from hat.data.translation.prepared import PreparedData
     from hat.evaluation.evaluate import evaluate_all, evaluations_table
-    from hat.evaluation.text import file_text, split_text
     from hat.experiment.run_directory import RunDirectory
     from latency_predictor.sampling.bundle_meter import BundleMeter
 
     run = RunDirectory.open(options.run)
+    judge = run.task.judge(run)
     if options.test_set:
-        texts = [file_text(*paths) for paths in options.test_set]
+        texts = [judge.file_text(*paths) for paths in options.test_set]
     else:
-        texts = [split_text(PreparedData(run.data), options.split)]
+        texts = [judge.split_text(options.split)]
     evaluations = []
     meter = BundleMeter(run, options.device)
     for evaluation in evaluate_all(run, options.target, texts, meter, not options.no_latency, options.against):
@@ -56,7 +55,7 @@ def _evaluate(options):
         if options.json:
             print(json.dumps(evaluation, ensure_ascii=False), flush=True)
     if not options.json:
-        print("\n".join(evaluations_table(evaluations)))
+        print("\n".join(evaluations_table(judge, evaluations)))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,15 @@
-"""The evaluation stage: BLEU and chrF on some text, parameters, size on disk, measured latency."""
+"""The evaluation stage: quality on some text, parameters, size on disk, measured latency."""
 
 import tempfile
 from pathlib import Path
 
 from hat import files
 from hat.architecture.complexity import count_parameters
-from hat.data.translation.prepared import PreparedData
 from hat.errors import UsageError
-from hat.evaluation.significance import paired_bootstrap
 from hat.evaluation.targets import find_target
-from hat.evaluation.text import split_text
 from hat.experiment.run_directory import stamp
 
+HEAD_WIDTH = 6  # of a quality in the table
 KEPT_SPLIT = "test"  # its evaluations are kept beside what they judge
 
 
@@ -34,56 +32,55 @@ def evaluate(run, target, meter, split=KEPT_SPLIT, latency=True, again=False):
 
     Returns the evaluation of `evaluate_all`; what is kept and still true is returned as it is, unless `again`.
     """
-    text = split_text(PreparedData(run.data), split)
+    text = run.task.judge(run).split_text(split)
     found = find_target(run, target)
     kept = _kept_at(found, text, latency)
     if kept is not None and not again:
         current = _read_current(kept, _inputs(run, found, meter))
         if current is not None:
             return current
-    evaluation, _translations = next(_evaluations(run, found, [text], meter, latency))
+    evaluation, _answers = next(_evaluations(run, found, [text], meter, latency))
     return evaluation
 
 
 def evaluate_all(run, targets, texts, meter, latency=True, against=None):
     """Yield the evaluation, a dictionary, of each target on each EvaluationText.
 
-    BLEU and chrF are sacreBLEU's, detokenised and cased. The latency, in ms, is what calls of the bundle take on the
+    Its quality is what the task's judge says. The latency, in ms, is what calls of the bundle take on the
     device of `meter` (a BundleMeter, see latency_predictor.sampling): the median sentence of the run's validation text,
     and the one that nine of ten take no longer than; of a model it is that of the bundle it would make. None without
     `latency`. On the test split and with its latency, an evaluation is kept beside the model or bundle. With
     `against`, another target, its evaluations come first, and those of the others have as `against` what
-    `paired_bootstrap` says of the two. Raises UsageError if one of the targets is that other one itself.
+    the judge says of the two. Raises UsageError if one of the targets is that other one itself.
     """
-    target_lang = run.config.data.target_lang
+    judge = run.task.judge(run)
     found = [find_target(run, target) for target in targets]
     baselines = [None for _ in texts]
     if against is not None:
         baseline = find_target(run, against)
         _check_different(baseline, found)
-        for number, (evaluation, translations) in enumerate(_evaluations(run, baseline, texts, meter, latency)):
-            baselines[number] = translations
+        for number, (evaluation, answers) in enumerate(_evaluations(run, baseline, texts, meter, latency)):
+            baselines[number] = answers
             yield evaluation
     for target in found:
         evaluations = _evaluations(run, target, texts, meter, latency)
-        for text, other, (evaluation, translations) in zip(texts, baselines, evaluations, strict=True):
+        for text, other, (evaluation, answers) in zip(texts, baselines, evaluations, strict=True):
             if other is not None:
-                compared = paired_bootstrap(translations, other, text.references, target_lang)
-                evaluation["against"] = {"target": baseline.name, **compared}
+                evaluation["against"] = {"target": baseline.name, **judge.compare(answers, other, text.references)}
             yield evaluation
 
 
 def _evaluations(run, found, texts, meter, latency):
-    """Yield (evaluation, translations) of a Target on each EvaluationText; keeps what is to be kept."""
-    prepared = PreparedData(run.data)
+    """Yield (evaluation, answers) of a Target on each EvaluationText; keeps what is to be kept."""
+    judge = run.task.judge(run)
     costs = _costs(found, meter if latency else None)
     for text in texts:
-        translations = found.translate(prepared, text.sources)
-        evaluation = _quality(found, text, translations, prepared.target_lang) | costs
+        answers = found.answer(text.sources)
+        evaluation = _quality(found, text, judge.score(answers, text.references)) | costs
         kept = _kept_at(found, text, latency)
         if kept is not None:
             files.write_json(kept, evaluation | {"inputs": _inputs(run, found, meter)})
-        yield evaluation, translations
+        yield evaluation, answers
 
 
 def _check_different(baseline, others):
@@ -111,26 +108,15 @@ def _read_current(path, inputs):
     return evaluation if evaluation.pop("inputs", None) == inputs else None
 
 
-def _quality(found, text, translations, target_lang):
+def _quality(found, text, scores):
     return {
         "target": found.name,
         "kind": found.kind,
         **text.origin,
-        **score_translations(translations, text.references, target_lang),
+        **scores,
         "beam": found.beam,
         "precision": found.precision,
     }
-
-
-def score_translations(translations, references, target_lang):
-    """Corpus BLEU and chrF (0 to 100) of detokenised sentences, with sacreBLEU's signatures."""
-    from sacrebleu.metrics import BLEU, CHRF
-
-    scores = {}
-    for name, metric in (("bleu", BLEU(trg_lang=target_lang)), ("chrf", CHRF())):
-        scores[name] = metric.corpus_score(translations, [references]).score
-        scores[f"{name}_signature"] = str(metric.get_signature())
-    return scores | {"sentences": len(references)}
 
 
 def _costs(found, meter):
@@ -151,34 +137,26 @@ def _measure(found, meter):
         return meter.measure(found.bundle(Path(folder) / "bundle"), found.precision)
 
 
-def evaluations_table(evaluations):
-    """Lines of text: one per evaluation, one per comparison, and the signatures."""
+def evaluations_table(judge, evaluations):
+    """Lines of text: one per evaluation, one per comparison, and what else the task's judge says of them."""
     texts = [row["split"] or row["test_set"]["source"] for row in evaluations]
     width, text_width = (max(map(len, column)) for column in ([row["target"] for row in evaluations], [*texts, "text"]))
+    heads = " ".join(f"{title:>{HEAD_WIDTH}}" for title, _ in judge.columns)
     lines = [
-        f"{'target':{width}} {'text':{text_width}} {'BLEU':>6} {'chrF':>6} {'latency':>10} {'p90':>10} "
-        f"{'parameters':>11} {'size':>9}"
+        f"{'target':{width}} {'text':{text_width}} {heads} {'latency':>10} {'p90':>10} {'parameters':>11} {'size':>9}"
     ]
     for row, text in zip(evaluations, texts, strict=True):
         latency, p90 = ("-" if row[key] is None else f"{row[key]:.2f} ms" for key in ("latency_ms", "latency_p90_ms"))
+        scores = " ".join(f"{row[key]:{HEAD_WIDTH}.2f}" for _, key in judge.columns)
         lines.append(
-            f"{row['target']:{width}} {text:{text_width}} {row['bleu']:6.2f} {row['chrf']:6.2f} "
+            f"{row['target']:{width}} {text:{text_width}} {scores} "
             f"{latency:>10} {p90:>10} {row['parameters'] / 1e6:9.2f} M {row['size_bytes'] / 1e6:6.1f} MB"
         )
-    compared = [_comparison_line(row, text) for row, text in zip(evaluations, texts, strict=True) if "against" in row]
+    pairs = zip(evaluations, texts, strict=True)
+    compared = [
+        f"{row['target']} against {row['against']['target']} on {text}: {judge.comparison(row['against'])}"
+        for row, text in pairs
+        if "against" in row
+    ]
     reasons = {f"- latency of {row['target']}: {row['no_latency']}" for row in evaluations if row.get("no_latency")}
-    return lines + sorted(reasons) + compared + sorted({_signatures(row) for row in evaluations})
-
-
-def _comparison_line(row, text):
-    compared = row["against"]
-    found, baseline = (
-        f"BLEU {compared[f'{side}bleu']:.2f} ({compared[f'{side}bleu_mean']:.2f} ± {compared[f'{side}bleu_ci95']:.2f})"
-        for side in ("", "baseline_")
-    )
-    return f"{row['target']} against {compared['target']} on {text}: {found}, {baseline}, p = {compared['p_value']:.4f}"
-
-
-def _signatures(row):
-    names = f"{row['bleu_signature']}; {row['chrf_signature']}"
-    return f"{names}; paired bootstrap {row['against']['signature']}" if "against" in row else names
+    return lines + sorted(reasons) + compared + sorted({judge.signatures(row) for row in evaluations})

@@ -1,17 +1,14 @@
-"""The text that `hat-evaluate` translates: a prepared split, or any two parallel files."""
+"""EvaluationText: what `hat-evaluate` judges models by."""
 
-import sys
 from dataclasses import dataclass
 
-from hat import files
-from hat.data.text import normalise_spaces, read_pairs
-from hat.data.translation.prepared import SPLITS
-from hat.errors import DataError, UsageError
+from hat.data.drawing import SPLITS
+from hat.errors import UsageError
 
 
 @dataclass(frozen=True)
 class EvaluationText:
-    """Plain sentences and their references; `origin` is what an evaluation says of where they come from."""
+    """Plain sentences and what should come of them; `origin` is what an evaluation says of where they come from."""
 
     name: str
     sources: list
@@ -19,31 +16,12 @@ class EvaluationText:
     origin: dict
 
 
-def split_text(prepared, split):
+def split_text(split, sources, references):
     """The EvaluationText of a prepared split; UsageError if there is no such split."""
+    return EvaluationText(split, sources, references, {"split": split, "test_set": None})
+
+
+def check_split(split):
+    """Raise UsageError if there is no such split."""
     if split not in SPLITS:
         raise UsageError(f"split {split!r} is not one of {', '.join(SPLITS)}")
-    return EvaluationText(split, *prepared.raw(split), {"split": split, "test_set": None})
-
-
-def file_text(source_path, reference_path):
-    """The EvaluationText of two files (plain or gzip, one sentence a line), prepared as hat-prepare does a test split.
-
-    Pairs with an empty side stay, with a warning. Raises DataError for a file that is missing, empty, damaged or not
-    UTF-8, for misaligned files, and where no pair has text on both sides.
-    """
-    pairs = [tuple(map(normalise_spaces, pair)) for pair in read_pairs(source_path, reference_path)]
-    empty = sum(not all(pair) for pair in pairs)
-    if empty == len(pairs):
-        raise DataError(f"{source_path} and {reference_path} have no line with text on both sides; check the files")
-    if empty:
-        where = f"{source_path} and {reference_path}"
-        print(f"warning: {empty} of {len(pairs)} pairs of {where} have an empty side; they count too", file=sys.stderr)
-    sources, references = map(list, zip(*pairs, strict=True))
-    test_set = {
-        "source": str(source_path),
-        "source_sha256": files.sha256_of_file(source_path),
-        "reference": str(reference_path),
-        "reference_sha256": files.sha256_of_file(reference_path),
-    }
-    return EvaluationText(str(source_path), sources, references, {"split": None, "test_set": test_set})

@@ -46,6 +46,10 @@ class Task(abc.ABC):
         """{name: value} of the fairseq-train arguments of a TrainingConfig that only this task has."""
 
     @abc.abstractmethod
+    def judge(self, run):
+        """What judges the models and bundles of a run: see hat.evaluation.translation.judge."""
+
+    @abc.abstractmethod
     def fixed_lengths(self, config):
         """(tokens read, steps decoded) where the config's keys `length_keys` fix them for all latencies, else None."""
 

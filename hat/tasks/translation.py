@@ -38,6 +38,17 @@ class Translation(Task):
             "label-smoothing": training.label_smoothing,
         }
 
+    @property
+    def spec_class(self):
+        from hat.architecture.complexity import ModelSpec
+
+        return ModelSpec
+
+    def judge(self, run):
+        from hat.evaluation.translation.judge import TranslationJudge
+
+        return TranslationJudge(run)
+
     def fixed_lengths(self, config):
         latency = config.latency
         return None if latency.source_length is None else (latency.source_length, latency.target_steps)

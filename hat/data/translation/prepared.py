@@ -5,7 +5,6 @@ from pathlib import Path
 from hat import files
 from hat.errors import ArtifactError
 
-SPLITS = ("train", "valid", "test")
 REMEDY = "run hat-prepare"
 
 

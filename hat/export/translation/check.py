@@ -9,7 +9,7 @@ import numpy as np
 from hat.data.translation.pairs import sample_text
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError
-from hat.evaluation.evaluate import score_translations
+from hat.evaluation.translation.scores import score_translations
 from hat.export.translation.graph_check import TIE, GraphReference, log_probabilities
 
 SENTENCES = 200  # of the validation set, translated

@@ -3,7 +3,7 @@
 from hat.data.translation.pairs import sample_text
 from hat.deploy.batching import usable_cores
 from hat.deploy.translator import Translator
-from hat.evaluation.evaluate import score_translations
+from hat.evaluation.translation.scores import score_translations
 
 SENTENCES = 2000  # of the validation set, at most
 

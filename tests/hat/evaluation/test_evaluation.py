@@ -13,11 +13,11 @@ from tiny import TINY_SPACE
 from hat import files
 from hat.architecture.complexity import ModelSpec, parameter_shapes
 from hat.cli.evaluate import main
-from hat.data.translation.prepared import PreparedData
 from hat.deploy.batching import usable_cores
 from hat.deploy.translator import Translator
-from hat.evaluation.evaluate import evaluate, score_translations
+from hat.evaluation.evaluate import evaluate
 from hat.evaluation.targets import find_target
+from hat.evaluation.translation.scores import score_translations
 from hat.models.checkpoint import load_model, save_model
 from hat.models.translation import Transformer
 from latency_predictor.sampling.bundle_meter import BundleMeter
@@ -39,13 +39,13 @@ def test_a_model_translates_on_a_gpu_if_there_is_one_and_is_exported_from_the_pr
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.nn.Module, "to", lambda module, device: moves.append(device) or module)
     monkeypatch.setattr(torch.nn.Module, "cpu", lambda module: moves.append("cpu") or elsewhere(module, "cpu"))
-    target, prepared = find_target(run, "small"), PreparedData(run.data)
-    on_gpu = target.translate(prepared, SOURCES)
+    target = find_target(run, "small")
+    on_gpu = target.answer(SOURCES)
     assert moves == ["cuda"]
     target.bundle(run.path / "made")
     assert moves[1] == "cpu"
     monkeypatch.undo()
-    assert target.translate(prepared, SOURCES) == on_gpu
+    assert target.answer(SOURCES) == on_gpu
 
 
 def test_bundles_translate_on_all_cores_as_on_one(run, monkeypatch):
@@ -57,7 +57,7 @@ def test_bundles_translate_on_all_cores_as_on_one(run, monkeypatch):
 
     bundle = run.export("small") / "fp32"
     monkeypatch.setattr(Translator, "__init__", recording)
-    translations = find_target(run, bundle).translate(PreparedData(run.data), SOURCES)
+    translations = find_target(run, bundle).answer(SOURCES)
     assert found == [(usable_cores(), 1)]
     assert translations == Translator(bundle).translate(SOURCES)
 

@@ -14,7 +14,7 @@ from evaluations import REFERENCES, SOURCES, Meter, evaluated, refused
 from hat.cli.evaluate import main
 from hat.deploy.translator import Translator
 from hat.evaluation.evaluate import evaluate
-from hat.evaluation.significance import paired_bootstrap
+from hat.evaluation.translation.significance import paired_bootstrap
 from hat.models.checkpoint import load_model, save_model
 
 

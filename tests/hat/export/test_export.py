@@ -18,7 +18,7 @@ from hat.deploy.building import graphs
 from hat.deploy.bundle import open_bundle
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError, UsageError
-from hat.evaluation.evaluate import score_translations
+from hat.evaluation.translation.scores import score_translations
 from hat.export.bundles import export
 from hat.export.translation import check as export_check
 from hat.export.translation import quality as export_quality

@@ -1,0 +1,95 @@
+"""How translations come about, and how good they are: what `hat-evaluate` asks of the task translation."""
+
+from hat.deploy.batching import usable_cores
+from hat.errors import ArtifactError
+from hat.evaluation.text import check_split, split_text
+from hat.evaluation.translation.scores import score_translations
+from hat.evaluation.translation.significance import paired_bootstrap
+from hat.evaluation.translation.texts import file_text
+
+
+class TranslationJudge:
+    """Of the models and bundles of a run. `columns` are (title, key of an evaluation) of what a table shows."""
+
+    columns = (("BLEU", "bleu"), ("chrF", "chrf"))
+
+    def __init__(self, run):
+        self._run, self._settings = run, run.config.evaluation
+
+    def split_text(self, split):
+        """The EvaluationText of a prepared split; UsageError if there is no such split."""
+        check_split(split)
+        return split_text(split, *self._run.prepared().raw(split))
+
+    def file_text(self, source_path, reference_path):
+        """The EvaluationText of two parallel files; see hat.evaluation.translation.texts."""
+        return file_text(source_path, reference_path)
+
+    def check_model(self, name, spec):
+        """Raise ArtifactError if a model of this spec has other words than the run's data."""
+        prepared = self._run.prepared()
+        found, wanted = (f"{each.source_vocabulary} and {each.target_vocabulary} pieces" for each in (spec, prepared))
+        if found != wanted:
+            raise ArtifactError(
+                f"{name} has vocabularies of {found}, but {self._run.data} has {wanted}; name the run directory of "
+                "that experiment with --run"
+            )
+
+    def check_bundle(self, path, description):
+        """Raise ArtifactError if a bundle is of other languages than the run."""
+        languages, data = (description["source_lang"], description["target_lang"]), self._run.config.data
+        if languages != (data.source_lang, data.target_lang):
+            raise ArtifactError(
+                f"{path} translates {' to '.join(languages)}, but {self._run.path} holds {data.source_lang} and "
+                f"{data.target_lang}; name the run directory of that experiment with --run"
+            )
+
+    def beam(self, description=None):
+        """That of a bundle with this description; without, of the run's models."""
+        return description["search"]["beam"] if description else self._settings.beam
+
+    def model_answers(self, model, sentences):
+        """Translations of plain sentences, by fairseq's search on a GPU if there is one; blank ones stay empty."""
+        import torch
+
+        from hat.fairseq_plugin.generation import translate_ids
+
+        prepared, settings = self._run.prepared(), self._settings
+        torch.set_num_threads(usable_cores())
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
+        encoded = _sentencepiece(prepared, prepared.source_lang).encode(sentences)
+        limits = (settings.beam, settings.lenpen, settings.max_len_a, settings.max_len_b)
+        hypotheses = iter(translate_ids(model, prepared, [ids for ids in encoded if ids], *limits))
+        found = [next(hypotheses)[0] if ids else [] for ids in encoded]
+        return _sentencepiece(prepared, prepared.target_lang).decode(found)
+
+    def bundle_answers(self, path, sentences):
+        """Translations of plain sentences by the bundle at `path`, on all cores."""
+        from hat.deploy.translator import Translator
+
+        return Translator(path, workers=usable_cores()).translate(sentences)
+
+    def score(self, translations, references):
+        """{"bleu", "chrf", their signatures, "sentences"}"""
+        return score_translations(translations, references, self._run.config.data.target_lang)
+
+    def compare(self, translations, baseline, references):
+        """What `paired_bootstrap` says."""
+        return paired_bootstrap(translations, baseline, references, self._run.config.data.target_lang)
+
+    def comparison(self, compared):
+        """Part of a line that tells what `compare` found."""
+        sides = ([compared[f"{side}bleu{kind}"] for kind in ("", "_mean", "_ci95")] for side in ("", "baseline_"))
+        found, baseline = (f"BLEU {bleu:.2f} ({mean:.2f} ± {ci95:.2f})" for bleu, mean, ci95 in sides)
+        return f"{found}, {baseline}, p = {compared['p_value']:.4f}"
+
+    def signatures(self, row):
+        """The line that tells by what an evaluation was made."""
+        names = f"{row['bleu_signature']}; {row['chrf_signature']}"
+        return f"{names}; paired bootstrap {row['against']['signature']}" if "against" in row else names
+
+
+def _sentencepiece(prepared, lang):
+    from sentencepiece import SentencePieceProcessor
+
+    return SentencePieceProcessor(model_file=str(prepared.sentencepiece(lang)))
