@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from hat.config import Between
 from hat.errors import UsageError
+from hat.models.classifier_spec import ClassifierSpec
 from hat.experiment.sections import Count, Experiment, LatencyConfig, Length, ShareBelowOne, VocabularySize
 
 FILES = "files"
@@ -80,3 +81,30 @@ class ClassificationExperiment(Experiment):
     def __post_init__(self):
         super().__post_init__()
         self.check_stacks(("encoder",))
+        distillation = self.sub_training.distillation
+        if distillation is not None and distillation.sequence_level != "none":
+            raise UsageError(
+                "sub_training.distillation.sequence_level: a classifier writes no text to learn from; set it to none, "
+                "and word_level to the share of the labels that the teachers' probabilities replace"
+            )
+
+    def classifier_spec(self, vocabulary, labels, first, separator, padding, segments):
+        """The ClassifierSpec of this experiment's SuperTransformer and of all its SubTransformers."""
+        model = self.model
+        return ClassifierSpec(
+            vocabulary=vocabulary,
+            labels=labels,
+            position_dim=self.search_space.encoder.embed_dim[-1],
+            positions=model.positions,
+            max_positions=self.data.max_length,
+            first=first,
+            separator=separator,
+            segments=segments,
+            normalize_embedding=model.positions == "learned" and not model.normalize_before,
+            normalize_before=model.normalize_before,
+            activation=model.activation,
+            dropout=model.dropout,
+            attention_dropout=model.attention_dropout,
+            activation_dropout=model.activation_dropout,
+            padding=padding,
+        )

@@ -20,10 +20,11 @@ class Classification(Task):
         return ClassificationData(directory)
 
     def spec(self, config, prepared):
-        return config.classifier_spec(prepared)
+        given = {name: getattr(prepared, name) for name in ("first", "separator", "padding", "segments")}
+        return config.classifier_spec(prepared.vocabulary, tuple(prepared.labels), **given)
 
     def announced_spec(self, config):
-        return config.announced_spec()
+        return config.classifier_spec(config.data.vocabulary_size, ("0", "1"), 0, 2, 1, 0)
 
     def vocabularies(self, spec):
         return {"input": spec.vocabulary}
@@ -63,11 +64,31 @@ class Classification(Task):
         ids = prepared.token_ids(split)
         return {"sentences": sentences, "ids": [[int(token) for token in ids[line]] for line in chosen]}
 
+    def bundle_maker(self, run, name, weights, inputs):
+        from hat.export.classification.bundle_maker import ClassifierBundleMaker
+
+        return ClassifierBundleMaker.of(run, name, weights, inputs)
+
     def write_trial_bundle(self, run, model, precision, folder):
-        raise NotImplementedError
+        from hat.export.classification.bundle_maker import write_trial_classifier
+
+        write_trial_classifier(run, model, precision, folder)
 
     def bundle_size(self, run, precision):
-        raise NotImplementedError
+        from hat.export.classification.bundle_size import ClassifierBundleSize
+
+        return ClassifierBundleSize(run, precision)
+
+    @property
+    def spec_class(self):
+        from hat.models.classifier_spec import ClassifierSpec
+
+        return ClassifierSpec
+
+    def judge(self, run):
+        from hat.evaluation.classification.judge import ClassificationJudge
+
+        return ClassificationJudge(run)
 
     def inherited_loss(self, run, parts, device):
         from hat.evaluation.inherited_loss import InheritedLabelLoss

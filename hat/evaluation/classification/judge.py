@@ -1,0 +1,90 @@
+"""How labels come about, and how good they are: what `hat-evaluate` asks of the task classification."""
+
+from hat.deploy.batching import usable_cores
+from hat.errors import ArtifactError
+from hat.evaluation.classification.scores import compare_labels, score_labels
+from hat.evaluation.text import check_split, split_text
+
+BATCH_TOKENS = 4096
+
+
+class ClassificationJudge:
+    """Of the models and bundles of a run. `columns` are (title, key of an evaluation) of what a table shows."""
+
+    columns = (("acc.", "accuracy"), ("F1", "f1"))
+
+    def __init__(self, run):
+        self._run = run
+
+    def split_text(self, split):
+        """The EvaluationText of a prepared split; UsageError if there is no such split."""
+        check_split(split)
+        texts, pairs, labels = self._run.prepared().raw(split)
+        return split_text(split, texts if pairs is None else list(zip(texts, pairs, strict=True)), labels)
+
+    def check_model(self, name, spec):
+        """Raise ArtifactError if a model of this spec has other tokens or labels than the run's data."""
+        prepared = self._run.prepared()
+        if (spec.vocabulary, list(spec.labels)) != (prepared.vocabulary, list(prepared.labels)):
+            raise ArtifactError(
+                f"{name} has {spec.vocabulary} tokens and the labels {', '.join(spec.labels)}, but {self._run.data} has "
+                f"{prepared.vocabulary} and {', '.join(prepared.labels)}; name the run directory of that experiment "
+                "with --run"
+            )
+
+    def check_bundle(self, path, description):
+        """Raise ArtifactError if a bundle has other labels than the run."""
+        labels = self._run.prepared().labels
+        if list(description["labels"]) != list(labels):
+            raise ArtifactError(
+                f"{path} has the labels {', '.join(description['labels'])}, but {self._run.path} {', '.join(labels)}; "
+                "name the run directory of that experiment with --run"
+            )
+
+    def beam(self, description=None):
+        """None: nothing is searched."""
+        return None
+
+    def model_answers(self, model, texts):
+        """Label names of texts or pairs, on a GPU if there is one."""
+        import torch
+
+        from hat.deploy.batching import token_batches
+        from hat.deploy.classifier import graph_inputs
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        torch.set_num_threads(usable_cores())
+        model.to(device).eval()
+        sequences = self._run.prepared().encode(texts)
+        labels = [None] * len(texts)
+        with torch.inference_mode():
+            for batch in token_batches([len(ids) for ids in sequences], BATCH_TOKENS):
+                inputs = graph_inputs([sequences[index] for index in batch], vars(model.spec))
+                logits = model(**{name: torch.from_numpy(array).to(device) for name, array in inputs.items()})
+                for index, best in zip(batch, logits.argmax(-1).tolist(), strict=True):
+                    labels[index] = model.spec.labels[best]
+        return labels
+
+    def bundle_answers(self, path, texts):
+        """Label names of texts or pairs, by the bundle at `path`, on all cores."""
+        from hat.deploy.classifier import Classifier
+
+        return [label for label, _ in Classifier(path, workers=usable_cores()).classify(texts)]
+
+    def score(self, labels, references):
+        """What `score_labels` says."""
+        return score_labels(labels, references)
+
+    def compare(self, labels, baseline, references):
+        """What `compare_labels` says."""
+        return compare_labels(labels, baseline, references)
+
+    def comparison(self, compared):
+        """Part of a line that tells what `compare` found."""
+        accuracies = f"accuracy {compared['accuracy']:.2f}, {compared['baseline_accuracy']:.2f}"
+        return f"{accuracies}, p = {compared['p_value']:.4f} (McNemar)"
+
+    def signatures(self, row):
+        """The line that tells by what an evaluation was made."""
+        low, high = row["accuracy_ci95"]
+        return f"{row['target']}: 95 % interval of the accuracy {low:.2f} to {high:.2f}, {row['sentences']} texts"

@@ -1,0 +1,133 @@
+"""What a classifier's bundles are made of, and how they are judged."""
+
+from dataclasses import dataclass
+
+from hat.data.drawing import draw_lines
+from hat.deploy.batching import usable_cores
+from hat.evaluation.classification.scores import score_labels
+from hat.export.bundles import built_from
+from hat.export.classification.bundle import describe_classifier, write_classifier_bundle
+from hat.export.classification.calibration import calibrate_classifier
+from hat.export.classification.check import ClassifierReference
+from hat.models.checkpoint import load_model
+
+CALIBRATION_TEXTS = 200  # of the training set
+CHECKED_TEXTS = 200  # of the validation set
+JUDGED_TEXTS = 2000  # of the validation set, at most
+
+
+@dataclass(frozen=True)
+class ClassifierBundleMaker:
+    """Makes and judges the bundles of one sub-training.
+
+    `weights` are (Architecture, ClassifierSpec, arrays), `ranges` the calibrated ones of int8 products; quality is judged
+    by the accuracy on `texts` with these `labels`.
+    """
+
+    weights: tuple
+    ranges: dict
+    text_encoder_file: object
+    description: dict
+    reference: ClassifierReference
+    texts: list
+    labels: list
+
+    @classmethod
+    def of(cls, run, name, weights, inputs):
+        """The ClassifierBundleMaker of the sub-training `name`, calibrated here."""
+        prepared, model = run.prepared(), load_model(run.sub(name))
+        texts, labels = drawn_texts(run, prepared, "valid", JUDGED_TEXTS)
+        return cls(
+            weights,
+            calibrate_classifier(*weights, drawn_ids(run, prepared, "train", CALIBRATION_TEXTS)),
+            prepared.text_encoder_file,
+            describe_run_classifier(run, name, *weights[:2], inputs),
+            ClassifierReference(model, drawn_ids(run, prepared, "valid", CHECKED_TEXTS)),
+            texts,
+            labels,
+        )
+
+    def write(self, precision, bundle):
+        """Write the bundle of this precision into the new folder `bundle`."""
+        write_classifier_bundle(
+            bundle, self.weights, precision, self.ranges, self.text_encoder_file, self.description
+        )
+
+    def judge(self, bundles):
+        """{precision: {"check", "quality"}} of {precision: folder}, of which fp32 is one.
+
+        Raises ArtifactError unless fp32 does what PyTorch does.
+        """
+        checks = {
+            precision: self.reference.judge(bundle, exact=precision == "fp32") for precision, bundle in bundles.items()
+        }
+        accuracy = {precision: self._accuracy(bundle) for precision, bundle in bundles.items()}
+        return {
+            precision: {
+                "check": checks[precision],
+                "quality": {
+                    "sentences": len(self.labels),
+                    "accuracy": accuracy[precision],
+                    "accuracy_drop": accuracy["fp32"] - accuracy[precision],
+                },
+            }
+            for precision in bundles
+        }
+
+    def _accuracy(self, bundle):
+        from hat.deploy.classifier import Classifier
+
+        found = Classifier(bundle, workers=usable_cores()).classify(self.texts)
+        return score_labels([label for label, _ in found], self.labels)["accuracy"]
+
+    def describe_check(self, result):
+        """Part of a line for the user."""
+        return self.reference.describe(result["check"])
+
+    def describe_quality(self, result):
+        """One line for the user."""
+        quality = result["quality"]
+        return (
+            f"accuracy {quality['accuracy']:.2f} on {quality['sentences']} validation texts "
+            f"({quality['accuracy_drop']:+.2f} lost against fp32)"
+        )
+
+    def refusal(self, precision, result, allowed_drop):
+        """Why a bundle must not be installed, for the user; None if it may be."""
+        drop = result["quality"]["accuracy_drop"]
+        if drop <= allowed_drop:
+            return None
+        return (
+            f"the {precision} bundle loses {drop:.2f} points of accuracy against fp32 on the validation set, and "
+            f"{allowed_drop:g} is allowed; it was not installed; what was there stays; hat-export --allow-drop "
+            f"{int(drop * 10) / 10 + 0.1:.1f} accepts it"
+        )
+
+
+def drawn_texts(run, prepared, split, count):
+    """(texts or pairs, label names) of lines of a split that the run's seed draws."""
+    texts, pairs, labels = prepared.raw(split)
+    chosen = draw_lines(prepared, split, count, run.config.seed)
+    return [texts[at] if pairs is None else (texts[at], pairs[at]) for at in chosen], [labels[at] for at in chosen]
+
+
+def drawn_ids(run, prepared, split, count):
+    """Token ids of lines of a split that the run's seed draws."""
+    ids = prepared.token_ids(split)
+    return [[int(token) for token in ids[at]] for at in draw_lines(prepared, split, count, run.config.seed)]
+
+
+def describe_run_classifier(run, name, architecture, spec, inputs):
+    """What bundle.json says of the classifier `name` of a run."""
+    return describe_classifier(architecture, spec, run.prepared().max_tokens, built_from(run, name, inputs))
+
+
+def write_trial_classifier(run, model, precision, folder):
+    """Write a bundle of a standalone Classifier into the new `folder`, to be timed: nothing of it is checked."""
+    prepared = run.prepared()
+    weights = {name: tensor.detach().float().numpy() for name, tensor in model.state_dict().items()}
+    whole, ranges = (model.architecture, model.spec, weights), {}
+    if precision == "int8":
+        ranges = calibrate_classifier(*whole, drawn_ids(run, prepared, "train", CALIBRATION_TEXTS))
+    description = describe_run_classifier(run, "trial", *whole[:2], {"weights_sha256": "trial"})
+    write_classifier_bundle(folder, whole, precision, ranges, prepared.text_encoder_file, description)

@@ -1,0 +1,29 @@
+"""The size of a classifier's bundle, from the architecture alone: what hat-export would write."""
+
+import functools
+
+import numpy as np
+
+from hat.architecture.complexity import parameter_shapes
+from hat.deploy.building.bundle_writer import ALIGNMENT
+from hat.deploy.building.classifier_graph import build_classifier_graphs
+
+DESCRIPTION_BYTES = 6000  # of bundle.json, at most
+
+
+class ClassifierBundleSize:
+    """Architecture -> bytes of the bundle in this precision; raises ArtifactError where the data aren't prepared."""
+
+    def __init__(self, run, precision):
+        self._spec, self._precision = run.spec(), precision
+        self._others_bytes = run.prepared().text_encoder_file.stat().st_size + DESCRIPTION_BYTES
+        self._graph_bytes = functools.lru_cache(maxsize=None)(self._build)
+
+    def __call__(self, architecture):
+        return self._graph_bytes(architecture) + self._others_bytes
+
+    def _build(self, architecture):
+        shapes = parameter_shapes(architecture, self._spec)
+        weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        graphs = build_classifier_graphs(architecture, self._spec, weights, self._precision).values()
+        return sum(graph.ByteSize() + ALIGNMENT * len(graph.graph.initializer) for graph in graphs)

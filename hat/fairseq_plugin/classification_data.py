@@ -1,0 +1,83 @@
+"""Labelled texts as batches of tensors, for fairseq's trainer and for scoring."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from fairseq.data import FairseqDataset, data_utils
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """Texts of similar length: `tokens` and `segments` int64 (batch, time), padded on the right, `target` (batch,).
+
+    `segments` is None where there is one only; `ids` are the texts' line numbers (batch,).
+    """
+
+    ids: torch.Tensor
+    tokens: torch.Tensor
+    segments: torch.Tensor | None
+    target: torch.Tensor
+
+
+class LabelledTexts(FairseqDataset):
+    """A split of a ClassificationData; with `shuffle`, texts of one length are in an order that fairseq's seed draws."""
+
+    def __init__(self, prepared, split, shuffle=False):
+        self._ids, self._labels = prepared.token_ids(split), prepared.label_ids(split)
+        self._prepared, self._shuffle = prepared, shuffle
+        self.sizes = np.asarray(self._ids.sizes)
+
+    def __getitem__(self, index):
+        return index, torch.as_tensor(np.asarray(self._ids[index]), dtype=torch.int64), int(self._labels[index])
+
+    def __len__(self):
+        return len(self.sizes)
+
+    def num_tokens(self, index):
+        return int(self.sizes[index])
+
+    def size(self, index):
+        return int(self.sizes[index])
+
+    def ordered_indices(self):
+        indices = np.random.permutation(len(self)) if self._shuffle else np.arange(len(self))
+        return indices[np.argsort(self.sizes[indices], kind="stable")]
+
+    def collater(self, samples):
+        """A fairseq sample of items; {} without any."""
+        if not samples:
+            return {}
+        ids, texts, labels = zip(*samples, strict=True)
+        inputs = {"tokens": data_utils.collate_tokens(list(texts), self._prepared.padding)}
+        if self._prepared.segments > 1:
+            inputs["segments"] = segments_of(inputs["tokens"], self._prepared.separator)
+        return {
+            "id": torch.tensor(ids),
+            "nsentences": len(ids),
+            "ntokens": sum(map(len, texts)),
+            "net_input": inputs,
+            "target": torch.tensor(labels),
+        }
+
+
+def segments_of(tokens, separator):
+    """0 for each token up to and with the first separator, 1 after it: (batch, time) like `tokens`."""
+    ends = tokens.eq(separator).long().cumsum(1)
+    return (ends - tokens.eq(separator).long()).clamp(max=1)
+
+
+def load_labelled_batches(prepared, split, max_tokens, lines=None):
+    """The split (or its `lines`, by number) as a list of LabelledBatch, shortest first, at most `max_tokens` each."""
+    dataset = LabelledTexts(prepared, split)
+    indices = dataset.ordered_indices()
+    if lines is not None:
+        indices = indices[np.isin(indices, lines)]
+    longest = max((dataset.num_tokens(index) for index in indices), default=1)
+    batches = dataset.batch_by_size(indices, max_tokens=max(max_tokens, longest))
+    return [_labelled_batch(dataset.collater([dataset[index] for index in batch])) for batch in batches]
+
+
+def _labelled_batch(sample):
+    inputs = sample["net_input"]
+    return LabelledBatch(sample["id"], inputs["tokens"], inputs.get("segments"), sample["target"])

@@ -1,0 +1,46 @@
+"""fairseq's view of our classifiers: `hat_superclassifier` and `hat_classifier`, for its trainer."""
+
+import torch
+from fairseq.models import BaseFairseqModel, register_model
+
+from hat.fairseq_plugin.model_config import HatModelConfig, HatTransformerConfig, chosen_architecture
+from hat.models.classification import Classifier, SuperClassifier
+
+
+class HatClassifier(BaseFairseqModel):
+    """A Classifier or SuperClassifier (`.transformer`, which holds all weights) as a fairseq model."""
+
+    def __init__(self, classifier, autocast_bf16=False):
+        super().__init__()
+        self.transformer = classifier
+        self.autocast_bf16 = autocast_bf16
+
+    def forward(self, tokens, segments=None):
+        """Tokens (batch, time) -> logits (batch, labels)"""
+        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.autocast_bf16):
+            return self.transformer(tokens, segments)
+
+    def max_positions(self):
+        return self.transformer.spec.max_positions
+
+
+@register_model("hat_superclassifier", dataclass=HatModelConfig)
+class HatSuperClassifierModel(HatClassifier):
+    """The SuperTransformer of the task's search space."""
+
+    @classmethod
+    def build_model(cls, cfg, task):
+        return cls(SuperClassifier(task.experiment.search_space, task.model_spec()), cfg.autocast_bf16)
+
+    def activate(self, architecture):
+        """Compute this SubTransformer from now on."""
+        self.transformer.activate(architecture)
+
+
+@register_model("hat_classifier", dataclass=HatTransformerConfig)
+class HatClassifierModel(HatClassifier):
+    """One standalone classifier."""
+
+    @classmethod
+    def build_model(cls, cfg, task):
+        return cls(Classifier(chosen_architecture(cfg, task.experiment), task.model_spec()), cfg.autocast_bf16)

@@ -1,0 +1,44 @@
+"""fairseq task `hat_classification`: classification of texts by a SuperTransformer's encoders, or by one."""
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from fairseq.tasks import FairseqTask, register_task
+
+from hat.data.classification.prepared import ClassificationData
+from hat.fairseq_plugin.classification_data import LabelledTexts
+from hat.fairseq_plugin.classification_teachers import LabelTeachers
+from hat.fairseq_plugin.elastic_task import ElasticTask, ElasticTaskConfig
+
+
+@dataclass
+class HatClassificationConfig(ElasticTaskConfig):
+    data: Optional[str] = field(default=None, metadata={"help": "folder that hat-prepare made"})  # noqa: UP045
+
+
+@register_task("hat_classification", dataclass=HatClassificationConfig)
+class HatClassificationTask(ElasticTask, FairseqTask):
+    """Batches of LabelledTexts; `source_dictionary` and `target_dictionary` are none."""
+
+    teachers_class = LabelTeachers
+    target_padding = -1  # every target counts
+    source_dictionary = target_dictionary = None
+
+    def __init__(self, cfg):
+        super().__init__(cfg)
+        self.read_experiment(cfg)
+        self.prepared = ClassificationData(cfg.data)
+
+    @classmethod
+    def setup_task(cls, cfg, **_):
+        return cls(cfg)
+
+    def model_spec(self):
+        """The ClassifierSpec of this task's data."""
+        return self.experiment.classifier_spec(self.prepared)
+
+    def load_dataset(self, split, **_):
+        self.datasets[split] = LabelledTexts(self.prepared, split, shuffle=split == "train")
+
+    def max_positions(self):
+        return None  # no text is longer than the preparation lets it be
