@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from hat.config import Between
 from hat.errors import UsageError
-from hat.models.classifier_spec import ClassifierSpec
 from hat.experiment.sections import Count, Experiment, LatencyConfig, Length, ShareBelowOne, VocabularySize
+from hat.models.classifier_spec import ClassifierSpec
 
 FILES = "files"
 GENERATED = "synthetic.reviews"

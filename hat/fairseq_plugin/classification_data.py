@@ -21,7 +21,7 @@ class LabelledBatch:
 
 
 class LabelledTexts(FairseqDataset):
-    """A split of a ClassificationData; with `shuffle`, texts of one length are in an order that fairseq's seed draws."""
+    """A split of a ClassificationData; with `shuffle`, texts of one length are in an order drawn by fairseq's seed."""
 
     def __init__(self, prepared, split, shuffle=False):
         self._ids, self._labels = prepared.token_ids(split), prepared.label_ids(split)

@@ -5,10 +5,10 @@ from typing import Optional
 
 from fairseq.tasks import FairseqTask, register_task
 
-from hat.data.classification.prepared import ClassificationData
 from hat.fairseq_plugin.classification_data import LabelledTexts
 from hat.fairseq_plugin.classification_teachers import LabelTeachers
 from hat.fairseq_plugin.elastic_task import ElasticTask, ElasticTaskConfig
+from hat.tasks import TASKS
 
 
 @dataclass
@@ -27,7 +27,7 @@ class HatClassificationTask(ElasticTask, FairseqTask):
     def __init__(self, cfg):
         super().__init__(cfg)
         self.read_experiment(cfg)
-        self.prepared = ClassificationData(cfg.data)
+        self.prepared = TASKS[self.experiment.task].prepared(cfg.data)
 
     @classmethod
     def setup_task(cls, cfg, **_):
@@ -35,7 +35,7 @@ class HatClassificationTask(ElasticTask, FairseqTask):
 
     def model_spec(self):
         """The ClassifierSpec of this task's data."""
-        return self.experiment.classifier_spec(self.prepared)
+        return TASKS[self.experiment.task].spec(self.experiment, self.prepared)
 
     def load_dataset(self, split, **_):
         self.datasets[split] = LabelledTexts(self.prepared, split, shuffle=split == "train")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from hat import files
 from hat.data import source_files
+from hat.data.drawing import SPLITS
 from hat.data.stages import Stages
 from hat.data.tokenizer import Tokenizer, train_tokenizer
 from hat.data.translation.corpora import FILES
-from hat.data.translation.prepared import SPLITS
 from hat.data.translation.sources import open_parallel_text
 from hat.data.translation.splits import Side, SplitCounts, move_raw, write_encoded, write_text
 from hat.errors import ArtifactError, HatError

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from hat.data.archives import Member
 from hat.data.download import download
+from hat.data.drawing import SPLITS
 from hat.data.text import paired, read_lines, read_pairs
 from hat.data.translation import corpora
-from hat.data.translation.prepared import SPLITS
 from hat.data.translation.synthetic import generate
 from hat.errors import DataError, UsageError
 

@@ -27,9 +27,9 @@ class ClassificationJudge:
         prepared = self._run.prepared()
         if (spec.vocabulary, list(spec.labels)) != (prepared.vocabulary, list(prepared.labels)):
             raise ArtifactError(
-                f"{name} has {spec.vocabulary} tokens and the labels {', '.join(spec.labels)}, but {self._run.data} has "
-                f"{prepared.vocabulary} and {', '.join(prepared.labels)}; name the run directory of that experiment "
-                "with --run"
+                f"{name} has {spec.vocabulary} tokens and the labels {', '.join(spec.labels)}, but {self._run.data} "
+                f"has {prepared.vocabulary} and {', '.join(prepared.labels)}; name the run directory of that "
+                "experiment with --run"
             )
 
     def check_bundle(self, path, description):

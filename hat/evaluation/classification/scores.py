@@ -1,4 +1,4 @@
-"""How good a classifier's labels are: accuracy, macro F1 and Matthews correlation, and whether two classifiers differ."""
+"""How good a classifier's labels are (accuracy, macro F1, Matthews correlation), and whether two classifiers differ."""
 
 
 def score_labels(labels, references):

@@ -20,8 +20,8 @@ JUDGED_TEXTS = 2000  # of the validation set, at most
 class ClassifierBundleMaker:
     """Makes and judges the bundles of one sub-training.
 
-    `weights` are (Architecture, ClassifierSpec, arrays), `ranges` the calibrated ones of int8 products; quality is judged
-    by the accuracy on `texts` with these `labels`.
+    `weights` are (Architecture, ClassifierSpec, arrays), `ranges` the calibrated ones of int8 products; quality is
+    judged by the accuracy on `texts` with these `labels`.
     """
 
     weights: tuple
@@ -49,9 +49,7 @@ class ClassifierBundleMaker:
 
     def write(self, precision, bundle):
         """Write the bundle of this precision into the new folder `bundle`."""
-        write_classifier_bundle(
-            bundle, self.weights, precision, self.ranges, self.text_encoder_file, self.description
-        )
+        write_classifier_bundle(bundle, self.weights, precision, self.ranges, self.text_encoder_file, self.description)
 
     def judge(self, bundles):
         """{precision: {"check", "quality"}} of {precision: folder}, of which fp32 is one.
