@@ -67,8 +67,8 @@ def test_the_loss_is_torch_s_summed_over_texts(smoothing):
     criterion = HatClassificationCriterion(None, smoothing)
     loss, size, logged = criterion(lambda tokens: logits, {"net_input": {"tokens": None}, "target": target})
     assert size == 4
-    assert loss == pytest.approx(4 * F.cross_entropy(logits, target, label_smoothing=smoothing), rel=1e-6)
-    assert logged["nll_loss"] == pytest.approx(4 * F.cross_entropy(logits, target), rel=1e-6)
+    assert loss == pytest.approx(4 * float(F.cross_entropy(logits, target, label_smoothing=smoothing)), rel=1e-6)
+    assert logged["nll_loss"] == pytest.approx(4 * float(F.cross_entropy(logits, target)), rel=1e-6)
     assert logged["correct"] == (logits.argmax(-1) == target).sum()
 
 
@@ -79,4 +79,4 @@ def test_teachers_take_their_share_of_the_target():
     sample = {"net_input": {"tokens": None}, "target": target, "teachers": [first, second], "teacher_weight": 0.3}
     loss, *_ = HatClassificationCriterion(None, 0.0)(lambda tokens: logits, sample)
     mixed = 0.7 * F.one_hot(target, 3) + 0.3 * (first.softmax(-1) + second.softmax(-1)) / 2
-    assert loss == pytest.approx(-(mixed * logits.log_softmax(-1)).sum(), rel=1e-5)
+    assert loss == pytest.approx(-float((mixed * logits.log_softmax(-1)).sum()), rel=1e-5)
