@@ -161,7 +161,7 @@ def test_a_device_that_does_not_run_the_bundle_has_no_latency_but_a_reason(
 def test_a_model_makes_no_bundle_for_a_device_that_runs_none(run, tmp_path, monkeypatch):
     path = tmp_path / "own.yaml"
     path.write_text("{backend: torch, accelerator: cuda}")
-    monkeypatch.setattr("hat.export.trial_bundle.write_trial_bundle", None)
+    monkeypatch.setattr("hat.export.translation.trial_bundle.write_trial_bundle", None)
     row = evaluate(run, "small", BundleMeter(run, str(path)), again=True)
     assert (row["latency_ms"], row["no_latency"][:17]) == (None, "own runs PyTorch,")
 
