@@ -3,14 +3,19 @@
 import contextlib
 import os
 import random
+import shutil
+import tempfile
+from pathlib import Path
 
 import yaml
 
+from hat import files
 from hat.data.translation.prepare import prepare
 from hat.experiment.run_directory import RunDirectory
 from hat.training.options import TrainingOptions
 from hat.training.super import train_super
 
+KEPT = tempfile.TemporaryDirectory(prefix="hat-tiny-")
 WORDS = ["ein", "der", "Hund", "Mann", "Haus", "rot", "alt", "rennt", "singt", "sieht", "und", "heute"]
 
 CONFIG = {
@@ -71,8 +76,18 @@ def make_run(folder, **sections):
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     with _inside(folder):
         run = RunDirectory.create("tiny.yaml", folder / "run")
-        prepare(run)
+        _prepare(run)
     return run
+
+
+def _prepare(run):
+    """Equal data are prepared once in a session, and then copied."""
+    kept = Path(KEPT.name) / files.fingerprint(run.sections("data", "seed"))
+    if kept.exists() and not run.data.exists():
+        shutil.copytree(kept, run.data)
+    else:
+        prepare(run)
+        shutil.copytree(run.data, kept, dirs_exist_ok=True)
 
 
 def make_interrupted_run(folder, **sections):
