@@ -52,11 +52,10 @@ def hat_run(directory, *arguments, **variables):
 
 
 def contents(directory):
-    """Path -> modification time of every file of a run, but its logs and its report."""
+    """Path -> modification time of every file of a run, but its logs, its locks and its report."""
     changing = {"run.log", "report.html", "config.yaml"}
-    return {
-        path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file() and path.name not in changing
-    }
+    found = [path for path in directory.rglob("*") if path.is_file() and path.name not in changing]
+    return {path: path.stat().st_mtime_ns for path in found if path.parent.name != ".locks"}
 
 
 @pytest.fixture(scope="module")

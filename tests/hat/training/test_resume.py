@@ -16,9 +16,22 @@ from hat.training.sub import train_briefly, train_sub
 from hat.training.super import train_super
 
 
-def test_super_training_survives_kills(tmp_path):
-    straight, killed = (make_run(_folder(tmp_path, name)) for name in ("straight", "killed"))
-    assert run_and_die(lambda: train_super(straight)) == 0
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run whose SuperTransformer and smallest SubTransformer were trained without interruption."""
+    run = make_run(tmp_path_factory.mktemp("straight"))
+    assert run_and_die(lambda: train_super(run)) == 0
+    assert run_and_die(lambda: train_sub(run, "small", run.config.search_space.smallest())) == 0
+    return run
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """A run of the same, not trained yet."""
+    return make_run(_folder(tmp_path, "killed"))
+
+
+def test_super_training_survives_kills(straight, killed):
     deaths = [{"replacements": 3}, {"backward_passes": 9}, {"replacements": 6}, {"backward_passes": 17}]
     for death in deaths:
         assert run_and_die(lambda: train_super(killed), **death) == -signal.SIGKILL
@@ -27,10 +40,8 @@ def test_super_training_survives_kills(tmp_path):
     assert_same_result(straight.super_, killed.super_)
 
 
-def test_sub_training_survives_kills_and_averages_the_last_checkpoints(tmp_path):
-    straight, killed = (make_run(_folder(tmp_path, name)) for name in ("straight", "killed"))
+def test_sub_training_survives_kills_and_averages_the_last_checkpoints(straight, killed):
     architecture = straight.config.search_space.smallest()
-    assert run_and_die(lambda: train_sub(straight, "small", architecture)) == 0
     for death in ({"replacements": 5}, {"replacements": 7}, {"backward_passes": 5}):
         assert run_and_die(lambda: train_sub(killed, "small", architecture), **death) == -signal.SIGKILL
     assert run_and_die(lambda: train_sub(killed, "small", architecture)) == 0
@@ -46,15 +57,13 @@ def test_sub_training_survives_kills_and_averages_the_last_checkpoints(tmp_path)
         assert weight == pytest.approx(sum(each[name] for each in saved) / 3, abs=1e-6)
 
 
-def test_training_that_stops_now_and_then_ends_as_if_it_never_had(tmp_path):
+def test_training_that_stops_now_and_then_ends_as_if_it_never_had(straight, killed):
     """Updates 4 and 7 are on no grid: neither a snapshot nor a line of the metrics may come of stopping there."""
-    straight, stopped = (make_run(_folder(tmp_path, name)) for name in ("straight", "stopped"))
-    architecture = straight.config.search_space.smallest()
+    stopped, architecture = killed, straight.config.search_space.smallest()
 
     def briefly(until):
         return lambda: train_briefly(stopped, "small", architecture, until)
 
-    assert run_and_die(lambda: train_sub(straight, "small", architecture)) == 0
     assert run_and_die(briefly(4)) == 0
     assert run_and_die(briefly(7), backward_passes=2) == -signal.SIGKILL
     assert run_and_die(briefly(7)) == 0
@@ -88,11 +97,9 @@ def test_a_training_with_other_inputs_does_not_go_on_from_a_brief_one(tmp_path):
     assert_same_result(run.sub("small"), other.sub("small"))
 
 
-def test_how_often_a_training_saves_may_change_on_the_way(tmp_path):
-    straight, changed = (make_run(_folder(tmp_path, name)) for name in ("straight", "changed"))
-    assert run_and_die(lambda: train_super(straight)) == 0
-    assert run_and_die(lambda: train_super(changed), backward_passes=17) == -signal.SIGKILL
-    changed = _configured(changed, save_every=7, validate_every=10)
+def test_how_often_a_training_saves_may_change_on_the_way(straight, killed):
+    assert run_and_die(lambda: train_super(killed), backward_passes=17) == -signal.SIGKILL
+    changed = _configured(killed, save_every=7, validate_every=10)
     left = 40 - 2 * 6  # batches after the checkpoint of update 6
     assert run_and_die(lambda: train_super(changed), backward_passes=left + 1) == 0
     ends = [torch.load(run.super_ / "checkpoints" / "checkpoint_last.pt") for run in (straight, changed)]
@@ -109,10 +116,9 @@ def test_a_brief_training_is_not_repeated_for_another_rhythm_of_saving(tmp_path)
     assert train_briefly(changed, "small", architecture, 6) == loss
 
 
-def test_a_longer_training_goes_on_where_the_rate_does_not_depend_on_its_length(tmp_path):
-    straight, longer = (make_run(_folder(tmp_path, name)) for name in ("straight", "longer"))
+def test_a_longer_training_goes_on_where_the_rate_does_not_depend_on_its_length(straight, tmp_path):
+    longer = make_run(_folder(tmp_path, "longer"))
     assert run_and_die(lambda: train_super(longer, TrainingOptions(max_update=12))) == 0
-    assert run_and_die(lambda: train_super(straight)) == 0
     assert run_and_die(lambda: train_super(longer), backward_passes=2 * 8 + 1) == 0
     ends = [torch.load(run.super_ / "checkpoints" / "checkpoint_last.pt") for run in (straight, longer)]
     for name, tensor in ends[0]["model"].items():
