@@ -25,7 +25,7 @@ DEADLINE = 120  # seconds
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return make_run(tmp_path)
+    return make_run(tmp_path, super_training={"max_update": 4}, sub_training={"max_update": 4})
 
 
 @contextlib.contextmanager
