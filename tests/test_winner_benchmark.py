@@ -135,7 +135,7 @@ def judged(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "NEAR", 0.2)
 
     def judge(*arguments):
-        benchmark.main(["--run", str(finished.path), "--search", "pick", "--count", "2", *arguments])
+        benchmark.main(["--run", str(finished.path), "--search", "pick", "--count", "1", *arguments])
 
     return judge
 
@@ -147,17 +147,15 @@ def test_from_end_to_end(finished, judged, capsys):
     for row in architectures:
         assert row["predicted_ms"] == pytest.approx(call_ms(Architecture.from_dict(row["architecture"])), abs=1e-3)
         assert row["predicted_ms"] <= 1.1 * architectures[0]["predicted_ms"]
-    assert [len(set(one["losses"])) for one in (found["winner"], *found["random"])] == [2, 2, 2]
+    assert [len(set(one["losses"])) for one in (found["winner"], *found["random"])] == [2, 2]
     assert found["rank_range"][0] <= found["rank"]["loss"] <= found["rank_range"][1]
     printed = capsys.readouterr().out
     assert "by loss" in printed
     trained = RunDirectory(finished.path / "random" / "pick")
     assert trained.config.sub_training == finished.config.sub_training
-    logs = [files.read_json_lines(trained.sub(name) / "metrics.jsonl") for name in ("winner", "random1", "random2")]
-    assert [rows[-1]["update"] for rows in logs] == [12] * 3
-    losses = [one["loss"] for one in found["random"]]
-    assert losses == sorted(losses)
-    assert found["difference"]["loss"] == pytest.approx(found["winner"]["loss"] - losses[0])
+    logs = [files.read_json_lines(trained.sub(name) / "metrics.jsonl") for name in ("winner", "random1")]
+    assert [rows[-1]["update"] for rows in logs] == [12] * 2
+    assert found["difference"]["loss"] == pytest.approx(found["winner"]["loss"] - found["random"][0]["loss"])
     assert 0 < found["paired"]["p_value"] <= 1
     first = {path.parent.name: files.read_json(path, "")["bleu"] for path in trained.path.glob("sub/*/result.json")}
     assert found["paired"]["bleu"] == pytest.approx(first["winner"])
@@ -179,7 +177,7 @@ def test_what_is_wrong_is_told(finished, judged, capsys):
     assert "none holds no finished search; run hat-search" in failure("--search", "none")[1]
     judged()
     capsys.readouterr()
-    assert "has 2 random architectures; give --count 2" in failure("--count", "5")[1]
+    assert "has 1 random architectures; give --count 1" in failure("--count", "5")[1]
     weights = finished.super_ / "model.safetensors"
     before = weights.read_bytes()
     weights.write_bytes(before + b"other")
