@@ -1,11 +1,11 @@
-"""hat-prepare CONFIG: parallel text to SentencePiece models, fairseq dictionaries and binarised splits."""
+"""hat-prepare CONFIG: parallel or labelled text to tokenizers and binarised splits."""
 
 from hat.cli.common import ArgumentParser, run_command
 
 
 def main(arguments=None):
     """Entry point of `hat-prepare`."""
-    parser = ArgumentParser("Prepare the parallel text of an experiment: tokenizer, dictionary, binarised splits.")
+    parser = ArgumentParser("Prepare the text of an experiment: tokenizers and binarised splits.")
     parser.add_argument("config", metavar="CONFIG", help="experiment config, such as configs/multi30k.en-de.yaml")
     parser.add_argument("--run", metavar="DIR", help="run directory (default: runs/<config name>)")
     parser.add_argument(

@@ -1,9 +1,12 @@
-"""Digests of the files that a preparation reads, each worked out once."""
+"""The files that a preparation reads: found, plain or gzip, and their digests, each worked out once."""
+
+from pathlib import Path
 
 from hat import files
 from hat.data.text import existing_file
 
 RECORD = "files.json"
+FILES = "files"  # the corpus that is the config's own files
 
 
 def digests(paths, directory):
@@ -25,3 +28,12 @@ def _seen(path, known):
     if known and known == {"sha256": known["sha256"], **now}:
         return known
     return {"sha256": files.sha256_of_file(path), **now}
+
+
+def find(directory, name):
+    """The file called `name` below `directory` (or its last part directly in it), plain or .gz; None if absent."""
+    for candidate in (name, Path(name).name):
+        for path in (directory / candidate, directory / f"{candidate}.gz", directory / candidate.removesuffix(".gz")):
+            if path.is_file():
+                return path
+    return None

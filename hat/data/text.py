@@ -35,18 +35,19 @@ def existing_file(path):
     return path
 
 
-def read_lines(path):
-    """Yield the lines of a text file or Member of an archive without their line ends (and any byte-order mark).
+def read_lines(path, keepends=False):
+    """Yield the lines of a text file or Member of an archive without any byte-order mark, and without their line ends.
 
-    Only a line feed ends a line. Raises DataError, naming file and line, for a missing, empty or damaged file,
-    a line that is not UTF-8, holds a NUL character or is longer than 1 MB.
+    Only a line feed ends a line; with `keepends` the lines have theirs. Raises DataError, naming file and line, for a
+    missing, empty or damaged file, a line that is not UTF-8, holds a NUL character or is longer than 1 MB.
     """
     number = 0
     with open_bytes(path) as handle:
         try:
             while line := handle.readline(MAX_LINE_BYTES + 1):
                 number += 1
-                yield _decoded(line, path, number)
+                text = _decoded(line, path, number)
+                yield text if keepends else text.rstrip("\r\n")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise DataError(f"{path}, after line {number}: damaged gzip file ({error}); fetch it again") from None
     if number == 0:
@@ -66,9 +67,7 @@ def _decoded(line, path, number):
         ) from None
     if "\0" in text:
         raise DataError(f"{path}, line {number}: holds a NUL character; is it a text file?")
-    if number == 1:
-        text = text.removeprefix("\ufeff")
-    return text.rstrip("\r\n")
+    return text.removeprefix("\ufeff") if number == 1 else text
 
 
 def read_pairs(source_path, target_path):

@@ -4,12 +4,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from hat.config import Between
+from hat.data.classification.corpora import GENERATED
+from hat.data.source_files import FILES
 from hat.errors import UsageError
 from hat.experiment.sections import Count, Experiment, LatencyConfig, Length, ShareBelowOne, VocabularySize
 from hat.models.classifier_spec import ClassifierSpec
-
-FILES = "files"
-GENERATED = "synthetic.reviews"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import Literal
 from hat.architecture.complexity import ModelSpec
 from hat.architecture.stacks import STACKS
 from hat.config import left_out, to_mapping
-from hat.data.translation.corpora import FILES, SYNTHETIC
+from hat.data.source_files import FILES
+from hat.data.translation.corpora import SYNTHETIC
 from hat.errors import UsageError
 from hat.experiment.sections import (
     Count,

@@ -31,27 +31,58 @@ def binarised_text(directory, split, source_lang, target_lang, lang, vocabulary_
     The files are there, complete, when the block has ended without an error.
     """
     prefix = _prefix(directory, split, source_lang, target_lang, lang)
+    with _binarised(BinarisedText, prefix, vocabulary_size) as text:
+        yield text
+
+
+def binarised_sequences(prefix, vocabulary_size):
+    """The context of a BinarisedSequences: `<prefix>.bin` and `.idx` are there, complete, when it ends well."""
+    return _binarised(BinarisedSequences, str(prefix), vocabulary_size)
+
+
+def read_sequences(prefix):
+    """What `binarised_sequences` wrote, mapped into memory: tensors (length,) of int64 by number; `sizes` in tokens."""
+    return indexed_dataset.MMapIndexedDataset(str(prefix))
+
+
+@contextlib.contextmanager
+def _binarised(cls, prefix, vocabulary_size):
     kind = indexed_dataset.best_fitting_int_dtype(vocabulary_size)
     with files.replacing(indexed_dataset.data_file_path(prefix)) as temporary, open(temporary, "wb") as handle:
-        text = BinarisedText(handle, kind)
+        text = cls(handle, kind)
         yield text
     with files.replacing(indexed_dataset.index_file_path(prefix)) as temporary, open(temporary, "wb") as handle:
         _write_index(handle, kind, np.concatenate([np.empty(0, np.int32), *text.sizes]))
 
 
-class BinarisedText:
-    """Appends sentences to a file of token ids; `sizes` is a list of arrays of their lengths."""
+class BinarisedSequences:
+    """Appends sequences to a file of token ids; `sizes` is a list of arrays of their lengths."""
 
     def __init__(self, handle, kind):
         self._handle, self._kind = handle, kind
         self.sizes = []
 
+    def add(self, sequences):
+        """Append sequences, lists of token ids, as they are."""
+        self._append(*self._flat(sequences))
+
+    def _flat(self, sequences):
+        """(all ids, lengths)"""
+        sizes = np.fromiter(map(len, sequences), np.int32, len(sequences))
+        return np.fromiter(itertools.chain.from_iterable(sequences), self._kind, sizes.sum()), sizes
+
+    def _append(self, ids, sizes):
+        self._handle.write(ids.tobytes())
+        self.sizes.append(sizes)
+
+
+class BinarisedText(BinarisedSequences):
+    """Appends sentences, each with </s> at its end."""
+
     def add(self, sentences):
-        """Append sentences, lists of token ids without </s>, each with </s> at its end."""
-        sizes = np.fromiter(map(len, sentences), np.int32, len(sentences))
-        ids = np.fromiter(itertools.chain.from_iterable(sentences), self._kind, sizes.sum())
-        self._handle.write(np.insert(ids, np.cumsum(sizes), END_OF_SENTENCE).tobytes())
-        self.sizes.append(sizes + 1)
+        """Append sentences, lists of token ids without </s>."""
+        ids, sizes = self._flat(sentences)
+        self._append(np.insert(ids, np.cumsum(sizes), END_OF_SENTENCE), sizes + 1)
 
 
 def _write_index(handle, kind, sizes):

@@ -9,6 +9,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Literal
 
+from hat.data.source_files import FILES
 from hat.errors import UsageError
 
 STATMT = "http://www.statmt.org"
@@ -123,7 +124,6 @@ CORPORA = {
     "wmt19.en-de": _WMT19_EN_DE,
 }
 SYNTHETIC = "synthetic.de-en"
-FILES = "files"
 CORPUS_NAMES = (SYNTHETIC, *CORPORA, FILES)
 
 # SHA-256 of the downloads, by address.

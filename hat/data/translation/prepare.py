@@ -1,75 +1,25 @@
 """Stage `hat-prepare`: parallel text to clean text, SentencePiece models, fairseq dictionaries and binarised splits."""
 
 import dataclasses
-import shutil
-from pathlib import Path
 
 from hat import files
-from hat.data import source_files
 from hat.data.drawing import SPLITS
-from hat.data.stages import Stages
+from hat.data.preparation import prepare_once
 from hat.data.tokenizer import Tokenizer, train_tokenizer
-from hat.data.translation.corpora import FILES
 from hat.data.translation.sources import open_parallel_text
 from hat.data.translation.splits import Side, SplitCounts, move_raw, write_encoded, write_text
-from hat.errors import ArtifactError, HatError
-from hat.experiment.run_directory import RUNS, is_current, mark_done
-
-DESCRIPTION = "data.json"
-# The first two say, beside what the others show, what they were made from; a killed run may have left the third.
-NO_OUTPUTS = (DESCRIPTION, source_files.RECORD, "done.json")
 
 
 def prepare(run, source_directory=None):
-    """Prepare the data of a RunDirectory into `run.data`; nothing is done if it is there and its inputs are the same.
+    """Prepare the data of a RunDirectory into `run.data`, as `prepare_once` does.
 
-    The files of a named corpus are read from `source_directory`, or else downloaded. All is built in a folder beside
-    `run.data` that takes its place when complete; killed and run again, it goes on after the last finished stage.
-    Raises UsageError or DataError, and leaves nothing then.
+    The files of a named corpus are read from `source_directory`, or else downloaded.
     """
-    building = run.path / "data.building"
-    if _is_up_to_date(run, source_directory):
-        shutil.rmtree(building, ignore_errors=True)
-        print(f"data is up to date: {run.data}")
-        return
-    print(f"reading the parallel text ({run.config.data.corpus}) ...", flush=True)
-    downloads = RUNS / "downloads" / run.config.data.corpus
-    text = open_parallel_text(run.config.data, run.config.seed, source_directory, downloads)
-    hashes, seen = source_files.digests(text.files, building / "data")
-    try:
-        stages = Stages(building, _stage_inputs(run, hashes))
-        files.write_json(stages.data / source_files.RECORD, seen)
-        _build(run, stages, text, hashes)
-    except HatError:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
-    shutil.rmtree(run.data, ignore_errors=True)
-    stages.data.rename(run.data)
-    shutil.rmtree(building)
-    print(f"prepared data: {run.data}\nnext: hat-train-super --run {run.path}")
+    prepare_once(run, source_directory, open_parallel_text, _build)
 
 
-def _stage_inputs(run, hashes):
-    return {**run.sections("data", "seed"), "files": hashes}
-
-
-def _is_up_to_date(run, source_directory):
-    """Whether the stage finished with this config, and the files it read haven't changed where they still exist."""
-    try:
-        hashes = files.read_json(run.data / DESCRIPTION, "")["inputs"]
-    except (ArtifactError, KeyError, TypeError):
-        return False
-    if not is_current(run.data, _stage_inputs(run, hashes)):
-        return False
-    if source_directory is None and run.config.data.corpus != FILES:
-        return True
-    folder = Path(source_directory or "")
-    present = {name: folder / name for name in hashes if (folder / name).exists()}
-    return source_files.digests(present, run.data)[0] == {name: hashes[name] for name in present}
-
-
-def _build(run, stages, text, hashes):
-    """Do what is left of the stages."""
+def _build(run, stages, text):
+    """Do what is left of the stages; returns what data.json says about the prepared data."""
     config = run.config.data
     languages = (config.source_lang, config.target_lang)
     clean = stages.directory / "text"
@@ -77,9 +27,7 @@ def _build(run, stages, text, hashes):
     sides = _train_tokenizers(config, languages, clean, stages, SplitCounts(**read["train"]).clean)
     counts = {split: _binarise(stages, SplitCounts(**read[split]), clean, sides, config.max_length) for split in SPLITS}
     _write_dictionaries(stages.data, sides, config.shared_vocabulary)
-    files.write_json(stages.data / DESCRIPTION, _description(config, sides, counts, hashes))
-    outputs = [path for path in stages.data.rglob("*") if path.is_file() and path.name not in NO_OUTPUTS]
-    mark_done(stages.data, _stage_inputs(run, hashes), [str(path.relative_to(stages.data)) for path in outputs])
+    return _description(config, sides, counts)
 
 
 def _write_texts(text, clean, languages):
@@ -124,8 +72,7 @@ def _write_dictionaries(data, sides, shared):
         write_dictionary(data / f"dict.{side.lang}.txt", side.tokenizer.pieces, sum(counts) if shared else own)
 
 
-def _description(config, sides, counts, hashes):
-    """What DESCRIPTION says about the prepared data."""
+def _description(config, sides, counts):
     source, target = sides
     return {
         "corpus": config.corpus,
@@ -136,5 +83,4 @@ def _description(config, sides, counts, hashes):
         "target_vocabulary": len(target.tokenizer),
         "sentences": {split: counts[split].kept for split in SPLITS},
         "counts": {split: dataclasses.asdict(counts[split]) for split in SPLITS},
-        "inputs": hashes,
     }

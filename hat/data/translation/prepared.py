@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from hat import files
+from hat.data.preparation import REMEDY, foreign_description, read_description
 from hat.errors import ArtifactError
-
-REMEDY = "run hat-prepare"
 
 
 class PreparedData:
@@ -18,9 +16,7 @@ class PreparedData:
 
     def __init__(self, directory):
         self.directory = Path(directory)
-        if not (self.directory / "done.json").exists():
-            raise ArtifactError(f"{self.directory} holds no prepared data; {REMEDY}")
-        description = files.read_json(self.directory / "data.json", REMEDY)
+        description = read_description(self.directory)
         try:
             self.corpus = description["corpus"]
             self.source_lang, self.target_lang = description["source_lang"], description["target_lang"]
@@ -28,8 +24,7 @@ class PreparedData:
             self.target_vocabulary = description["target_vocabulary"]
             self.sentences = dict(description["sentences"])
         except (KeyError, TypeError):
-            path = self.directory / "data.json"
-            raise ArtifactError(f"{path} is not what hat-prepare writes; remove it and {REMEDY}") from None
+            raise foreign_description(self.directory) from None
 
     def raw(self, split):
         """(sources, references) of a split: plain detokenised sentences."""

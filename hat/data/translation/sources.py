@@ -9,6 +9,7 @@ from pathlib import Path
 from hat.data.archives import Member
 from hat.data.download import download
 from hat.data.drawing import SPLITS
+from hat.data.source_files import find
 from hat.data.text import paired, read_lines, read_pairs
 from hat.data.translation import corpora
 from hat.data.translation.synthetic import generate
@@ -108,17 +109,8 @@ def _from_directory(name, corpus, languages, directory):
 
 def _ready_made(languages, directory):
     """{split: (source path, target path)} if plain or gzip train, valid and test files are all there, else None."""
-    paths = {split: tuple(_existing(directory, f"{split}.{lang}") for lang in languages) for split in SPLITS}
+    paths = {split: tuple(find(directory, f"{split}.{lang}") for lang in languages) for split in SPLITS}
     return paths if all(path for pair in paths.values() for path in pair) else None
-
-
-def _existing(directory, name):
-    """The file called `name` below `directory` (or its last part directly in it), plain or .gz; None if absent."""
-    for candidate in (name, Path(name).name):
-        for path in (directory / candidate, directory / f"{candidate}.gz", directory / candidate.removesuffix(".gz")):
-            if path.is_file():
-                return path
-    return None
 
 
 def _named(pairs):
@@ -139,9 +131,9 @@ class _Finder:
         return [self._file(url.rsplit("/", 1)[1], member) for url, member in dict.fromkeys(templates)]
 
     def _file(self, download_name, member):
-        found = _existing(self._directory, member or download_name)
+        found = find(self._directory, member or download_name)
         if found is None and member:
-            archive = _existing(self._directory, download_name)
+            archive = find(self._directory, download_name)
             if archive:
                 self.read[archive.name] = archive
                 return Member(archive, member)

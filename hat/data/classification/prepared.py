@@ -1,0 +1,59 @@
+"""ClassificationData: what `hat-prepare` left of labelled text, for the stages after it. Imports nothing heavy."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from hat.data.preparation import REMEDY, foreign_description, read_description
+from hat.errors import ArtifactError
+
+NAMES = ("corpus", "vocabulary", "max_tokens", "first", "separator", "padding", "segments", "pair_separators")
+
+
+class ClassificationData:
+    """The prepared data in `directory`: `labels` (names), `sentences` {split: count}, all of NAMES, and the text.
+
+    `counts` has for each split how many texts were read, empty, cut, and of each label. Raises ArtifactError if the
+    preparation isn't there or never finished.
+    """
+
+    task = "classification"
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        description = read_description(self.directory)
+        try:
+            for name in NAMES:
+                setattr(self, name, description[name])
+            self.labels, self.counts = tuple(description["labels"]), description["counts"]
+            self.sentences = dict(description["sentences"])
+            self.text_encoder_file = self.directory / description["tokenizer"]
+        except (KeyError, TypeError):
+            raise foreign_description(self.directory) from None
+
+    def token_ids(self, split):
+        """Token sequences of at most `max_tokens`, as fairseq's dataset: int64 tensors by number, and `sizes`."""
+        from hat.fairseq_plugin.binarise import read_sequences
+
+        self._existing(f"{split}.ids.idx")
+        return read_sequences(self._existing(f"{split}.ids.bin").with_suffix(""))
+
+    def label_ids(self, split):
+        """Numbers of the labels: int64 (sentences,)."""
+        return np.load(self._existing(f"{split}.labels.npy"))
+
+    def raw(self, split):
+        """(texts, pairs, labels) of a split, as written by the user; pairs is None where a text stands alone."""
+        path = self._existing(f"raw/{split}.jsonl")
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        if len(rows) != self.sentences[split]:
+            raise ArtifactError(f"{path} has {len(rows)} lines instead of {self.sentences[split]}; {REMEDY}")
+        pairs = [row["text_pair"] for row in rows] if "text_pair" in rows[0] else None
+        return [row["text"] for row in rows], pairs, [row["label"] for row in rows]
+
+    def _existing(self, name):
+        path = self.directory / name
+        if not path.exists():
+            raise ArtifactError(f"{path} is missing; {REMEDY}")
+        return path

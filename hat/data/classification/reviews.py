@@ -1,0 +1,146 @@
+"""Short reviews labelled with the writer's verdict, generated from a seed: no download, the same on every machine.
+
+What a model has to learn, since the single words tell little: what a negation reaches and that two cancel out, which
+of two clauses counts, which of two compared things is meant, what others say and whether the writer agrees, how many
+points of how many. There is no noise in the labels.
+"""
+
+import random
+
+from hat.data.classification import review_words as words
+from hat.errors import UsageError
+
+LABELS = {-1: "negative", 0: "neutral", 1: "positive"}
+HELD_OUT_TEXTS = 1000
+MAX_ATTEMPTS_PER_TEXT = 50
+SCALES = (5, 10, 20)
+SHARES = {-1: (0, 0.3), 0: (0.45, 0.6), 1: (0.8, 1)}  # of the points that a verdict is
+
+
+def generate(seed, train_texts):
+    """{"train": [(text, label), ...], "valid": 1000, "test": 1000}, all texts distinct, labels drawn evenly.
+
+    Raises UsageError if there aren't `train_texts` different ones.
+    """
+    rng, seen, splits = random.Random(seed), set(), {"test": [], "valid": [], "train": []}
+    for split, size in (("test", HELD_OUT_TEXTS), ("valid", HELD_OUT_TEXTS), ("train", train_texts)):
+        for _ in range(size * MAX_ATTEMPTS_PER_TEXT):
+            if len(splits[split]) == size:
+                break
+            verdict = rng.choice(tuple(LABELS))
+            text = _review(rng, verdict)
+            if text not in seen:
+                seen.add(text)
+                splits[split].append((text, LABELS[verdict]))
+        if len(splits[split]) < size:
+            most = len(splits[split])
+            raise UsageError(f"data.synthetic_sentences: {train_texts} is too many; the generator gave only {most}")
+    return splits
+
+
+def _review(rng, verdict):
+    """A review with this verdict (-1, 0 or 1): the sentence that has it, and remarks around it."""
+    thing = rng.choice(tuple(words.THINGS))
+    kind = rng.choices(KINDS, KIND_WEIGHTS)[0]
+    sentences = [kind(rng, verdict, thing)]
+    for template in rng.sample(words.REMARKS, rng.choice((0, 1, 1, 2))):
+        sentences.insert(rng.choice((0, len(sentences))), _remark(rng, template))
+    return " ".join(sentence[0].upper() + sentence[1:] + "." for sentence in map(_spaced, sentences))
+
+
+def _spaced(sentence):
+    return " ".join(sentence.split())
+
+
+def _subject(rng, thing):
+    return f"the {rng.choice((thing, *words.THINGS[thing]))}"
+
+
+def _adjective(rng, verdict):
+    return rng.choice({-1: words.BAD, 0: words.ORDINARY, 1: words.GOOD}[verdict])
+
+
+def _statement(rng, verdict, thing, own=True):
+    """A clause that says so of the thing: negated or not, and, if it is the writer's own, denied or not."""
+    it = _subject(rng, thing)
+    if verdict == 0:
+        if rng.random() < 0.5:
+            good, bad = rng.choice(words.GOOD), rng.choice(words.BAD)
+            return rng.choice(words.BALANCED).format(it=it, good=good, bad=bad)
+        template, adjective = rng.choice(words.PLAIN), _adjective(rng, 0)
+        return template.format(it=it, degree=rng.choice(words.DEGREES), adjective=adjective)
+    negated, framed = rng.random() < 0.5, own and rng.random() < 0.4
+    denied = framed and rng.random() < 0.5
+    adjective = _adjective(rng, verdict * (-1 if negated else 1) * (-1 if denied else 1))
+    template = rng.choice(words.NEGATED if negated else words.PLAIN)
+    clause = template.format(it=it, degree=rng.choice(words.DEGREES), adjective=adjective)
+    return rng.choice(words.DENIED if denied else words.BELIEVED).format(clause=clause) if framed else clause
+
+
+def _other_verdict(rng, verdict):
+    return rng.choice([other for other in LABELS if other != verdict])
+
+
+def _contrast(rng, verdict, thing):
+    conceded = _statement(rng, _other_verdict(rng, verdict), thing)
+    return rng.choice(words.CONTRASTS).format(conceded=conceded, counts=_statement(rng, verdict, thing))
+
+
+def _change(rng, verdict, thing):
+    before = _statement(rng, _other_verdict(rng, verdict), thing)
+    return rng.choice(words.CHANGES).format(before=before, now=_statement(rng, verdict, thing))
+
+
+def _quotation(rng, verdict, thing):
+    """What somebody else says, and whether the writer agrees."""
+    if verdict == 0:
+        said, reply = rng.choice((-1, 1)), rng.choice(words.UNDECIDED)
+    elif rng.random() < 0.5:
+        said, reply = verdict, rng.choice(words.AGREED)
+    else:
+        said, reply = -verdict, rng.choice(words.DISAGREED)
+    says = f"{rng.choice(words.OTHERS)} {rng.choice(words.SAYS)}"
+    return f"{says} that {_statement(rng, said, thing, own=False)}, {reply}"
+
+
+def _comparison(rng, verdict, thing):
+    """Two brands, of which the writer has one; a neutral writer has a third one."""
+    first, second, third = rng.sample(words.BRANDS, 3)
+    better = rng.random() < 0.5
+    own = third if verdict == 0 else (first if better == (verdict == 1) else second)
+    comparative = rng.choice(words.BETTER if better else words.WORSE)
+    compared = rng.choice(words.COMPARISONS).format(first=first, second=second, thing=thing, comparative=comparative)
+    owned = rng.choice(words.OWNED).format(brand=own)
+    return f"{compared}; {owned}" if rng.random() < 0.5 else f"{owned}; {compared}"
+
+
+def _points(rng, verdict):
+    """{"points", "scale"} in words."""
+    scale = rng.choice(SCALES)
+    low, high = SHARES[verdict]
+    points = rng.choice([points for points in range(scale + 1) if low <= points / scale <= high])
+    return {"points": words.NUMBERS[points], "scale": words.NUMBERS[scale]}
+
+
+def _rating(rng, verdict, thing):
+    own = rng.choice(words.RATED).format(**_points(rng, verdict))
+    if rng.random() < 0.4:
+        return own
+    points = _points(rng, _other_verdict(rng, verdict))
+    theirs = rng.choice(words.RATED_BY_OTHERS).format(other=rng.choice(words.OTHERS), **points)
+    return f"{own}, {theirs}" if rng.random() < 0.5 else f"{theirs}, {own}"
+
+
+def _remark(rng, template):
+    """A sentence without a verdict."""
+    return template.format(
+        month=rng.choice(words.MONTHS),
+        number=rng.choice(words.NUMBERS[2:]),
+        other=rng.choice(words.OTHERS),
+        adjective=_adjective(rng, rng.choice(tuple(LABELS))),
+        brand=rng.choice(words.BRANDS),
+    )
+
+
+KINDS = (_statement, _contrast, _change, _quotation, _comparison, _rating)
+KIND_WEIGHTS = (25, 25, 10, 15, 15, 10)
