@@ -18,7 +18,7 @@ def load(name):
 
 
 def test_all_announced_configs_are_there():
-    announced = {*PAPER, "quickstart", "quickstart.smallest", "multi30k.en-de"}
+    announced = {*PAPER, "quickstart", "quickstart.smallest", "quickstart.classification", "multi30k.en-de"}
     assert {path.name.removesuffix(".yaml") for path in EXPERIMENTS} == announced
 
 

@@ -42,7 +42,9 @@ def binarised_sequences(prefix, vocabulary_size):
 
 def read_sequences(prefix):
     """What `binarised_sequences` wrote, mapped into memory: tensors (length,) of int64 by number; `sizes` in tokens."""
-    return indexed_dataset.MMapIndexedDataset(str(prefix))
+    dataset = indexed_dataset.MMapIndexedDataset(str(prefix))
+    dataset._index._sizes = dataset.sizes.copy()  # fairseq's own are gone, with their memory, when the dataset is
+    return dataset
 
 
 @contextlib.contextmanager

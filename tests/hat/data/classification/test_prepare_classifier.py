@@ -52,6 +52,7 @@ def test_what_it_leaves(reviews):
             assert ids.sizes[number] == len(ids[number])
             cut += split == "train" and len(pieces) > 22
     assert 0 < data.counts["train"]["cut"] == cut
+    assert data.token_ids("train").sizes.max() == 24  # those of a dataset that is there no more
 
 
 def test_pairs(reviews):
