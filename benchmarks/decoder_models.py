@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hat.architecture.complexity import ModelSpec, parameter_shapes
+from hat.architecture.complexity import parameter_shapes
 from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
+from hat.models.translation_spec import ModelSpec
 
 VOCABULARY = 7872
 PADDING, END = 1, 2

@@ -114,14 +114,15 @@ def describe(run, row, result):
     from latency_predictor.sampling.measure import measuring_spec
 
     architecture = row["architecture"]
-    parameters, without_embeddings = count_parameters(architecture, measuring_spec(run))
+    spec = measuring_spec(run)
+    parameters, without_embeddings = count_parameters(architecture, spec)
     return {
         "id": row["id"],
         "group": row["group"],
         "predicted_ms": row["predicted_ms"],
         "parameters": parameters,
         "parameters_without_embeddings": without_embeddings,
-        "flops": count_flops(architecture, *run_lengths(run).middle),
+        "flops": count_flops(architecture, spec, *run_lengths(run).middle),
         "decoder_depth": architecture.decoder.layers,
         "standalone": result["validation_loss"],
         "bleu": result["bleu"],

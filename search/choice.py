@@ -57,10 +57,10 @@ def describe_choice(task, winner, prepared, space):
         "parameters": parameters,
         "parameters_without_embeddings": without_embeddings,
         "size_bytes": None if limits.size_bytes is None else instruments.size_bytes(architecture),
-        "flops": count_flops(architecture, *instruments.middle_length),
+        "flops": count_flops(architecture, instruments.spec, *instruments.middle_length),
         "full_parameters": full_parameters,
         "full_parameters_without_embeddings": full_without_embeddings,
-        "full_flops": count_flops(full, *instruments.middle_length),
+        "full_flops": count_flops(full, instruments.spec, *instruments.middle_length),
     }
 
 

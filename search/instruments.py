@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hat import files
-from hat.architecture.complexity import ModelSpec
 from hat.config import to_mapping
 from hat.experiment.run_directory import stamp
+from hat.models.translation_spec import ModelSpec
 from latency_predictor.latency import Latency
 from latency_predictor.sampling.measure import measuring_spec
 from latency_predictor.sampling.sample import predictor_directory

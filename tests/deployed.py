@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from hat.architecture.complexity import ModelSpec, is_embedding, parameter_shapes
+from hat.architecture.complexity import is_embedding, parameter_shapes
 from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.config import to_mapping
 from hat.deploy.beam_search import BeamSearch
@@ -11,6 +11,7 @@ from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.graphs import build_graphs
 from hat.deploy.sessions import Sessions
 from hat.models.translation import Transformer
+from hat.models.translation_spec import ModelSpec
 
 # Wide spans and heads that differ from layer to layer, a narrow encoder.
 WIDE_DECODER = Architecture(

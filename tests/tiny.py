@@ -1,7 +1,7 @@
 """A tiny search space and model for tests."""
 
-from hat.architecture.complexity import ModelSpec
 from hat.architecture.space import DecoderSpace, EncoderSpace, SearchSpace
+from hat.models.translation_spec import ModelSpec
 
 TINY_SPACE = SearchSpace(
     qkv_dim=16,

@@ -1,6 +1,6 @@
 """Describes architectures and search spaces: layers, parameters, FLOPs, number of SubTransformers."""
 
-from hat.architecture.complexity import ModelSpec, count_flops, count_parameters
+from hat.architecture.complexity import count_flops, count_parameters
 from hat.architecture.file import load_architecture
 from hat.architecture.hat_format import space_from_hat
 from hat.architecture.space import SearchSpace
@@ -8,6 +8,7 @@ from hat.architecture.stacks import STACKS, Architecture
 from hat.config import from_mapping, read_yaml_mapping
 from hat.errors import UsageError
 from hat.experiment.config import load_experiment
+from hat.models.translation_spec import ModelSpec
 
 
 def inspect_file(path, vocabulary, length):
@@ -41,14 +42,15 @@ def _space_of(mapping, path):
 
 def describe(architecture: Architecture, vocabulary, length):
     """Layers, parameters (total and without embeddings and output layer) and FLOPs at `length` tokens."""
-    total, without_embeddings = count_parameters(architecture, ModelSpec(vocabulary, vocabulary))
+    spec = ModelSpec(vocabulary, vocabulary)
+    total, without_embeddings = count_parameters(architecture, spec)
     return {
         "architecture": architecture.to_dict(),
         "vocabulary": vocabulary,
         "length": length,
         "parameters": total,
         "parameters_without_embeddings": without_embeddings,
-        "flops": count_flops(architecture, length, length),
+        "flops": count_flops(architecture, spec, length, length),
     }
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hat.architecture.complexity import ModelSpec
 from hat.architecture.stacks import STACKS
 from hat.config import left_out, to_mapping
 from hat.data.source_files import FILES
@@ -19,6 +18,7 @@ from hat.experiment.sections import (
     ShareBelowOne,
     VocabularySize,
 )
+from hat.models.translation_spec import ModelSpec
 
 
 @dataclass(frozen=True)

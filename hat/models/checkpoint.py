@@ -6,12 +6,13 @@ A model is of the `task` that model.json names; translation's name none.
 from pathlib import Path
 
 from hat import files
-from hat.architecture.complexity import ModelSpec, parameter_shapes
+from hat.architecture.complexity import parameter_shapes
 from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
 from hat.errors import ArtifactError, HatError
 from hat.models.classifier_spec import ClassifierSpec
+from hat.models.translation_spec import ModelSpec
 
 FORMAT = "hat-model"
 VERSION = 1

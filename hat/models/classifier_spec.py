@@ -45,12 +45,12 @@ class ClassifierSpec:
             shapes |= norm_shapes("encoder.layer_norm", dim)
         return shapes | linear_shapes("pooler", dim, dim) | linear_shapes("classifier", dim, len(self.labels))
 
-    def count_flops(self, architecture, length):
-        """FLOPs of classifying one text of `length` tokens, counted as `hat.architecture.complexity.count_flops` does.
+    def multiply_adds(self, architecture, length, steps=0):
+        """Of classifying one text; see `hat.architecture.complexity.count_flops`. No `steps` are decoded.
 
-        Look-ups and the output layer (`classifier`) are left out; the pooler sees one token.
+        The pooler sees one token; `classifier` is the output layer.
         """
         dim = architecture.encoder.embed_dim
         passes_over_all = [self.positions == "sinusoidal", self.normalize_embedding, self.normalize_before]
         around = sum(passes_over_all) * length * dim + dim * dim
-        return 2 * (layers_multiply_adds(architecture, "encoder", length) + around)
+        return layers_multiply_adds(architecture, "encoder", length) + around

@@ -4,10 +4,11 @@ import argparse
 
 import torch
 
-from hat.architecture.complexity import ModelSpec, parameter_shapes
+from hat.architecture.complexity import parameter_shapes
 from hat.errors import ArtifactError
 from hat.models.checkpoint import check_weights
 from hat.models.translation import SuperTransformer
+from hat.models.translation_spec import ModelSpec
 
 _IGNORED_ENDINGS = (".version", "embed_positions._float_tensor")
 

@@ -40,7 +40,7 @@ class Translation(Task):
 
     @property
     def spec_class(self):
-        from hat.architecture.complexity import ModelSpec
+        from hat.models.translation_spec import ModelSpec
 
         return ModelSpec
 

@@ -216,13 +216,14 @@ def _label(choice):
 
 def _system(run, name, architecture, **measured):
     evaluations = {precision: _evaluation(run, name, precision) for precision in PRECISIONS}
-    parameters, without_embeddings = count_parameters(architecture, run.spec())
+    spec = run.spec()
+    parameters, without_embeddings = count_parameters(architecture, spec)
     return System(
         name=name,
         architecture=architecture,
         parameters=parameters,
         parameters_without_embeddings=without_embeddings,
-        flops=count_flops(architecture, *run_lengths(run).middle),
+        flops=count_flops(architecture, spec, *run_lengths(run).middle),
         bundles={precision: _bundle(evaluation) for precision, evaluation in evaluations.items()},
         **measured,
     )

@@ -51,7 +51,7 @@ def test_leaves_the_winner_the_front_and_the_history(run, capsys):
     assert choice["measured_range_ms"] == pytest.approx([0.97 * choice["measured_ms"], 1.03 * choice["measured_ms"]])
     assert choice["full_range_ms"] == pytest.approx([0.97 * FULL_MS, 1.03 * FULL_MS])
     assert (choice["budget"], choice["quantile"]) == ("9ms", 0.5)
-    assert choice["flops"] == count_flops(architecture, *LENGTHS)
+    assert choice["flops"] == count_flops(architecture, device.instruments.spec, *LENGTHS)
     assert choice["valid_nats"] == loss(architecture)
     assert choice["valid_nats"] == min(loss(a) for a in device.scored if latency(a) <= 9 * HEADROOM)
     front = json.loads((folder / "front.json").read_text())

@@ -11,7 +11,7 @@ from evaluations import REFERENCES, SOURCES, Meter, refused
 from tiny import TINY_SPACE
 
 from hat import files
-from hat.architecture.complexity import ModelSpec, parameter_shapes
+from hat.architecture.complexity import parameter_shapes
 from hat.cli.evaluate import main
 from hat.deploy.batching import usable_cores
 from hat.deploy.translator import Translator
@@ -20,6 +20,7 @@ from hat.evaluation.targets import find_target
 from hat.evaluation.translation.scores import score_translations
 from hat.models.checkpoint import load_model, save_model
 from hat.models.translation import Transformer
+from hat.models.translation_spec import ModelSpec
 from latency_predictor.sampling.bundle_meter import BundleMeter
 
 

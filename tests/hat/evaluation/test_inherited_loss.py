@@ -9,11 +9,11 @@ from search_toys import SPACE
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hat.architecture.complexity import ModelSpec
 from hat.errors import ArtifactError
 from hat.evaluation.inherited_loss import InheritedLoss
 from hat.fairseq_plugin import criterion
 from hat.models.translation import SuperTransformer
+from hat.models.translation_spec import ModelSpec
 from search.scorer import Scorer
 
 PADDING, END, VOCABULARY = 1, 2, 23

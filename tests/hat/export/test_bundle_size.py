@@ -5,7 +5,7 @@ import pytest
 from deployed import torch_model, train_tokenizer
 from tiny_run import make_run
 
-from hat.architecture.complexity import ModelSpec, parameter_shapes
+from hat.architecture.complexity import parameter_shapes
 from hat.architecture.space import DecoderSpace, EncoderSpace, SearchSpace
 from hat.data.translation.prepared import PreparedData
 from hat.deploy.building.bundle_writer import write_bundle
@@ -15,6 +15,7 @@ from hat.experiment.run_directory import mark_done
 from hat.export.bundles import export
 from hat.export.translation.bundle_size import BundleSize, ModelSize
 from hat.models.checkpoint import save_model
+from hat.models.translation_spec import ModelSpec
 
 # Widths above and below the size from which a constant lies outside of the graphs; some are no multiples of 16.
 SPACE = SearchSpace(

@@ -10,7 +10,7 @@ from flop_counting import TorchprofileCounter, attention_as_hat_writes_it
 from tiny_classifiers import CLASSIFIER_SPACE, KINDS, LABELS, PADDING, classifier_spec, pairs_batch, shaken
 from torch import nn
 
-from hat.architecture.complexity import count_parameters, parameter_shapes
+from hat.architecture.complexity import count_flops, count_parameters, parameter_shapes
 from hat.architecture.space import EncoderSpace, SearchSpace
 from hat.architecture.stacks import Architecture, EncoderArchitecture
 from hat.errors import ArtifactError, DataError, UsageError
@@ -148,7 +148,7 @@ def test_flops_are_those_of_hats_counter(kind, monkeypatch):
         with torch.no_grad(), TorchprofileCounter() as counter:
             classifier(torch.full((1, length), 4))
         output_layer = architecture.encoder.embed_dim * len(LABELS)
-        assert spec.count_flops(architecture, length) == 2 * (counter.multiply_adds - output_layer)
+        assert count_flops(architecture, spec, length, 0) == 2 * (counter.multiply_adds - output_layer)
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["super", "sub"])
