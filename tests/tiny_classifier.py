@@ -27,8 +27,8 @@ CONFIG = {
         "train": ["train.tsv"],
         "valid": ["valid.tsv"],
         "test": ["valid.tsv"],
-        "vocabulary_size": 40,
-        "max_length": 24,
+        "vocabulary_size": 34,
+        "max_length": 60,
     },
     "model": {"normalize_before": True, "dropout": 0.0},
     "search_space": {

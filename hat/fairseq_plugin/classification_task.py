@@ -20,6 +20,7 @@ class HatClassificationConfig(ElasticTaskConfig):
 class HatClassificationTask(ElasticTask, FairseqTask):
     """Batches of LabelledTexts; `source_dictionary` and `target_dictionary` are none."""
 
+    item = "text"
     teachers_class = LabelTeachers
     target_padding = -1  # every target counts
     source_dictionary = target_dictionary = None

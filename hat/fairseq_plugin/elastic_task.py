@@ -31,6 +31,7 @@ class ElasticTask:
     scores each subnet of `named_subnets`; fairseq's `loss`, hence its best checkpoint, is their mean.
     """
 
+    item = None  # what losses are summed over: token or text
     target_padding = None
     teachers_class = None  # (trainer, transformers, weight) -> what `added_to` a sample gives lessons to it
 

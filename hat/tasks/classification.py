@@ -6,7 +6,7 @@ from hat.tasks.task import Task
 class Classification(Task):
     name, item = "classification", "text"
     length_keys = ("latency.length",)
-    command = "hat-classify"
+    command, decodes = "hat-classify", False
     super_model, sub_model = "hat_superclassifier", "hat_classifier"
 
     def prepare(self, run, source_directory=None):
@@ -40,7 +40,8 @@ class Classification(Task):
         return None if config.latency.length is None else (config.latency.length, 0)
 
     def corpus_lengths(self, prepared, split):
-        lengths = tuple(int(size) for size in prepared.token_ids(split).sizes)
+        ids = prepared.token_ids(split)  # whose sizes are gone when it is
+        lengths = tuple(int(size) for size in ids.sizes)
         return lengths, (0,) * len(lengths)
 
     def measured_graphs(self, architecture, spec, weights, precision, latency):

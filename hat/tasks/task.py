@@ -8,7 +8,8 @@ class Task(abc.ABC):
 
     `item` is what a loss in nats is given for: a token or a text. `super_model` and `sub_model` are fairseq's names
     (`--arch`) of the SuperTransformer and of a standalone network. `length_keys` are those of the config that fix the
-    length of what is timed. `command` uses a bundle.
+    length of what is timed. `command` uses a bundle. `decodes` says whether there is a decoder, with an output layer
+    over all words.
     """
 
     name: str
@@ -17,6 +18,7 @@ class Task(abc.ABC):
     sub_model: str
     length_keys: tuple[str, ...]
     command: str
+    decodes: bool
 
     @abc.abstractmethod
     def prepare(self, run, source_directory=None):

@@ -6,7 +6,7 @@ from hat.tasks.task import Task
 class Translation(Task):
     name, item = "translation", "token"
     length_keys = ("latency.source_length", "latency.target_steps")
-    command = "hat-translate"
+    command, decodes = "hat-translate", True
     super_model, sub_model = "hat_supertransformer", "hat_transformer"
 
     def prepare(self, run, source_directory=None):

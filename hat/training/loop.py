@@ -149,7 +149,7 @@ class TrainingLoop:
             elif self.update == self._end:  # no snapshot: the average at the end is as without this stop
                 self._save()
         if self._progress:
-            note = f"loss {loss:.3f}, {self._speed.tokens_per_second:,.0f} tokens/s"
+            note = f"loss {loss:.3f}, {self._speed.tokens_per_second:,.0f} {self.trainer.task.item}s/s"
             self._progress.advance(1, note)
 
     @contextlib.contextmanager

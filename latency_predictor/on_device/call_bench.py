@@ -5,15 +5,12 @@ Where sentencepiece is missing there is no text: then the searches alone are tim
 
 import base64
 import collections
-import importlib.util
 import shutil
 import time
 from pathlib import Path
 
-from hat.deploy.beam_search import BeamSearch
-from hat.deploy.bundle import DESCRIPTION, open_bundle
-from hat.deploy.search_options import bundle_options
-from hat.deploy.sessions import Sessions
+from hat.deploy.bundle import DESCRIPTION
+from latency_predictor.on_device.bundle_calls import bundle_call
 
 KEPT = 12  # bundles: those of a search's finals, and the full-size Transformer's
 WARM_UP = 3  # sentences
@@ -24,7 +21,6 @@ class CallBench:
 
     def __init__(self, folder, setup):
         self._folder, self._threads, self._accelerator = Path(folder), setup["threads"], setup["accelerator"]
-        self._text = importlib.util.find_spec("sentencepiece") is not None
         self._calls = collections.OrderedDict()  # bundle: function of a sentence and its ids, the latest used last
 
     def put(self, request):
@@ -43,9 +39,10 @@ class CallBench:
         the time in which this process didn't have the processor, None with several threads or on a GPU; `text` says
         whether the calls began and ended with text.
         """
-        call = self._call(request["bundle"])
-        if call is None:
+        opened = self._call(request["bundle"])
+        if opened is None:
             return {"missing": True}
+        call, text = opened
         pairs = list(zip(request["sentences"], request["ids"]))
         for pair in pairs[:WARM_UP]:
             call(*pair)
@@ -53,32 +50,19 @@ class CallBench:
         calls_ms = [_milliseconds(call, pair) for pair in pairs]
         share = (time.process_time() - busy) / (time.perf_counter() - start)
         taken = max(0.0, 1 - share) if self._threads == 1 and self._accelerator == "cpu" else None
-        return {"missing": False, "calls_ms": calls_ms, "taken": taken, "text": self._text}
+        return {"missing": False, "calls_ms": calls_ms, "taken": taken, "text": text}
 
     def _call(self, name):
         if name not in self._calls:
             folder = self._folder / name
             if not (folder / DESCRIPTION).exists():
                 return None
-            self._calls[name] = self._open(folder)
+            self._calls[name] = bundle_call(folder, self._threads, self._accelerator)
             while len(self._calls) > KEPT:
                 oldest, _ = self._calls.popitem(last=False)
                 shutil.rmtree(self._folder / oldest)
         self._calls.move_to_end(name)
         return self._calls[name]
-
-    def _open(self, folder):
-        if self._text:
-            from hat.deploy.translator import Translator
-
-            translator = Translator(folder, self._threads, accelerator=self._accelerator)
-            return lambda sentence, _ids: translator.translate([sentence])
-        bundle = open_bundle(folder)
-        spec = bundle.description["spec"]
-        sessions = Sessions(bundle.graphs(), self._threads, self._accelerator)
-        search = BeamSearch(sessions, spec["padding"], spec["end_of_sentence"])
-        options = bundle_options(bundle)
-        return lambda _sentence, ids: search.search([ids], options)
 
 
 def _milliseconds(call, pair):

@@ -16,8 +16,8 @@ from latency_predictor.report import device_charts as charts
 class PageData:
     """All that the page shows, as plain values. Errors, shares and margins are fractions, latencies milliseconds.
 
-    `measured_ms` to `stable` hold one value a sample, in the order of measuring. Predictions and upper bounds are out
-    of fold; NaN for a sample left out. `history` holds dicts of samples, mape and margin, one a refit; `parts` of name,
+    `measured_ms` to `stable` hold one value a sample, in the order of measuring, `layers` one tuple of such for each
+    stack. Predictions and upper bounds are out of fold; NaN for a sample left out. `history` holds dicts of samples, mape and margin, one a refit; `parts` of name,
     encoder_ms, decoder_ms and output_ms, one an architecture; `lengths` of name, target_steps and total_ms;
     `corpus_lengths` counts sentences by target length. Those four may be empty.
     """
@@ -32,8 +32,7 @@ class PageData:
     measured_ms: tuple[float, ...]
     predicted_ms: tuple[float, ...]
     upper_ms: tuple[float, ...]
-    encoder_layers: tuple[int, ...]
-    decoder_layers: tuple[int, ...]
+    layers: dict[str, tuple[int, ...]]
     parameters: tuple[int, ...]
     reference_ms: tuple[float, ...]
     stable: tuple[bool, ...]
@@ -121,7 +120,7 @@ def _charts(data, judged, errors):
         measured, predicted, upper, parameters = (np.array(column, float)[judged] for column in columns)
         made["accuracy"] = charts.draw_accuracy, measured, predicted, upper
         made["size"] = charts.draw_error_by_size, parameters, errors
-        for name, layers in (("decoder", data.decoder_layers), ("encoder", data.encoder_layers)):
+        for name, layers in reversed(data.layers.items()):
             made[name] = charts.draw_error_by_depth, np.array(layers)[judged], errors, f"{name} layers"
         made["order"] = charts.draw_error_in_order, np.flatnonzero(judged) + 1, errors
     if _drift(data):

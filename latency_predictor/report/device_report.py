@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from hat.architecture.complexity import count_parameters
+from hat.architecture.stacks import stacks_of
 from latency_predictor.fitting.pace import OFF_PACE, Pace
 from latency_predictor.on_device.environment import conditions
 from latency_predictor.report.device_page import PageData, write_page
@@ -42,8 +43,10 @@ def write_report(run, device, quantile, predictor, quality, measured_ms):
         measured_ms=tuple(measured_ms.tolist()),
         predicted_ms=tuple(predictor.out_of_fold.tolist()),
         upper_ms=tuple(predictor.out_of_fold_upper.tolist()),
-        encoder_layers=tuple(architecture.encoder.layers for architecture in architectures),
-        decoder_layers=tuple(architecture.decoder.layers for architecture in architectures),
+        layers={
+            name: tuple(getattr(architecture, name).layers for architecture in architectures)
+            for name in stacks_of(run.config.search_space)
+        },
         parameters=tuple(count_parameters(architecture, spec)[0] for architecture in architectures),
         reference_ms=tuple(sample.reference_ms.p25 for sample in samples),
         stable=tuple(sample.stable for sample in samples),
@@ -60,14 +63,16 @@ def write_report(run, device, quantile, predictor, quality, measured_ms):
 def _facts(samples, lengths, quantile):
     """What was measured, where and when."""
     protocol, environment = samples[-1].protocol, samples[-1].environment
-    points = ", ".join(f"{source} / {steps}" for source, steps in lengths.points)
+    decodes = any(lengths.target)
+    points = ", ".join(f"{source} / {steps}" if decodes else str(source) for source, steps in lengths.points)
     sentence = "the median sentence" if quantile == 0.5 else f"{quantile:.0%} of the sentences"
     facts = {
         "Device": f"{samples[-1].device}: {environment.gpu or environment.cpu}, {environment.cores} cores",
-        "Runs": f"{protocol.backend}, {protocol.precision}, threads: {protocol.threads}, beam: {protocol.beam}",
+        "Runs": f"{protocol.backend}, {protocol.precision}, threads: {protocol.threads}"
+        + (f", beam: {protocol.beam}" if decodes else ""),
         "Timed by": {"processor": "the processor's time of one thread", "wall": "the wall clock"}[protocol.clock],
         "A latency is that of": sentence if len(lengths.source) > 1 else "one sentence of fixed length",
-        "Measured at source tokens / decoder steps": points,
+        "Measured at source tokens / decoder steps" if decodes else "Measured at tokens": points,
         "Samples": f"{len(samples)}, from {_minute(samples[0])} to {_minute(samples[-1])}",
         "System": f"{environment.machine}, Python {environment.python}, numpy {environment.numpy}, "
         f"onnxruntime {environment.onnxruntime}" + (f", torch {environment.torch}" if environment.gpu else ""),

@@ -74,7 +74,7 @@ def collect(run, device_name, samples=None):
         else:
             collection.measure_number(samples)
         collection.revisit()
-        if not read_parts(parts_path(run, device), collection.series):
+        if run.task.decodes and not read_parts(parts_path(run, device), collection.series):
             parts = measure_parts(measurer, run.config.search_space)
             write_parts(parts_path(run, device), collection.series, parts)
     collection.report()

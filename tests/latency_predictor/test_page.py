@@ -48,8 +48,7 @@ def made_up_page():
         measured_ms=tuple(measured.tolist()),
         predicted_ms=tuple(predicted.tolist()),
         upper_ms=tuple(upper.tolist()),
-        encoder_layers=tuple(encoder.tolist()),
-        decoder_layers=tuple(decoder.tolist()),
+        layers={"encoder": tuple(encoder.tolist()), "decoder": tuple(decoder.tolist())},
         parameters=tuple((1_000_000 * (encoder + decoder)).tolist()),
         reference_ms=tuple(rng.uniform(18, 19, SAMPLES).tolist()),
         stable=tuple(index != 7 for index in range(SAMPLES)),
@@ -66,9 +65,9 @@ NOTHING_KNOWN = {**dict.fromkeys(made_up_page().quality), "mape": NAN, "samples"
 
 def without_samples():
     """What is left of the page if nothing was measured: no figure at all."""
-    columns = ("measured_ms", "predicted_ms", "upper_ms", "encoder_layers", "decoder_layers", "parameters")
+    columns = ("measured_ms", "predicted_ms", "upper_ms", "parameters")
     nothing = dict.fromkeys((*columns, "reference_ms", "stable", "history", "parts", "lengths"), ())
-    return replace(made_up_page(), **nothing)
+    return replace(made_up_page(), **nothing, layers={"encoder": (), "decoder": ()})
 
 
 def render(tmp_path, data):

@@ -1,0 +1,52 @@
+"""One call of a bundle, as its user makes it: a function of a sentence and of its token ids (Python 3.9).
+
+Where the tokenizer's package is missing there is no text: then the graphs alone are run on the ids.
+"""
+
+import importlib.util
+
+from hat.deploy.beam_search import BeamSearch
+from hat.deploy.bundle import open_bundle
+from hat.deploy.search_options import bundle_options
+from hat.deploy.sessions import Sessions
+
+
+def bundle_call(folder, threads, accelerator):
+    """(the call, whether it begins and ends with text) of the bundle in `folder`."""
+    bundle = open_bundle(folder)
+    with_text, without = CALLS[bundle.description.get("task", "translation")]
+    files = bundle.description["tokenizers"].values()
+    packages = {"tokenizers" if file.endswith(".json") else "sentencepiece" for file in files}
+    if all(importlib.util.find_spec(package) for package in packages):
+        return with_text(folder, threads, accelerator), True
+    return without(bundle, threads, accelerator), False
+
+
+def _translation(folder, threads, accelerator):
+    from hat.deploy.translator import Translator
+
+    translator = Translator(folder, threads, accelerator=accelerator)
+    return lambda sentence, _ids: translator.translate([sentence])
+
+
+def _search(bundle, threads, accelerator):
+    spec, options = bundle.description["spec"], bundle_options(bundle)
+    search = BeamSearch(Sessions(bundle.graphs(), threads, accelerator), spec["padding"], spec["end_of_sentence"])
+    return lambda _sentence, ids: search.search([ids], options)
+
+
+def _classification(folder, threads, accelerator):
+    from hat.deploy.classifier import Classifier
+
+    classifier = Classifier(folder, threads, accelerator=accelerator)
+    return lambda text, _ids: classifier.classify([text])
+
+
+def _label(bundle, threads, accelerator):
+    from hat.deploy.classifier import graph_inputs
+
+    session, spec = Sessions(bundle.graphs(), threads, accelerator)["classifier"], bundle.description["spec"]
+    return lambda _text, ids: session.run(["logits"], graph_inputs([ids], spec))
+
+
+CALLS = {"translation": (_translation, _search), "classification": (_classification, _label)}  # with text, without
