@@ -5,7 +5,7 @@ import contextlib
 from hat import files
 from hat.config import to_mapping
 from hat.errors import UsageError
-from hat.experiment.run_directory import check_supertransformer, is_current, stamp
+from hat.experiment.run_directory import CALLS, check_supertransformer, is_current, stamp
 from hat.training.options import TrainingOptions
 from latency_predictor.link.devices import load_device
 from latency_predictor.sampling.lengths import check_quantiles
@@ -183,7 +183,7 @@ def run_reference(run, device_name, quantile, inputs, instruments, budgets=(), k
 
 def known_latencies(run, device_name, quantile, inputs):
     """The KnownLatencies of a quantile of the sentences on a device."""
-    path = run.latency / f"{device_name}{quantile_suffix(quantile)}.calls.jsonl"
+    path = run.latency / f"{device_name}{quantile_suffix(quantile)}{CALLS}.jsonl"
     predicted_by = {name: value for name, value in inputs.items() if name != "super"}
     return KnownLatencies(path, files.fingerprint(predicted_by))
 

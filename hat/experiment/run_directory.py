@@ -12,6 +12,7 @@ from hat.tasks import task_of
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
 TOKEN_PREFIX = ".disk-"  # of files that processes on several machines leave for a moment to see whether they share one
+CALLS = ".calls"  # after a device's name, names the file of its real calls, which lies beside its latency samples
 FULL = "full"  # name of the full-size Transformer among the sub-trainings of a run
 
 # What trained weights depend on: a run directory keeps these for life. The other sections may change,
@@ -97,8 +98,8 @@ class RunDirectory:
 
     def last_measured_device(self):
         """The name of the device whose latency samples are the newest here, or cpu."""
-        measured = sorted(self.latency.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
-        return measured[-1].stem if measured else "cpu"
+        samples = [path for path in self.latency.glob("*.jsonl") if not path.stem.endswith(CALLS)]
+        return max(samples, key=lambda path: path.stat().st_mtime).stem if samples else "cpu"
 
     def search(self, name):
         return self.path / "search" / name

@@ -17,9 +17,9 @@ class PageData:
     """All that the page shows, as plain values. Errors, shares and margins are fractions, latencies milliseconds.
 
     `measured_ms` to `stable` hold one value a sample, in the order of measuring, `layers` one tuple of such for each
-    stack. Predictions and upper bounds are out of fold; NaN for a sample left out. `history` holds dicts of samples, mape and margin, one a refit; `parts` of name,
-    encoder_ms, decoder_ms and output_ms, one an architecture; `lengths` of name, target_steps and total_ms;
-    `corpus_lengths` counts sentences by target length. Those four may be empty.
+    stack. Predictions and upper bounds are out of fold; NaN for a sample left out. `history` holds dicts of samples,
+    mape and margin, one a refit; `parts` of name, encoder_ms, decoder_ms and output_ms, one an architecture; `lengths`
+    of name, target_steps and total_ms; `corpus_lengths` counts sentences by target length. Those four may be empty.
     """
 
     title: str
