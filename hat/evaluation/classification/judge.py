@@ -51,11 +51,15 @@ class ClassificationJudge:
 
         from hat.deploy.batching import token_batches
         from hat.deploy.classifier import graph_inputs
+        from hat.deploy.text_encoders import open_text_encoder
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.set_num_threads(usable_cores())
         model.to(device).eval()
-        sequences = self._run.prepared().encode(texts)
+        prepared = self._run.prepared()
+        encoder = open_text_encoder(prepared.text_encoder_file)
+        pairs = [(text, None) if isinstance(text, str) else text for text in texts]
+        sequences = [encoder.encode(*pair, max_tokens=prepared.max_tokens) for pair in pairs]
         labels = [None] * len(texts)
         with torch.inference_mode():
             for batch in token_batches([len(ids) for ids in sequences], BATCH_TOKENS):
