@@ -150,15 +150,14 @@ class Pipeline:
             )
 
     def _report(self, names):
-        from hat.deploy.translator import Translator
         from search.report.run_report import write_report
 
         run, results = self._run, [self._run.path / "report.html"]
 
-        def translate(name, sentences):
-            return Translator(run.export(name) / self._precision).translate(sentences)
+        def answer(name, sentences):
+            return run.task.judge(run).bundle_answers(run.export(name) / self._precision, sentences)
 
-        arguments = (run, self._samples.stem, names, self._commands(names), translate)
+        arguments = (run, self._samples.stem, names, self._commands(names), answer)
         return self._log.stage("write the report", results, lambda: write_report(*arguments))
 
     def _commands(self, names):
@@ -168,5 +167,5 @@ class Pipeline:
         bundles = [self._run.export(name) / self._precision for name in names]
         return [
             f"hat-run {self._run.path / 'config.yaml'} --device {self._device_name}{budgets}{limits} --run NEWDIR",
-            *(f"hat-translate {bundle} < input.txt > output.txt" for bundle in bundles),
+            *(f"{self._run.task.command} {bundle} < input.txt > output.txt" for bundle in bundles),
         ]

@@ -55,7 +55,7 @@ def _run(options):
         report, data = stages.run()
     best = run.export(data.picks[-1].name)
     print("\n" + "\n".join(result_table(data)))
-    print(f"\nreport: {report}\nnext: hat-translate {best / data.precision} < input.txt > output.txt")
+    print(f"\nreport: {report}\nnext: {run.task.command} {best / data.precision} < input.txt > output.txt")
 
 
 if __name__ == "__main__":

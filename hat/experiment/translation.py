@@ -110,6 +110,10 @@ class TranslationExperiment(Experiment):
     def __post_init__(self):
         super().__post_init__()
         self.check_stacks(STACKS)
+        if self.search_space.head_dim is not None:
+            raise UsageError(
+                "search_space.head_dim: translation's heads split a fixed width; give qkv_dim in its place"
+            )
         if self.model.share_all_embeddings and not self.data.shared_vocabulary:
             raise UsageError("model.share_all_embeddings needs data.shared_vocabulary: true")
 

@@ -9,6 +9,9 @@ class Classification(Task):
     command, decodes = "hat-classify", False
     super_model, sub_model = "hat_superclassifier", "hat_classifier"
 
+    def title(self, config):
+        return f"Classifying {config.data.corpus if config.data.corpus != 'files' else config.name}"
+
     def prepare(self, run, source_directory=None):
         from hat.data.classification.prepare import prepare
 

@@ -21,6 +21,10 @@ class Task(abc.ABC):
     decodes: bool
 
     @abc.abstractmethod
+    def title(self, config):
+        """What an experiment is about, in a few words."""
+
+    @abc.abstractmethod
     def prepare(self, run, source_directory=None):
         """The stage `hat-prepare` of a RunDirectory."""
 

@@ -2,12 +2,18 @@
 
 from hat.tasks.task import Task
 
+LANGUAGES = {"en": "English", "de": "German", "fr": "French", "cs": "Czech"}
+
 
 class Translation(Task):
     name, item = "translation", "token"
     length_keys = ("latency.source_length", "latency.target_steps")
     command, decodes = "hat-translate", True
     super_model, sub_model = "hat_supertransformer", "hat_transformer"
+
+    def title(self, config):
+        languages = config.data.source_lang, config.data.target_lang
+        return " to ".join(LANGUAGES.get(code, code) for code in languages)
 
     def prepare(self, run, source_directory=None):
         from hat.data.translation.prepare import prepare

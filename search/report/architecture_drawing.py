@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from hat.architecture.stacks import stacks_of
 from hat.report.page import render
 
 COLUMN = 104  # width of the widest possible feed-forward layer, pixels
-ENCODER_CENTRE, DECODER_CENTRE = 138, 296
+PLACES = {"encoder": (138, -1), "decoder": (296, 1)}  # of a stack: its centre, and the side of its labels
 ROW = 32  # height of a layer, with the gap to the next
 HEAD, FOOT = 30, 52
 LABEL_GAP = 8
@@ -18,16 +19,20 @@ def draw_architecture(architecture, space):
 
     A box's width is the layer's FFN dimension; a line from encoder to decoder is a layer attended to.
     """
-    floor = HEAD + ROW * max(space.encoder.layers[-1], space.decoder.layers[-1])
-    encoder = _Column("Encoder", ENCODER_CENTRE, -1, architecture.encoder, space.encoder, floor)
-    decoder = _Column("Decoder", DECODER_CENTRE, +1, architecture.decoder, space.decoder, floor)
-    last = architecture.encoder.layers
-    attended = [
-        (encoder.boxes[source], decoder.boxes[layer])
-        for layer, span in enumerate(architecture.decoder.cross_attention_span)
-        for source in range(last - span, last)
-    ]
-    values = {"summary": architecture.summary(), "columns": [encoder, decoder], "attended": attended}
+    floor = HEAD + ROW * max(stack.layers[-1] for stack in stacks_of(space).values())
+    columns = {
+        name: _Column(name.capitalize(), *PLACES[name], stack, getattr(space, name), floor)
+        for name, stack in stacks_of(architecture).items()
+    }
+    attended = []
+    if columns.keys() == PLACES.keys():
+        last = architecture.encoder.layers
+        attended = [
+            (columns["encoder"].boxes[source], columns["decoder"].boxes[layer])
+            for layer, span in enumerate(architecture.decoder.cross_attention_span)
+            for source in range(last - span, last)
+        ]
+    values = {"summary": architecture.summary(), "columns": list(columns.values()), "attended": attended}
     return Markup(render(__package__, "architecture.svg", height=floor + FOOT, floor=floor, **values))
 
 

@@ -3,10 +3,10 @@
 from hat.architecture.stacks import Architecture
 from hat.report.figures import SERIES, svgs
 from hat.report.page import render
+from hat.tasks import task_of
 from search.report.architecture_drawing import draw_architecture
 from search.report.front_charts import MEASURES, VIEWS, front_charts
 from search.report.front_rows import SIZES, measured
-from search.report.report_page import translation
 
 CHART_INCHES = (7.6, 4.4)
 
@@ -18,7 +18,7 @@ def render_front_page(config, device_name, candidates, rows, full, commands):
     return render(
         __package__,
         "front.html",
-        title=f"{translation(config.data)} on {device_name}: latency and loss",
+        title=f"{task_of(config).title(config)} on {device_name}: latency and loss",
         config=config,
         candidates=candidates,
         rows=rows,

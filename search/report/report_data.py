@@ -22,19 +22,24 @@ REMEDY = "run hat-run with this run directory's config again"
 
 @dataclass(frozen=True)
 class Bundle:
-    """One deployable form of a system; `latency_ms` is that of the median sentence, `p90_ms` of nine of ten.
+    """One deployable form of a system; `scores` are {title: value}, the one that counts first, `note` tells of them.
 
-    Both are None where the device doesn't run such bundles; `no_latency` says why.
+    `latency_ms` is that of the median sentence, `p90_ms` of nine of ten. Both are None where the device doesn't run
+    such bundles; `no_latency` says why.
     """
 
-    bleu: float
-    chrf: float
-    bleu_signature: str
+    scores: dict[str, float]
+    note: str
     latency_ms: float | None
     p90_ms: float | None
     no_latency: str | None
     size_bytes: int
     sentences: int
+
+    @property
+    def quality(self):
+        """The score that counts."""
+        return next(iter(self.scores.values()))
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ class ReportData:
     """
 
     config: object
+    title: str
     device: str
     precision: str
     systems: list[System]
@@ -112,6 +118,11 @@ class ReportData:
         return self.systems[0]
 
     @property
+    def score_titles(self):
+        """What quality is called, the score that counts first."""
+        return list(self.full.bundles[self.precision].scores)
+
+    @property
     def picks(self):
         return self.systems[1:]
 
@@ -126,6 +137,7 @@ def load_report_data(run, device, names):
     samples = files.read_json_lines(run.latency / f"{device}.jsonl")
     return ReportData(
         config=run.config,
+        title=run.task.title(run.config),
         device=device,
         precision=next(iter(choices.values()))["precision"],
         systems=[_full(run, LatencyPredictor.load(directory), shown), *_picks(run, choices)],
@@ -216,6 +228,7 @@ def _label(choice):
 
 def _system(run, name, architecture, **measured):
     evaluations = {precision: _evaluation(run, name, precision) for precision in PRECISIONS}
+    judge = run.task.judge(run)
     spec = run.spec()
     parameters, without_embeddings = count_parameters(architecture, spec)
     return System(
@@ -224,16 +237,15 @@ def _system(run, name, architecture, **measured):
         parameters=parameters,
         parameters_without_embeddings=without_embeddings,
         flops=count_flops(architecture, spec, *run_lengths(run).middle),
-        bundles={precision: _bundle(evaluation) for precision, evaluation in evaluations.items()},
+        bundles={precision: _bundle(judge, evaluation) for precision, evaluation in evaluations.items()},
         **measured,
     )
 
 
-def _bundle(evaluation):
+def _bundle(judge, evaluation):
     return Bundle(
-        bleu=evaluation["bleu"],
-        chrf=evaluation["chrf"],
-        bleu_signature=evaluation["bleu_signature"],
+        scores={title: evaluation[key] for title, key in judge.columns},
+        note=judge.note(evaluation),
         latency_ms=evaluation["latency_ms"],
         p90_ms=evaluation["latency_p90_ms"],
         no_latency=evaluation.get("no_latency"),

@@ -6,14 +6,6 @@ from hat.report.page import render
 from search.report import report_charts as charts
 from search.report.architecture_drawing import draw_architecture
 
-LANGUAGES = {"en": "English", "de": "German", "fr": "French", "cs": "Czech"}
-
-
-def translation(data_config):
-    """What is translated to what, as in 'German to English'."""
-    languages = data_config.source_lang, data_config.target_lang
-    return " to ".join(LANGUAGES.get(code, code) for code in languages)
-
 
 def render_page(data, commands, examples):
     """The whole page. `commands` are shell lines, `examples` are lists of (label, sentence)."""
@@ -27,7 +19,7 @@ def render_page(data, commands, examples):
     return render(
         __package__,
         "report.html",
-        title=f"{translation(data.config.data)} on {data.device}",
+        title=f"{data.title} on {data.device}",
         data=data,
         precision=data.precision,
         other=data.other_precision,

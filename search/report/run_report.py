@@ -1,46 +1,46 @@
 """The report of a run: one HTML file without external resources, and the same result as a text table."""
 
 from hat import files
-from hat.data.translation.prepared import PreparedData
 from search.report.report_data import load_report_data
 from search.report.report_page import doubts, render_page
 
 EXAMPLES = 5
 
 
-def write_report(run, device, names, commands, translate=None):
+def write_report(run, device, names, commands, answer=None):
     """Write run.path/report.html for the searches `names` on `device`; returns its path and the ReportData.
 
-    `commands` are shown as the way to reproduce it. `translate(name, sentences) -> sentences`, if given,
-    supplies the example translations. Raises ArtifactError if a stage's result is missing.
+    `commands` are shown as the way to reproduce it. `answer(name, sentences) -> sentences`, if given,
+    supplies the examples. Raises ArtifactError if a stage's result is missing.
     """
     data = load_report_data(run, device, names)
-    examples = _examples(run, data, translate) if translate else []
+    examples = _examples(run, data, answer) if answer else []
     path = run.path / "report.html"
     files.write_text(path, render_page(data, commands, examples))
     return path, data
 
 
-def _examples(run, data, translate):
-    sources, references = (lines[:EXAMPLES] for lines in PreparedData(run.data).raw("test"))
-    translations = {system.label: translate(system.name, sources) for system in data.systems}
+def _examples(run, data, answer):
+    text = run.task.judge(run).split_text("test")
+    sources, references = text.sources[:EXAMPLES], text.references[:EXAMPLES]
+    answers = {system.label: answer(system.name, sources) for system in data.systems}
     return [
-        [("source", source), ("reference", reference)]
-        + [(label, sentences[index]) for label, sentences in translations.items()]
+        [("source", source if isinstance(source, str) else " | ".join(source)), ("reference", reference)]
+        + [(label, sentences[index]) for label, sentences in answers.items()]
         for index, (source, reference) in enumerate(zip(sources, references, strict=True))
     ]
 
 
 def result_table(data):
     """Lines of text: one system a line, and what is doubtful."""
-    heads = ("", "BLEU", "predicted", "measured", "budget", "speed-up", "parameters", "fp32", "int8")
+    heads = ("", data.score_titles[0], "predicted", "measured", "budget", "speed-up", "parameters", "fp32", "int8")
     rows = [heads]
     for system in data.systems:
         chosen = system.budget_ms is not None
         rows.append(
             (
                 system.label,
-                f"{system.bundles[data.precision].bleu:.1f}",
+                f"{system.bundles[data.precision].quality:.1f}",
                 f"{system.predicted_ms:.2f} ms",
                 f"{system.measured.ms:.2f} ms",
                 f"{system.budget_ms:.2f} ms" if chosen else "",

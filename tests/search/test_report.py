@@ -294,9 +294,9 @@ def test_a_search_for_int8_is_shown_with_the_int8_bundles(run):
     assert "those of the int8 bundle on the test set" in page
     assert "as the int8 bundles translate them" in page
     for line, system in zip(result_table(data)[1:], data.systems, strict=True):
-        assert system.bundles["int8"].bleu != system.bundles["fp32"].bleu
-        assert f"{system.bundles['int8'].bleu:.1f}" in line.split()
-        assert f"{system.label} {system.bundles['fp32'].bleu:.1f} BLEU" in page  # beside, in the note
+        assert system.bundles["int8"].quality != system.bundles["fp32"].quality
+        assert f"{system.bundles['int8'].quality:.1f}" in line.split()
+        assert f"{system.label} {system.bundles['fp32'].quality:.1f} BLEU" in page  # beside, in the note
 
 
 def test_a_latency_that_was_not_measured_is_a_dash_with_the_reason(run):

@@ -88,6 +88,11 @@ class ClassificationJudge:
         accuracies = f"accuracy {compared['accuracy']:.2f}, {compared['baseline_accuracy']:.2f}"
         return f"{accuracies}, p = {compared['p_value']:.4f} (McNemar)"
 
+    def note(self, row):
+        """A few words on how an evaluation was scored."""
+        low, high = row["accuracy_ci95"]
+        return f"the accuracy's 95 % interval is {low:.1f} to {high:.1f}"
+
     def signatures(self, row):
         """The line that tells by what an evaluation was made."""
         low, high = row["accuracy_ci95"]

@@ -83,6 +83,10 @@ class TranslationJudge:
         found, baseline = (f"BLEU {bleu:.2f} ({mean:.2f} ± {ci95:.2f})" for bleu, mean, ci95 in sides)
         return f"{found}, {baseline}, p = {compared['p_value']:.4f}"
 
+    def note(self, row):
+        """A few words on how an evaluation was scored."""
+        return f"BLEU is sacreBLEU {row['bleu_signature']}"
+
     def signatures(self, row):
         """The line that tells by what an evaluation was made."""
         names = f"{row['bleu_signature']}; {row['chrf_signature']}"
