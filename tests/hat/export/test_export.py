@@ -147,7 +147,7 @@ def test_full_disk(run, monkeypatch, capsys):
     def no_space(*_):
         raise OSError(28, "No space left on device", "weights.bin")
 
-    monkeypatch.setattr("hat.export.bundles.write_bundle", no_space)
+    monkeypatch.setattr("hat.export.translation.bundle_maker.write_bundle", no_space)
     with pytest.raises(SystemExit) as caught:
         main([NAME, "--run", str(run.path)])
     assert caught.value.code == 7
