@@ -43,7 +43,7 @@ def _review(rng, verdict):
     thing = rng.choice(tuple(words.THINGS))
     kind = rng.choices(KINDS, KIND_WEIGHTS)[0]
     sentences = [kind(rng, verdict, thing)]
-    for template in rng.sample(words.REMARKS, rng.choice((0, 0, 1, 1))):
+    for template in rng.sample(words.REMARKS, rng.choice((0, 0, 0, 1))):
         sentences.insert(rng.choice((0, len(sentences))), _remark(rng, template))
     return " ".join(sentence[0].upper() + sentence[1:] + "." for sentence in map(_spaced, sentences))
 
@@ -69,7 +69,7 @@ def _statement(rng, verdict, thing, own=True):
             return rng.choice(words.BALANCED).format(it=it, good=good, bad=bad)
         template, adjective = rng.choice(words.PLAIN), _adjective(rng, 0)
         return template.format(it=it, degree=rng.choice(words.DEGREES), adjective=adjective)
-    negated, framed = rng.random() < 0.35, own and rng.random() < 0.15
+    negated, framed = rng.random() < 0.3, own and rng.random() < 0.05
     denied = framed and rng.random() < 0.5
     adjective = _adjective(rng, verdict * (-1 if negated else 1) * (-1 if denied else 1))
     template = rng.choice(words.NEGATED if negated else words.PLAIN)
@@ -143,4 +143,4 @@ def _remark(rng, template):
 
 
 KINDS = (_statement, _contrast, _change, _quotation, _comparison, _rating)
-KIND_WEIGHTS = (35, 30, 10, 10, 5, 10)
+KIND_WEIGHTS = (45, 35, 5, 5, 3, 7)
