@@ -23,7 +23,10 @@ from latency_predictor.on_device.agent import Agent
 from latency_predictor.on_device.workplace import BusyError, DeviceLock, make_folder
 
 ALLOWED = ("numpy", "onnxruntime")
-LOADER = "hat.deploy.text"  # imports sentencepiece when there is a model to load
+LOADERS = {  # of tokenizers, whose packages are imported where they are needed
+    "hat.deploy.tokenizers": {"sentencepiece"},
+    "hat.deploy.text_encoders": {"sentencepiece", "tokenizers"},
+}
 # What onnxruntime imports itself where it finds it.
 OF_ONNXRUNTIME = ("flatbuffers", "google", "packaging", "sympy", "mpmath", "coloredlogs", "humanfriendly")
 MODULES = needed_modules(agent_file.ENTRY, agent_file.PACKAGES)
@@ -65,10 +68,7 @@ def test_every_module_is_python_3_9_with_two_packages():
                 continue
             allowed = {*ALLOWED, *agent_file.PACKAGES, *sys.stdlib_module_names}
             if (name, tops) != ("hat", ["hat"]):
-                assert set(tops) <= allowed | ({"sentencepiece"} if name == LOADER else set()), (
-                    name,
-                    tops,
-                )
+                assert set(tops) <= allowed | LOADERS.get(name, set()), (name, tops)
 
 
 def test_no_annotation_is_evaluated_that_python_3_9_cannot():
