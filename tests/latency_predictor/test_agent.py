@@ -23,9 +23,9 @@ from latency_predictor.on_device.agent import Agent
 from latency_predictor.on_device.workplace import BusyError, DeviceLock, make_folder
 
 ALLOWED = ("numpy", "onnxruntime")
-LOADERS = {  # of tokenizers, whose packages are imported where they are needed
-    "hat.deploy.tokenizers": {"sentencepiece"},
-    "hat.deploy.text_encoders": {"sentencepiece", "tokenizers"},
+LOADERS = {  # of models of tokenizers, whose packages are imported where they are needed
+    "hat.deploy.text": {"sentencepiece"},
+    "hat.deploy.text_encoders": {"tokenizers"},
 }
 # What onnxruntime imports itself where it finds it.
 OF_ONNXRUNTIME = ("flatbuffers", "google", "packaging", "sympy", "mpmath", "coloredlogs", "humanfriendly")

@@ -49,7 +49,7 @@ def test_every_sample_is_shown_in_its_order(run, shown):
     planned = planned_architectures(SPACE, 1, 25)
     (data,) = shown
     assert data.measured_ms == pytest.approx([latency(architecture) for architecture in planned])
-    assert list(data.decoder_layers) == [architecture.decoder.layers for architecture in planned]
+    assert list(data.layers["decoder"]) == [architecture.decoder.layers for architecture in planned]
     assert len(data.predicted_ms) == len(data.upper_ms) == len(data.parameters) == 25
     assert data.stable == (True,) * 25
     assert data.facts["Samples"].startswith("25,")
