@@ -60,7 +60,7 @@ def test_every_sentence_is_translated_on_the_device(run, tmp_path, precision):
 
 def test_a_device_without_sentencepiece_times_the_search_alone_and_says_so(run, bundle, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
-    monkeypatch.setattr("latency_predictor.on_device.call_bench.importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setattr("latency_predictor.on_device.bundle_calls.importlib.util.find_spec", lambda _name: None)
     bench = CallBench(tmp_path, {"threads": 1, "accelerator": "cpu"})
     (tmp_path / "there").symlink_to(bundle.resolve())
     answer = bench.measure({"bundle": "there", "sentences": ["ein Hund"], "ids": [[5, 6, 2]]})
