@@ -33,7 +33,7 @@ class TorchBench:
     """Times Transformers in this process; the arguments are those of latency_predictor.sampling.measure.AgentBench."""
 
     def __init__(self, device, task, latency_config, points, reference):
-        if task.name != "translation":
+        if not task.decodes:
             raise DeviceError(f"backend torch times translators alone; give device {device.name} backend: onnxruntime")
         self._device, self._config, self._points = device, latency_config, points
         self._source_vocabulary = reference[1].source_vocabulary

@@ -6,7 +6,9 @@ import pytest
 import torch
 from tiny import TINY_SPACE, tiny_spec
 
+from hat.errors import DeviceError
 from hat.models.translation import Transformer
+from hat.tasks import TASKS
 from latency_predictor.link.devices import Device
 from latency_predictor.sampling import torch_backend
 from latency_predictor.sampling.torch_backend import TorchBench, TorchTranslation, cuda_clock
@@ -55,7 +57,7 @@ def gpu(monkeypatch):
 def test_a_sample_waits_for_the_gpu(gpu):
     config = types.SimpleNamespace(beam=2, repeats=6)
     reference = TINY_SPACE.smallest(), tiny_spec()
-    bench = TorchBench(GPU, config, [(4, STEPS)], reference, tiny_spec().source_vocabulary)
+    bench = TorchBench(GPU, TASKS["translation"], config, [(4, STEPS)], reference)
     found = bench.time(TINY_SPACE.largest(), tiny_spec())
     (at,) = found["lengths"]
     for part, seconds in (("encoder", ENCODER_S), ("decoder", STEPS * STEP_S), ("total", ENCODER_S + STEPS * STEP_S)):
@@ -72,3 +74,9 @@ def test_what_the_gpu_was_given_before_is_not_counted(gpu):
     with torch.no_grad():
         assert translation() == pytest.approx(ENCODER_S, rel=0.01)
     assert cuda_clock() - start == pytest.approx(ENCODER_S + STEPS * STEP_S, rel=0.01)
+
+
+def test_a_network_without_a_decoder_is_refused(gpu):
+    reference = TINY_SPACE.smallest(), tiny_spec()
+    with pytest.raises(DeviceError, match="times translators alone; give device gpu backend: onnxruntime"):
+        TorchBench(GPU, TASKS["classification"], types.SimpleNamespace(), [(4, 0)], reference)
