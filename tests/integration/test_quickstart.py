@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,8 +97,12 @@ def test_every_choice_meets_its_budget_and_has_bundles(finished):
     assert (directory / "run" / "report.html").stat().st_size > 20_000
 
 
-def test_a_run_for_a_gpu_ends_with_a_report(tmp_path):
-    """With onnxruntime's CUDA provider, which a stand-in computes on the processor; int8 bundles aren't run by it."""
+def test_a_run_for_a_gpu_ends_with_a_report(finished, tmp_path):
+    """With onnxruntime's CUDA provider, which a stand-in computes on the processor; int8 bundles aren't run by it.
+
+    In a run directory with what depends on no device.
+    """
+    shutil.copytree(finished[0] / "run", tmp_path / "run")
     (tmp_path / "tiny.yaml").write_text(CONFIG)
     path = os.pathsep.join([str(FAKE_CUDA), *filter(None, [os.environ.get("PYTHONPATH")])])
     status, output, errors = hat_run(tmp_path, "tiny.yaml", "--device", "gpu", "--run", "run", PYTHONPATH=path)
