@@ -5,10 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tiny_classifier import CONFIG
 from torch.nn import functional as F
 
+from hat import files
+from hat.errors import UsageError
 from hat.fairseq_plugin.classification_criterion import HatClassificationCriterion
 from hat.fairseq_plugin.classification_data import LabelledTexts, load_labelled_batches, segments_of
+from hat.fairseq_plugin.classification_task import HatClassificationConfig, HatClassificationTask
 from hat.training.strategies.lesson import Lesson
 
 SEPARATOR, PADDING = 2, 1
@@ -80,3 +84,9 @@ def test_teachers_take_their_share_of_the_target():
     loss, *_ = HatClassificationCriterion(None, 0.0)(lambda tokens: logits, sample)
     mixed = 0.7 * F.one_hot(target, 3) + 0.3 * (first.softmax(-1) + second.softmax(-1)) / 2
     assert loss == pytest.approx(-float((mixed * logits.log_softmax(-1)).sum()), rel=1e-5)
+
+
+def test_weights_that_no_training_would_begin_from_are_refused(tmp_path):
+    files.write_yaml(tmp_path / "tiny.yaml", CONFIG | {"model": {"pretrained": "bert"}})
+    with pytest.raises(UsageError, match=r"model\.pretrained: .* no training begins from its weights yet"):
+        HatClassificationTask(HatClassificationConfig(hat_config=str(tmp_path / "tiny.yaml")))
