@@ -2,8 +2,6 @@
 
 import numpy as np
 
-SPLITS = ("train", "valid", "test")
-
 
 def draw_lines(prepared, split, count, seed):
     """Numbers (from 0) of at most `count` lines of a split, chosen by `seed`, in the order of drawing.

@@ -7,6 +7,7 @@ from hat.data.text import existing_file
 
 RECORD = "files.json"
 FILES = "files"  # the corpus that is the config's own files
+SPLITS = ("train", "valid", "test")
 
 
 def digests(paths, directory):

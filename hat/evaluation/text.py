@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hat.data.drawing import SPLITS
+from hat.data.source_files import SPLITS
 from hat.errors import UsageError
 
 

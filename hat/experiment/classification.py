@@ -5,9 +5,16 @@ from typing import Annotated, Literal
 
 from hat.config import Between
 from hat.data.classification.corpora import GENERATED
-from hat.data.source_files import FILES
 from hat.errors import UsageError
-from hat.experiment.sections import Count, Experiment, LatencyConfig, Length, ShareBelowOne, VocabularySize
+from hat.experiment.sections import (
+    Count,
+    Experiment,
+    LatencyConfig,
+    Length,
+    ShareBelowOne,
+    VocabularySize,
+    check_own_text,
+)
 from hat.models.classifier_spec import ClassifierSpec
 
 
@@ -31,17 +38,7 @@ class ClassificationDataConfig:
     synthetic_sentences: Count = 20000
 
     def __post_init__(self):
-        for split in ("train", "valid", "test"):
-            if getattr(self, split) and self.corpus != FILES:
-                raise UsageError(
-                    f"data.{split}: corpus {self.corpus} has its own text; leave data.{split} out, or set corpus: files"
-                )
-        default = ClassificationDataConfig.synthetic_sentences
-        if self.corpus != GENERATED and self.synthetic_sentences != default:
-            raise UsageError(
-                f"data.synthetic_sentences: {self.synthetic_sentences} has no effect on corpus {self.corpus}; "
-                f"leave it out, or set corpus: {GENERATED}"
-            )
+        check_own_text(self, GENERATED)
 
 
 @dataclass(frozen=True)

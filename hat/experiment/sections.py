@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import STACKS
 from hat.config import Between, to_mapping
+from hat.data.source_files import FILES, SPLITS
 from hat.errors import UsageError
 
 Count = Annotated[int, Between(1)]
@@ -18,6 +19,21 @@ Positive = Annotated[float, Between(0, excluded=(0,))]
 Seed = Annotated[int, Between(0, 2**31 - 1)]
 Length = Annotated[int, Between(1, 2000)]  # the deployed graphs have positions for 2000 tokens
 VocabularySize = Annotated[int, Between(5)]  # the first four ids are special symbols
+
+
+def check_own_text(data, generated):
+    """Raise UsageError for keys of a data section that its corpus doesn't heed; `generated` is the one made here."""
+    for split in SPLITS:
+        if getattr(data, split) and data.corpus != FILES:
+            raise UsageError(
+                f"data.{split}: corpus {data.corpus} has its own text; leave data.{split} out, or set corpus: {FILES}"
+            )
+    if data.corpus != generated and data.synthetic_sentences != type(data).synthetic_sentences:
+        raise UsageError(
+            f"data.synthetic_sentences: {data.synthetic_sentences} has no effect on corpus {data.corpus}; "
+            f"leave it out, or set corpus: {generated}"
+        )
+
 
 SUPER = "super"  # as a teacher: the SuperTransformer's largest SubTransformer
 

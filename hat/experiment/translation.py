@@ -5,7 +5,6 @@ from typing import Literal
 
 from hat.architecture.stacks import STACKS
 from hat.config import left_out, to_mapping
-from hat.data.source_files import FILES
 from hat.data.translation.corpora import SYNTHETIC
 from hat.errors import UsageError
 from hat.experiment.sections import (
@@ -17,6 +16,7 @@ from hat.experiment.sections import (
     NotNegative,
     ShareBelowOne,
     VocabularySize,
+    check_own_text,
 )
 from hat.models.translation_spec import ModelSpec
 
@@ -37,16 +37,7 @@ class DataConfig:
     synthetic_sentences: Count = 20000
 
     def __post_init__(self):
-        for split in ("train", "valid", "test"):
-            if getattr(self, split) and self.corpus != FILES:
-                raise UsageError(
-                    f"data.{split}: corpus {self.corpus} has its own text; leave data.{split} out, or set corpus: files"
-                )
-        if self.corpus != SYNTHETIC and self.synthetic_sentences != DataConfig.synthetic_sentences:
-            raise UsageError(
-                f"data.synthetic_sentences: {self.synthetic_sentences} has no effect on corpus {self.corpus}; "
-                f"leave it out, or set corpus: {SYNTHETIC}"
-            )
+        check_own_text(self, SYNTHETIC)
 
 
 @dataclass(frozen=True)

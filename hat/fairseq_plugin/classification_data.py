@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from fairseq.data import FairseqDataset, data_utils
 
+from hat.fairseq_plugin.datasets import collated
+
 
 @dataclass(frozen=True)
 class LabelledBatch:
@@ -69,13 +71,7 @@ def segments_of(tokens, separator):
 
 def load_labelled_batches(prepared, split, max_tokens, lines=None):
     """The split (or its `lines`, by number) as a list of LabelledBatch, shortest first, at most `max_tokens` each."""
-    dataset = LabelledTexts(prepared, split)
-    indices = dataset.ordered_indices()
-    if lines is not None:
-        indices = indices[np.isin(indices, lines)]
-    longest = max((dataset.num_tokens(index) for index in indices), default=1)
-    batches = dataset.batch_by_size(indices, max_tokens=max(max_tokens, longest))
-    return [_labelled_batch(dataset.collater([dataset[index] for index in batch])) for batch in batches]
+    return [_labelled_batch(sample) for sample in collated(LabelledTexts(prepared, split), max_tokens, lines)]
 
 
 def _labelled_batch(sample):

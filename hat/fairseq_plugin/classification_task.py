@@ -9,7 +9,7 @@ from hat.errors import UsageError
 from hat.fairseq_plugin.classification_data import LabelledTexts
 from hat.fairseq_plugin.classification_teachers import LabelTeachers
 from hat.fairseq_plugin.elastic_task import ElasticTask, ElasticTaskConfig
-from hat.tasks import TASKS
+from hat.tasks import task_of
 
 
 @dataclass
@@ -21,7 +21,6 @@ class HatClassificationConfig(ElasticTaskConfig):
 class HatClassificationTask(ElasticTask, FairseqTask):
     """Batches of LabelledTexts; `source_dictionary` and `target_dictionary` are none."""
 
-    item = "text"
     teachers_class = LabelTeachers
     target_padding = -1  # every target counts
     source_dictionary = target_dictionary = None
@@ -34,7 +33,7 @@ class HatClassificationTask(ElasticTask, FairseqTask):
                 "model.pretrained: hat-prepare takes its tokenizer, but no training begins from its weights yet; "
                 "leave it out"
             )
-        self.prepared = TASKS[self.experiment.task].prepared(cfg.data)
+        self.prepared = task_of(self.experiment).prepared(cfg.data)
 
     @classmethod
     def setup_task(cls, cfg, **_):
@@ -42,7 +41,7 @@ class HatClassificationTask(ElasticTask, FairseqTask):
 
     def model_spec(self):
         """The ClassifierSpec of this task's data."""
-        return TASKS[self.experiment.task].spec(self.experiment, self.prepared)
+        return task_of(self.experiment).spec(self.experiment, self.prepared)
 
     def load_dataset(self, split, **_):
         self.datasets[split] = LabelledTexts(self.prepared, split, shuffle=split == "train")

@@ -78,7 +78,7 @@ def load_batches(prepared, split, max_tokens, lines=None):
             batch["net_input"]["prev_output_tokens"],
             batch["target"],
         )
-        for batch in _collated(dataset, max_tokens, lines)
+        for batch in collated(dataset, max_tokens, lines)
     ]
 
 
@@ -87,10 +87,11 @@ def source_batches(sources, dictionary, max_tokens):
     end = dictionary.eos()
     tensors = [torch.tensor([*(ids[:-1] if ids and ids[-1] == end else ids), end]) for ids in sources]
     dataset = LanguagePairDataset(tensors, np.array([len(ids) for ids in tensors]), dictionary, shuffle=False)
-    return _collated(dataset, max_tokens, None)
+    return collated(dataset, max_tokens, None)
 
 
-def _collated(dataset, max_tokens, lines):
+def collated(dataset, max_tokens, lines=None):
+    """Yield fairseq samples of a dataset (or of its `lines`, by number), in its order, at most `max_tokens` each."""
     indices = dataset.ordered_indices()
     if lines is not None:
         indices = indices[np.isin(indices, lines)]

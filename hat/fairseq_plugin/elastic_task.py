@@ -10,6 +10,7 @@ from fairseq.logging import metrics
 
 from hat.errors import UsageError
 from hat.experiment.config import load_experiment
+from hat.tasks import task_of
 from hat.training.strategies import STRATEGIES
 from hat.training.validation import named_subnets
 
@@ -31,7 +32,6 @@ class ElasticTask:
     scores each subnet of `named_subnets`; fairseq's `loss`, hence its best checkpoint, is their mean.
     """
 
-    item = None  # what losses are summed over: token or text
     target_padding = None
     teachers_class = None  # (trainer, transformers, weight) -> what `added_to` a sample gives lessons to it
 
@@ -40,6 +40,7 @@ class ElasticTask:
         if not cfg.hat_config:
             raise UsageError(f"--task {cfg._name} needs --hat-config, the experiment's YAML file")
         self.experiment = load_experiment(cfg.hat_config)
+        self.item = task_of(self.experiment).item
         self.teachers = None  # those from whom a SubTransformer learns beside its references
         self.subnets = named_subnets(
             self.experiment.search_space, self.experiment.seed, self.experiment.super_training.validation_subnets

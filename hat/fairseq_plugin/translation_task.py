@@ -19,7 +19,6 @@ class HatTranslationConfig(TranslationConfig, ElasticTaskConfig):
 class HatTranslationTask(ElasticTask, TranslationTask):
     """fairseq's translation, elastic."""
 
-    item = "token"
     teachers_class = Teachers
 
     def __init__(self, cfg, source_dictionary, target_dictionary):

@@ -6,9 +6,9 @@ from hat import files
 from hat.data.classification.labels import describe_labels, label_names
 from hat.data.classification.sources import open_labelled_text
 from hat.data.classification.splits import TextCounts, write_encoded, write_examples, write_taught_text
-from hat.data.drawing import SPLITS
 from hat.data.preparation import prepare_once
 from hat.data.pretrained_tokenizer import network_settings, pretrained_tokenizer, tokenizer_files
+from hat.data.source_files import SPLITS
 from hat.data.tokenizer import train_tokenizer
 from hat.deploy.text_encoders import open_text_encoder
 

@@ -7,8 +7,7 @@ from typing import NamedTuple
 from hat.data.classification.corpora import GENERATED, labelled_corpus
 from hat.data.classification.reviews import generate
 from hat.data.classification.tables import read_columns
-from hat.data.drawing import SPLITS
-from hat.data.source_files import FILES, find
+from hat.data.source_files import FILES, SPLITS, find
 from hat.errors import DataError, UsageError
 
 

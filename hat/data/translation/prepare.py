@@ -3,8 +3,8 @@
 import dataclasses
 
 from hat import files
-from hat.data.drawing import SPLITS
 from hat.data.preparation import prepare_once
+from hat.data.source_files import SPLITS
 from hat.data.tokenizer import Tokenizer, train_tokenizer
 from hat.data.translation.sources import open_parallel_text
 from hat.data.translation.splits import Side, SplitCounts, move_raw, write_encoded, write_text

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from hat.data.archives import Member
 from hat.data.download import download
-from hat.data.drawing import SPLITS
-from hat.data.source_files import find
+from hat.data.source_files import SPLITS, find
 from hat.data.text import paired, read_lines, read_pairs
 from hat.data.translation import corpora
 from hat.data.translation.synthetic import generate
