@@ -16,13 +16,17 @@ def main(arguments=None):
     )
     parser.add_argument("--standalone", action="store_true", help=STANDALONE_HELP)
     parser.add_argument(
-        "--allow-bleu-drop", type=_bleu, default=0.3, metavar="X", help="BLEU that a bundle may lose against fp32"
+        *("--allow-drop", "--allow-bleu-drop"),
+        type=_points,
+        default=0.3,
+        metavar="X",
+        help="points of BLEU, or of accuracy, that a bundle may lose against fp32",
     )
     add_run_option(parser)
     run_command(parser, _export, arguments)
 
 
-def _bleu(text):
+def _points(text):
     value = float(text)
     if not value >= 0:
         raise ValueError  # argparse tells the user
@@ -35,7 +39,7 @@ def _export(options):
 
     run = RunDirectory.open(options.run)
     for name in [options.name] if options.name else trained_names(run):
-        export(run, name, options.precision, options.standalone, options.allow_bleu_drop)
+        export(run, name, options.precision, options.standalone, options.allow_drop)
 
 
 if __name__ == "__main__":

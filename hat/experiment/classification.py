@@ -45,8 +45,8 @@ class ClassificationDataConfig:
 class ClassifierConfig:
     """What is the same for every SubTransformer beside the search space.
 
-    With `pretrained`, a folder in Hugging Face's layout, that network is the largest, and all but the dropouts is as it
-    says.
+    Of `pretrained`, a folder in Hugging Face's layout, hat-prepare takes the tokenizer; no training begins from its
+    weights yet, and trainings refuse it.
     """
 
     pretrained: str | None = None

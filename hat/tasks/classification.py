@@ -27,7 +27,8 @@ class Classification(Task):
         return config.classifier_spec(prepared.vocabulary, tuple(prepared.labels), **given)
 
     def announced_spec(self, config):
-        return config.classifier_spec(config.data.vocabulary_size, ("0", "1"), 0, 2, 1, 0)
+        special = {"first": 0, "separator": 2, "padding": 1, "segments": 0}  # any will do: ids don't change what is timed
+        return config.classifier_spec(config.data.vocabulary_size, ("0", "1"), **special)
 
     def vocabularies(self, spec):
         return {"input": spec.vocabulary}

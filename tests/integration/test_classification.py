@@ -1,12 +1,14 @@
 """Classification through the real commands, stage after stage, on tiny data."""
 
 import json
+import re
 
 import pytest
 import tiny_classifier
 
 from hat import Classifier
 from hat.cli import evaluate, export, measure_latency, prepare, search, train_sub, train_super
+from hat.export.classification.bundle_maker import ClassifierBundleMaker
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,23 @@ def test_evaluations_of_model_and_bundle_agree(run, capsys):
     assert 0 < bundle["latency_ms"] <= bundle["latency_p90_ms"]
     low, high = full["accuracy_ci95"]
     assert low < full["accuracy"] <= high
+
+
+def test_two_files_of_lines_are_no_labelled_text(run, capsys):
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main(["full", "--test-set", "in.txt", "labels.txt", "--run", str(run.path)])
+    assert ended.value.code == 2
+    assert "--test-set in.txt: a classifier is judged by prepared text" in capsys.readouterr().err
+
+
+def test_a_larger_loss_of_accuracy_is_accepted_where_it_is_allowed(run):
+    """By the option that the refusal names."""
+    weights = None, None, {}
+    maker = ClassifierBundleMaker(weights, {}, None, {}, None, [], [])
+    message = maker.refusal("int8", {"quality": {"accuracy_drop": 1.23}}, 0.3)
+    option, value = re.search(r"hat-export (--\S+) (\S+) accepts it", message).groups()
+    assert maker.refusal("int8", {"quality": {"accuracy_drop": 1.23}}, float(value)) is None
+    export.main(["small", option, value, "--run", str(run.path)])
 
 
 def test_the_chosen_one_was_chosen_by_calls_of_its_bundle(run):

@@ -1,7 +1,7 @@
 """How labels come about, and how good they are: what `hat-evaluate` asks of the task classification."""
 
 from hat.deploy.batching import usable_cores
-from hat.errors import ArtifactError
+from hat.errors import ArtifactError, UsageError
 from hat.evaluation.classification.scores import compare_labels, score_labels
 from hat.evaluation.text import check_split, split_text
 
@@ -21,6 +21,13 @@ class ClassificationJudge:
         check_split(split)
         texts, pairs, labels = self._run.prepared().raw(split)
         return split_text(split, texts if pairs is None else list(zip(texts, pairs, strict=True)), labels)
+
+    def file_text(self, text_path, _label_path):
+        """Raises UsageError: labelled text has columns, which two files of lines don't have."""
+        raise UsageError(
+            f"--test-set {text_path}: a classifier is judged by prepared text; make it data.test of a config, prepare "
+            "that with hat-prepare, and give --run"
+        )
 
     def check_model(self, name, spec):
         """Raise ArtifactError if a model of this spec has other tokens or labels than the run's data."""
