@@ -27,7 +27,7 @@ class Classification(Task):
         return config.classifier_spec(prepared.vocabulary, tuple(prepared.labels), **given)
 
     def announced_spec(self, config):
-        special = {"first": 0, "separator": 2, "padding": 1, "segments": 0}  # any will do: ids don't change what is timed
+        special = {"first": 0, "separator": 2, "padding": 1, "segments": 0}  # ids don't change what is timed
         return config.classifier_spec(config.data.vocabulary_size, ("0", "1"), **special)
 
     def vocabularies(self, spec):
