@@ -1,6 +1,7 @@
 """HAT: hardware-aware Transformers. `hat.Translator` and `hat.Classifier` run exported bundles."""
 
 import importlib
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -8,7 +9,7 @@ __version__ = "0.1.0"
 _MODULES = {"Translator": "hat.deploy.translator", "Classifier": "hat.deploy.classifier"}
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'hat' has no attribute {name!r}")

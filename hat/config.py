@@ -5,13 +5,17 @@ import difflib
 import math
 import types
 import typing
+from collections.abc import Iterable
+from pathlib import Path
 
 import yaml
 
 from hat.errors import ArtifactError, UsageError
 
+Built = typing.TypeVar("Built")
 
-def read_yaml_mapping(path):
+
+def read_yaml_mapping(path: Path | str) -> dict[str, typing.Any]:
     """Read a YAML (or JSON) file whose top level is a mapping."""
     try:
         with open(path, encoding="utf-8") as handle:
@@ -35,14 +39,14 @@ class Between:
     high: float = math.inf
     excluded: tuple[float, ...] = ()
 
-    def check(self, value, where):
+    def check(self, value: float, where: str) -> None:
         """Raise UsageError if `value` is outside, infinite or no number."""
         if not (math.isfinite(value) and self.low <= value <= self.high) or value in self.excluded:
             ends = f" ({', '.join(map(str, self.excluded))} excluded)" if self.excluded else ""
             raise UsageError(f"{where}: {value} is not between {self.low} and {self.high}{ends}")
 
 
-def from_mapping(cls, mapping, where):
+def from_mapping(cls: type[Built], mapping: typing.Any, where: str) -> Built:
     """Build dataclass `cls` from `mapping`; `where` names the file in errors.
 
     Fields may be int, float, str, bool, Literal, Optional, tuple[T, ...], nested dataclasses, and numbers Annotated
@@ -51,7 +55,7 @@ def from_mapping(cls, mapping, where):
     return _build(cls, mapping, where, ())
 
 
-def _build(cls, mapping, file, keys):
+def _build(cls: typing.Any, mapping: typing.Any, file: str, keys: tuple[str, ...]) -> typing.Any:
     """`keys` lead from the top of `file` to `mapping`."""
     where = _place(file, keys)
     if not isinstance(mapping, dict):
@@ -73,16 +77,16 @@ def _build(cls, mapping, file, keys):
         raise UsageError(f"{file}: {error}") from None
 
 
-def _place(file, keys):
+def _place(file: str, keys: tuple[str, ...]) -> str:
     return f"{file}: {'.'.join(keys)}" if keys else file
 
 
-def left_out(default):
+def left_out(default: typing.Any) -> typing.Any:
     """A dataclass's field that its mapping leaves out where it has this `default`."""
     return dataclasses.field(default=default, metadata={"left_out": True})
 
 
-def to_mapping(value):
+def to_mapping(value: typing.Any) -> typing.Any:
     """Inverse of `from_mapping`: nested dictionaries, lists and scalars."""
     if dataclasses.is_dataclass(value):
         values = {field: getattr(value, field.name) for field in dataclasses.fields(value)}
@@ -98,12 +102,12 @@ def to_mapping(value):
     return value
 
 
-def _nearest(key, valid):
+def _nearest(key: typing.Any, valid: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(key), valid, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; valid keys: {', '.join(valid)}"
 
 
-def _convert(hint, value, file, keys):
+def _convert(hint: typing.Any, value: typing.Any, file: str, keys: tuple[str, ...]) -> typing.Any:
     if dataclasses.is_dataclass(hint):
         return _build(hint, value, file, keys)
     origin, options, where = typing.get_origin(hint), typing.get_args(hint), _place(file, keys)
@@ -125,13 +129,13 @@ def _convert(hint, value, file, keys):
     return _convert_scalar(hint, value, where)
 
 
-def _convert_literal(options, value, where):
+def _convert_literal(options: tuple[typing.Any, ...], value: typing.Any, where: str) -> typing.Any:
     if value not in options:
         raise UsageError(f"{where}: {value!r} is not one of {', '.join(map(str, options))}")
     return value
 
 
-def _convert_scalar(hint, value, where):
+def _convert_scalar(hint: typing.Any, value: typing.Any, where: str) -> typing.Any:
     if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-3 as a string
         try:
             value = float(value)

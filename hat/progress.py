@@ -2,6 +2,7 @@
 
 import sys
 import time
+from types import TracebackType
 
 from tqdm import tqdm
 
@@ -14,24 +15,26 @@ class Progress:
     `initial` is what an earlier, interrupted run had finished already.
     """
 
-    def __init__(self, description, total, unit, initial=0):
+    def __init__(self, description: str, total: int, unit: str, initial: int = 0) -> None:
         self._description, self._total, self._unit = description, total, unit
         self._done = self._initial = initial
         self._start = self._last_line = time.monotonic()
-        self._bar = None
+        self._bar: tqdm | None = None
         if sys.stderr.isatty():
             self._bar = tqdm(desc=description, total=total, unit=f" {unit}", initial=initial, dynamic_ncols=True)
 
-    def __enter__(self):
+    def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(self, kind, _value, _traceback):
+    def __exit__(
+        self, kind: type[BaseException] | None, _value: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
         if self._bar is not None:
             self._bar.close()
         elif kind is None and self._done > self._initial:
             self._print_line("")
 
-    def advance(self, steps=1, note=""):
+    def advance(self, steps: int = 1, note: str = "") -> None:
         """Add `steps` finished steps; `note` is a short text such as 'loss 3.21, 5.1k tokens/s'."""
         self._done += steps
         if self._bar is not None:
@@ -40,7 +43,7 @@ class Progress:
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._print_line(note)
 
-    def skip(self, steps):
+    def skip(self, steps: int) -> None:
         """Count `steps` that an earlier, interrupted run turns out to have finished: no part of the rate."""
         self._done += steps
         self._initial += steps
@@ -48,7 +51,7 @@ class Progress:
             self._bar.initial += steps
             self._bar.update(steps)
 
-    def _print_line(self, note):
+    def _print_line(self, note: str) -> None:
         self._last_line = time.monotonic()
         rate = (self._done - self._initial) / max(self._last_line - self._start, 1e-9)
         remaining = (self._total - self._done) / rate if rate > 0 else float("inf")
@@ -58,7 +61,7 @@ class Progress:
         print(", ".join(parts + ([note] if note else [])), file=sys.stderr, flush=True)
 
 
-def format_seconds(seconds):
+def format_seconds(seconds: float) -> str:
     """'47 s', '3:05 min' or '2:07 h'."""
     if seconds == float("inf"):
         return "unknown"

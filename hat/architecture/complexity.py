@@ -1,9 +1,22 @@
 """What an architecture costs: parameter shapes, parameter counts and FLOPs, without building a model."""
 
 import math
+from typing import Protocol
+
+from hat.architecture.stacks import Architecture
+
+Shapes = dict[str, tuple[int, ...]]
 
 
-def parameter_shapes(architecture, spec):
+class Spec(Protocol):
+    """What is asked of a model's spec, whatever the task."""
+
+    def parameter_shapes(self, architecture: Architecture, /) -> Shapes: ...
+
+    def multiply_adds(self, architecture: Architecture, tokens: int, steps: int, /) -> int: ...
+
+
+def parameter_shapes(architecture: Architecture, spec: Spec) -> Shapes:
     """Name -> shape of every weight of the standalone network, in the order of its state dict, as the task's spec says.
 
     Q is the attention's width (`Architecture.attention_dim`), E and D the embed_dims of encoder and decoder:
@@ -13,7 +26,7 @@ def parameter_shapes(architecture, spec):
     return spec.parameter_shapes(architecture)
 
 
-def encoder_layer_shapes(architecture):
+def encoder_layer_shapes(architecture: Architecture) -> Shapes:
     """Name -> shape of every weight of the encoder's layers."""
     shapes = {}
     for layer in range(architecture.encoder.layers):
@@ -22,17 +35,17 @@ def encoder_layer_shapes(architecture):
     return shapes
 
 
-def linear_shapes(name, inputs, outputs):
+def linear_shapes(name: str, inputs: int, outputs: int) -> Shapes:
     """Name -> shape of the weights of a linear layer."""
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
 
 
-def norm_shapes(name, dim):
+def norm_shapes(name: str, dim: int) -> Shapes:
     """Name -> shape of the weights of a layer norm."""
     return {f"{name}.weight": (dim,), f"{name}.bias": (dim,)}
 
 
-def self_attention_shapes(name, layer, architecture):
+def self_attention_shapes(name: str, layer: int, architecture: Architecture) -> Shapes:
     """Name -> shape of the weights of one layer's self-attention, its norm included, in the stack `name`."""
     prefix, stack = f"{name}.layers.{layer}", getattr(architecture, name)
     embed_dim, qkv = stack.embed_dim, architecture.attention_dim(stack.self_attention_heads[layer])
@@ -43,7 +56,7 @@ def self_attention_shapes(name, layer, architecture):
     )
 
 
-def ffn_shapes(name, layer, architecture):
+def ffn_shapes(name: str, layer: int, architecture: Architecture) -> Shapes:
     """Name -> shape of the weights of one layer's feed-forward part, its norm included, in the stack `name`."""
     prefix, stack = f"{name}.layers.{layer}", getattr(architecture, name)
     embed_dim, ffn_dim = stack.embed_dim, stack.ffn_dim[layer]
@@ -54,20 +67,20 @@ def ffn_shapes(name, layer, architecture):
     )
 
 
-def is_embedding(name):
+def is_embedding(name: str) -> bool:
     """Whether a weight belongs to the embeddings or the output layer, which HAT leaves out of its counts."""
     embeddings = ("embed_tokens.weight", "embed_positions.weight", "embed_segments.weight")
     return name.endswith(embeddings) or name.startswith(("decoder.output_projection.", "classifier."))
 
 
-def count_parameters(architecture, spec):
+def count_parameters(architecture: Architecture, spec: Spec) -> tuple[int, int]:
     """(all parameters, parameters without embeddings and output layer)."""
     sizes = {name: math.prod(shape) for name, shape in parameter_shapes(architecture, spec).items()}
     total = sum(sizes.values())
     return total, total - sum(size for name, size in sizes.items() if is_embedding(name))
 
 
-def count_flops(architecture, spec, tokens, steps):
+def count_flops(architecture: Architecture, spec: Spec, tokens: int, steps: int) -> int:
     """FLOPs of one forward pass of a text of so many tokens, and so many decoded (0 where nothing is decoded).
 
     They are what HAT's counter (torchprofile) counts, without look-ups and the output layer: each multiply-add of a
@@ -78,7 +91,7 @@ def count_flops(architecture, spec, tokens, steps):
     return 2 * spec.multiply_adds(architecture, tokens, steps)
 
 
-def layers_multiply_adds(architecture, name, length):
+def layers_multiply_adds(architecture: Architecture, name: str, length: int) -> int:
     """Of all layers of the stack `name` at `length` tokens, encoder-decoder attention apart."""
     stack, multiply_adds = getattr(architecture, name), 0
     dim = stack.embed_dim
@@ -90,6 +103,6 @@ def layers_multiply_adds(architecture, name, length):
     return multiply_adds
 
 
-def attention_multiply_adds(queries, keys, qkv_dim):
+def attention_multiply_adds(queries: int, keys: int, qkv_dim: int) -> int:
     """Of one attention, its projections apart: queries scaled, multiplied by the keys; weights by the values."""
     return queries * qkv_dim + 2 * queries * keys * qkv_dim

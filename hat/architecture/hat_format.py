@@ -1,5 +1,8 @@
 """Reads the YAML files that the HAT authors publish: SubTransformers and search spaces."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from hat.architecture.space import DecoderSpace, EncoderSpace, SearchSpace
 from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.errors import UsageError
@@ -14,12 +17,12 @@ _LAYER_KEYS = {
 }
 
 
-def span_from_hat(value):
+def span_from_hat(value: int) -> int:
     """HAT writes -1 for the last encoder layer, 1 for the last two, 2 for the last three."""
     return 1 if value == -1 else value + 1
 
 
-def architecture_from_hat(mapping, where):
+def architecture_from_hat(mapping: dict[str, Any], where: str) -> Architecture:
     """An Architecture from the keys `*-subtransformer` of HAT's YAML; raises UsageError naming a missing key."""
     stacks = {}
     for name, cls in (("encoder", EncoderArchitecture), ("decoder", DecoderArchitecture)):
@@ -34,7 +37,7 @@ def architecture_from_hat(mapping, where):
     return Architecture(qkv_dim=mapping.get("qkv-dim", HAT_QKV_DIM), **stacks)
 
 
-def space_from_hat(mapping, where):
+def space_from_hat(mapping: dict[str, Any], where: str) -> SearchSpace:
     """A SearchSpace from the keys `*-choice` of HAT's YAML; raises UsageError naming a missing key."""
     stacks = {}
     for name, cls in (("encoder", EncoderSpace), ("decoder", DecoderSpace)):
@@ -48,15 +51,15 @@ def space_from_hat(mapping, where):
     return SearchSpace(qkv_dim=mapping.get("qkv-dim", HAT_QKV_DIM), **stacks)
 
 
-def _fields_of(cls):
+def _fields_of(cls: Any) -> list[tuple[str, str]]:
     return [(field, name) for field, name in _LAYER_KEYS.items() if field in cls.__dataclass_fields__]
 
 
-def _converted(field, values):
+def _converted(field: str, values: Iterable[int]) -> tuple[int, ...]:
     return tuple(span_from_hat(value) if field == "cross_attention_span" else value for value in values)
 
 
-def _require(mapping, key, where):
+def _require(mapping: dict[str, Any], key: str, where: str) -> Any:
     if key not in mapping:
         raise UsageError(f"{where}: key {key!r} is missing")
     return mapping[key]

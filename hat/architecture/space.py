@@ -2,8 +2,12 @@
 
 import itertools
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from hat.architecture.stacks import (
     Architecture,
@@ -31,12 +35,12 @@ class Gene:
     layer: int | None = None
 
     @property
-    def name(self):
+    def name(self) -> str:
         """'encoder.embed_dim', 'decoder.ffn_dim.0'."""
         return f"{self.stack}.{self.field}" if self.layer is None else f"{self.stack}.{self.field}.{self.layer}"
 
     @property
-    def limit(self):
+    def limit(self) -> str | None:
         """Name of the stack whose depth its value may not exceed, or None."""
         return DEPTH_LIMITS.get((self.stack, self.field))
 
@@ -84,7 +88,7 @@ class SearchSpace:
     decoder: DecoderSpace | None = left_out(None)
     head_dim: int | None = left_out(None)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         stacks = stacks_of(self)
         check_head_width(self, "search_space")
         for name, stack in stacks.items():
@@ -99,7 +103,7 @@ class SearchSpace:
                     check_heads(where, choices, self.qkv_dim)
         self._check_limits()
 
-    def _check_limits(self):
+    def _check_limits(self) -> None:
         for gene in self.genes:
             if gene.limit is None:
                 continue
@@ -112,7 +116,7 @@ class SearchSpace:
                     )
 
     @cached_property
-    def genes(self):
+    def genes(self) -> tuple[Gene, ...]:
         """The genome's positions in order: per stack embed_dim, layers, then each per-layer choice."""
         genes = []
         for name, stack in stacks_of(self).items():
@@ -121,7 +125,7 @@ class SearchSpace:
                 genes += [Gene(name, field, choices, layer) for layer in range(stack.layers[-1])]
         return tuple(genes)
 
-    def decode(self, genome):
+    def decode(self, genome: Sequence[int]) -> Architecture:
         """The Architecture that a genome means; a value above its limit becomes the largest choice within it."""
         values, per_layer = {}, {}
         for gene, index in zip(self.genes, genome, strict=True):
@@ -138,7 +142,7 @@ class SearchSpace:
         }
         return Architecture(self.qkv_dim, **stacks, head_dim=self.head_dim)
 
-    def encode(self, architecture):
+    def encode(self, architecture: Architecture) -> tuple[int, ...]:
         """A genome that decodes to `architecture`; genes of inactive layers take their first choice.
 
         Raises UsageError naming the stack or the value that isn't a choice of this space.
@@ -154,7 +158,7 @@ class SearchSpace:
             genome.append(gene.choices.index(value))
         return tuple(genome)
 
-    def _check_kind(self, architecture):
+    def _check_kind(self, architecture: Architecture) -> None:
         for field in ("qkv_dim", "head_dim"):
             ours, theirs = getattr(self, field), getattr(architecture, field)
             if theirs != ours:
@@ -163,7 +167,7 @@ class SearchSpace:
             ours, theirs = (" and ".join(stacks_of(item)) for item in (self, architecture))
             raise UsageError(f"architecture: it has {theirs} where the space has {ours}")
 
-    def check_within(self, architecture):
+    def check_within(self, architecture: Architecture) -> None:
         """Raise UsageError naming a choice above what `architecture`, a network to begin from, has in that place."""
         self._check_kind(architecture)
         for gene in self.genes:
@@ -176,14 +180,14 @@ class SearchSpace:
                     f"begin from; use at most {own}"
                 )
 
-    def __contains__(self, architecture):
+    def __contains__(self, architecture: Architecture) -> bool:
         try:
             self.encode(architecture)
         except UsageError:
             return False
         return True
 
-    def sample(self, rng):
+    def sample(self, rng: np.random.Generator) -> Architecture:
         """A random architecture: every dimension uniform over its choices, `rng` a numpy Generator."""
         genome = [int(rng.integers(len(gene.choices))) for gene in self.genes]
         drawn = zip(self.genes, genome, strict=True)
@@ -193,19 +197,19 @@ class SearchSpace:
                 genome[position] = int(rng.integers(len(_within(gene.choices, depths[gene.limit]))))
         return self.decode(genome)
 
-    def smallest(self):
+    def smallest(self) -> Architecture:
         """The architecture with every dimension at its smallest choice."""
         return self.decode([0] * len(self.genes))
 
-    def largest(self):
+    def largest(self) -> Architecture:
         """The architecture with every dimension at its largest choice."""
         return self.decode([len(gene.choices) - 1 for gene in self.genes])
 
-    def full_transformer(self):
+    def full_transformer(self) -> Architecture:
         """The ordinary full-size Transformer: everything largest, attention to the fewest encoder layers."""
         return self.decode([0 if gene.limit is not None else len(gene.choices) - 1 for gene in self.genes])
 
-    def size(self):
+    def size(self) -> int:
         """How many distinct architectures the space holds."""
         stacks = stacks_of(self)
         widths = math.prod(len(stack.embed_dim) for stack in stacks.values())
@@ -215,7 +219,7 @@ class SearchSpace:
             count += math.prod(self._layer_choices(name, depths) ** depths[name] for name in stacks)
         return widths * count
 
-    def _layer_choices(self, name, depths):
+    def _layer_choices(self, name: str, depths: dict[str, int]) -> int:
         """How many different layers the stack `name` can have, given the depth of every stack."""
         counts = []
         for field, choices in per_layer_fields(self, name).items():
@@ -223,10 +227,10 @@ class SearchSpace:
             counts.append(len(choices if limit is None else _within(choices, depths[limit])))
         return math.prod(counts)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for YAML and JSON."""
         return to_mapping(self)
 
 
-def _within(choices, depth):
+def _within(choices: Iterable[int], depth: int) -> list[int]:
     return [choice for choice in choices if choice <= depth]

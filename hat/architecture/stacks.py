@@ -3,10 +3,15 @@
 Only active layers are stored, so two architectures that compute the same are equal.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from hat.config import from_mapping, left_out, to_mapping
 from hat.errors import UsageError
+
+if TYPE_CHECKING:
+    from hat.architecture.space import SearchSpace
 
 STACKS = ("encoder", "decoder")  # those an architecture or a search space may have, in the order of the data
 
@@ -20,7 +25,7 @@ class EncoderArchitecture:
     self_attention_heads: tuple[int, ...]
 
     @property
-    def layers(self):
+    def layers(self) -> int:
         return len(self.ffn_dim)
 
 
@@ -39,7 +44,7 @@ class DecoderArchitecture:
     cross_attention_span: tuple[int, ...] = left_out(())
 
     @property
-    def layers(self):
+    def layers(self) -> int:
         return len(self.ffn_dim)
 
 
@@ -55,7 +60,7 @@ class Architecture:
     decoder: DecoderArchitecture | None = left_out(None)
     head_dim: int | None = left_out(None)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         stacks = stacks_of(self)
         check_head_width(self, "architecture")
         for name, stack in stacks.items():
@@ -68,7 +73,7 @@ class Architecture:
                         f"use at most {self.encoder.layers}"
                     )
 
-    def _check_stack(self, name, stack):
+    def _check_stack(self, name: str, stack: EncoderArchitecture | DecoderArchitecture) -> None:
         if stack.embed_dim < 1 or stack.layers < 1:
             raise UsageError(f"{name}: embed_dim and the number of layers must be positive")
         for field, values in per_layer_fields(self, name).items():
@@ -79,25 +84,25 @@ class Architecture:
             if field.endswith("heads"):
                 check_heads(f"{name}.{field}", values, self.qkv_dim)
 
-    def attention_dim(self, heads):
+    def attention_dim(self, heads: int) -> int:
         """Width of the queries, keys and values of an attention of that many heads."""
         return self.qkv_dim or heads * self.head_dim
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for YAML and JSON; a stack that is absent is left out."""
         return to_mapping(self)
 
     @classmethod
-    def from_dict(cls, mapping, where="architecture"):
+    def from_dict(cls, mapping: Any, where: str = "architecture") -> "Architecture":
         """Inverse of `to_dict`; raises UsageError naming the key that is wrong."""
         return from_mapping(cls, mapping, where)
 
-    def summary(self):
+    def summary(self) -> str:
         """One line for tables: 'encoder 4 x 256, decoder 2 x 192'."""
         return ", ".join(f"{name} {stack.layers} x {stack.embed_dim}" for name, stack in stacks_of(self).items())
 
 
-def stacks_of(item):
+def stacks_of(item: "Architecture | SearchSpace") -> dict[str, Any]:
     """{name: stack} of the stacks that an Architecture or a SearchSpace has; raises UsageError if it has none."""
     stacks = {name: getattr(item, name) for name in STACKS if getattr(item, name) is not None}
     if not stacks:
@@ -105,7 +110,7 @@ def stacks_of(item):
     return stacks
 
 
-def per_layer_fields(item, name):
+def per_layer_fields(item: "Architecture | SearchSpace", name: str) -> dict[str, tuple[int, ...]]:
     """{field: values} of what the stack `name` of an Architecture or a SearchSpace has for each layer.
 
     Without an encoder there is no encoder-decoder attention; raises UsageError if its fields are given all the same.
@@ -121,7 +126,7 @@ def per_layer_fields(item, name):
     return fields
 
 
-def check_head_width(item, where):
+def check_head_width(item: "Architecture | SearchSpace", where: str) -> None:
     """Raise UsageError unless an Architecture or a SearchSpace has one of `qkv_dim` and `head_dim`."""
     given = {name: value for name in ("qkv_dim", "head_dim") if (value := getattr(item, name)) is not None}
     if len(given) != 1:
@@ -131,7 +136,7 @@ def check_head_width(item, where):
             raise UsageError(f"{where}.{name}: {value} is not positive")
 
 
-def check_heads(where, heads, qkv_dim):
+def check_heads(where: str, heads: Iterable[int], qkv_dim: int | None) -> None:
     """Raise UsageError unless every number of heads divides `qkv_dim`; None is divided by none."""
     for count in heads:
         if qkv_dim is not None and qkv_dim % count:
