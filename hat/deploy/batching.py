@@ -1,13 +1,17 @@
 """How many sentences become few searches: windows of a stream, batches of a window, workers, a pool of searches."""
 
+from __future__ import annotations
+
 import concurrent.futures
 import contextlib
 import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from hat.errors import UsageError
 
 
-def windows(items, size):
+def windows(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     """Yield lists of `size` items, the last one shorter; reads no further than the window it yields.
 
     When `items` raises an exception, the items before it are yielded first.
@@ -27,7 +31,7 @@ def windows(items, size):
         yield window
 
 
-def token_batches(lengths, batch_tokens):
+def token_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
     """Indices of `lengths`, longest first, in lists of at most `batch_tokens` tokens, padding included.
 
     A batch holds at least one index, however long.
@@ -41,12 +45,12 @@ def token_batches(lengths, batch_tokens):
     return batches
 
 
-def usable_cores():
+def usable_cores() -> int:
     """How many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def check_parallel_options(threads, workers, batch_tokens):
+def check_parallel_options(threads: int, workers: int, batch_tokens: int) -> None:
     """Raise UsageError unless all are positive and `workers` times `threads` threads find as many cores."""
     for name, value in (("threads", threads), ("workers", workers), ("batch_tokens", batch_tokens)):
         if value < 1:
@@ -57,12 +61,12 @@ def check_parallel_options(threads, workers, batch_tokens):
         raise UsageError(f"{wanted} are more than the {cores} cores that can be used here; ask for fewer")
 
 
-def session_threads(threads, workers):
+def session_threads(threads: int, workers: int) -> int:
     """Threads of a session that workers share: each brings its own and finds `threads - 1` more for itself."""
     return (threads - 1) * workers + 1
 
 
-def map_in_threads(function, items, workers):
+def map_in_threads(function: Callable[[Any], Any], items: Sequence[Any], workers: int) -> list[Any]:
     """[function(item) for item in items], in `workers` threads at once; none is left when this returns or raises."""
     if workers == 1 or len(items) < 2:
         return [function(item) for item in items]
@@ -76,11 +80,11 @@ def map_in_threads(function, items, workers):
 class Pool:
     """Objects that only one thread may use at a time, made by `make` when all others are in use."""
 
-    def __init__(self, make):
+    def __init__(self, make: Callable[[], Any]) -> None:
         self._make, self._free = make, []
 
     @contextlib.contextmanager
-    def borrowed(self):
+    def borrowed(self) -> Iterator[Any]:
         """One object for the block; it doesn't come back from a block that raises, since its state is unknown."""
         try:
             thing = self._free.pop()  # atomic, as is append

@@ -1,6 +1,15 @@
 """BeamSearch: the deployed search, which takes for each batch the fastest way that has its options."""
 
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from hat.deploy.beams import Hypothesis
 from hat.deploy.loop_search import LoopSearch
+from hat.deploy.search_options import SearchOptions
+from hat.deploy.sessions import Sessions
 from hat.deploy.source_encoder import SourceEncoder
 from hat.deploy.step_search import StepSearch
 from hat.errors import UsageError
@@ -12,12 +21,19 @@ class BeamSearch:
     `loops` tells whether the graphs that search in a loop of their own may be used; without them there is no shortlist.
     """
 
-    def __init__(self, sessions, padding=1, end_of_sentence=2, loops=True):
+    def __init__(self, sessions: Sessions, padding: int = 1, end_of_sentence: int = 2, loops: bool = True) -> None:
         self._sessions, self._padding, self._end, self.loops = sessions, padding, end_of_sentence, loops
         self.encoder = SourceEncoder(sessions["encoder"], padding)
         self._searches = {}
 
-    def search(self, sources, options, prefixes=None, forced_steps=None, shortlist=None):
+    def search(
+        self,
+        sources: Sequence[Sequence[int]],
+        options: SearchOptions,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        forced_steps: int | None = None,
+        shortlist: np.ndarray | None = None,
+    ) -> list[list[Hypothesis]]:
         """list of Hypothesis, best first, for each source; all sources are one batch.
 
         A source is a list of ids ending with </s>; `options` are SearchOptions; `prefixes` holds for each source the
@@ -39,14 +55,16 @@ class BeamSearch:
         search = self._looping(loop_name(self._sessions, options.beam, len(sources), shortlist is not None))
         return search.search(sources, options, forced_steps, shortlist)
 
-    def log_probabilities(self, sources, targets):
+    def log_probabilities(
+        self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]] | np.ndarray
+    ) -> np.ndarray:
         """Log-probabilities of all tokens after each prefix of the given targets: for comparing models.
 
         targets (sentences, time) start with </s>; returns (sentences, time, vocabulary).
         """
         return self._stepping().log_probabilities(sources, targets)
 
-    def _needs_steps(self, options, prefixes):
+    def _needs_steps(self, options: SearchOptions, prefixes: Sequence[Sequence[int]] | None) -> bool:
         """Whether the loops can't do it: options they don't have, translations of no token, tiny vocabularies."""
         if (
             not self.loops
@@ -58,18 +76,18 @@ class BeamSearch:
             return True
         return 2 * options.beam + 2 > self.encoder.target_vocabulary
 
-    def _looping(self, name):
+    def _looping(self, name: str) -> LoopSearch:
         if name not in self._searches:
             self._searches[name] = LoopSearch(self.encoder, self._sessions[name], self._end)
         return self._searches[name]
 
-    def _stepping(self):
+    def _stepping(self) -> StepSearch:
         if "step" not in self._searches:
             self._searches["step"] = StepSearch(self.encoder, self._sessions["step"], self._padding, self._end)
         return self._searches["step"]
 
 
-def _check_shortlist(beam, length):
+def _check_shortlist(beam: int, length: int) -> None:
     """Raise UsageError if a shortlist of this length has too few tokens for the candidates of a step."""
     largest = max(1, length // 2 - 1)  # one hypothesis needs no more than the tokens up to </s>
     if beam > largest:
@@ -79,12 +97,12 @@ def _check_shortlist(beam, length):
         )
 
 
-def needed_graphs(names, beam):
+def needed_graphs(names: Collection[str], beam: int) -> tuple[str, str]:
     """Those of the `names` of a bundle's graphs that the translation of one sentence with `beam` runs."""
     return ("encoder", loop_name(names, beam, sentences=1))
 
 
-def loop_name(graphs, beam, sentences, shortlisted=False):
+def loop_name(graphs: Collection[str] | Sessions, beam: int, sentences: int, shortlisted: bool = False) -> str:
     """Which of the names in `graphs` is that of the search with `beam` hypotheses for so many sentences at once."""
     name = "greedy" if beam == 1 else "beam"
     if beam * sentences == 1 and "greedy_single" in graphs:

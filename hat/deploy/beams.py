@@ -5,10 +5,14 @@ the best `beam` others go on. A sentence is finished when its pool holds `beam` 
 reached. Limits are each sentence's own, so a translation doesn't depend on what else is in the batch.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from hat.deploy.search_options import SearchOptions
 from hat.errors import UsageError
 
 SHRINK_BELOW = 0.75  # finished sentences leave the batch once no more than this share of it is unfinished
@@ -31,7 +35,16 @@ class Beams:
     continues, `last_tokens` (sentences, beam) its last token.
     """
 
-    def __init__(self, limits, options, padding, end_of_sentence, unknown, prefixes=None, may_end=True):
+    def __init__(
+        self,
+        limits: Sequence[int],
+        options: SearchOptions,
+        padding: int,
+        end_of_sentence: int,
+        unknown: int,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        may_end: bool = True,
+    ) -> None:
         sentences, beam = len(limits), options.beam
         self.step = 0
         self._options, self._beam = options, beam
@@ -50,18 +63,18 @@ class Beams:
         self.last_tokens = np.full((sentences, beam), end_of_sentence, np.int64)
 
     @property
-    def finished(self):
+    def finished(self) -> bool:
         """Whether no sentence needs another step."""
         return not self._unfinished.any()
 
     @property
-    def candidates(self):
+    def candidates(self) -> int:
         """How many of a row's best tokens the next step must give: those that may not be chosen come on top."""
         special = 3  # padding, </s> and the unknown token: if they count, they come from `wanted_tokens`
         return 2 * self._beam + special + (self._banned != self._padding).sum(axis=-1).max()
 
     @property
-    def wanted_tokens(self):
+    def wanted_tokens(self) -> np.ndarray:
         """(rows, 3): tokens whose scores the next step must give, however bad: </s>, unknown, forced (else </s>)."""
         forced = self._forced_tokens()
         wanted = np.empty((*self._scores.shape, 3), np.int64)
@@ -69,13 +82,13 @@ class Beams:
         wanted[:, :, 2] = np.where(forced == self._padding, self._end, forced)[:, None]
         return wanted.reshape(-1, 3)
 
-    def _forced_tokens(self):
+    def _forced_tokens(self) -> np.ndarray:
         """For each sentence the token that its prefix has at this step; padding where none is forced."""
         if self.step >= self._prefixes.shape[1]:
             return np.full(len(self._prefixes), self._padding)
         return np.where(self.step < self._limits, self._prefixes[:, self.step], self._padding)
 
-    def advance(self, scores, tokens, wanted_scores):
+    def advance(self, scores: np.ndarray, tokens: np.ndarray, wanted_scores: np.ndarray) -> None:
         """Extend the hypotheses by one token.
 
         scores, tokens (rows, candidates): log-probabilities of each row's best tokens, best first; wanted_scores
@@ -92,12 +105,12 @@ class Beams:
         if not self._may_end:
             self._unfinished = self.step < self._limits
 
-    def _are_ordinary(self, tokens):
+    def _are_ordinary(self, tokens: np.ndarray) -> np.ndarray:
         """Which of `tokens` (sentences, beam, candidates) are neither special nor banned."""
         special = np.isin(tokens, [self._padding, self._end, self._unknown])
         return ~special & ~(tokens[..., None] == self._banned[:, :, None]).any(axis=-1)
 
-    def _wanted_scores(self, wanted, scores):
+    def _wanted_scores(self, wanted: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """`scores` (sentences, beam, 3) of </s>, unknown and forced token as the options change them."""
         scores = np.where(wanted == self._unknown, scores - np.float32(self._options.unk_penalty), scores)
         unknown_banned = (self._banned == self._unknown).any(axis=-1)
@@ -106,7 +119,7 @@ class Beams:
             scores[:, :, 0] = -np.inf
         return scores
 
-    def _restrict(self, allowed):
+    def _restrict(self, allowed: np.ndarray) -> None:
         """Leave only forced tokens where a prefix lasts, none of them elsewhere, and only </s> at the limit.
 
         allowed (sentences, beam, candidates + 3), the wanted tokens last, is changed in place. Where a prefix has
@@ -125,7 +138,7 @@ class Beams:
             allowed[at_limit] = -np.inf
             allowed[at_limit, :, -3] = end_scores
 
-    def _choose(self, totals, tokens):
+    def _choose(self, totals: np.ndarray, tokens: np.ndarray) -> None:
         """Put the best of all candidates (sentences, beam, candidates) into the pools or among the hypotheses."""
         count = tokens.shape[-1]
         totals, tokens = totals.reshape(len(totals), -1), tokens.reshape(len(tokens), -1)
@@ -139,7 +152,7 @@ class Beams:
         order = np.argsort(ends, axis=1, kind="stable")[:, : self._beam]
         self._continue(*(np.take_along_axis(values, order, axis=1) for values in (totals, tokens, parents)))
 
-    def _collect(self, totals, parents, ends):
+    def _collect(self, totals: np.ndarray, parents: np.ndarray, ends: np.ndarray) -> None:
         """Put the candidates that end among the best `beam` into their sentences' pools."""
         length = self.step + 1
         for row, rank in np.argwhere(ends[:, : self._beam]):
@@ -151,7 +164,7 @@ class Beams:
         full = np.array([len(self._pools[sentence]) == self._beam for sentence in self._sentences])
         self._unfinished &= ~(full | (self._limits == self.step))
 
-    def _continue(self, scores, tokens, parents):
+    def _continue(self, scores: np.ndarray, tokens: np.ndarray, parents: np.ndarray) -> None:
         groups = np.arange(len(parents))[:, None]
         self._tokens[:, :, : self.step] = self._tokens[groups, parents, : self.step]
         self._tokens[:, :, self.step] = tokens
@@ -162,7 +175,7 @@ class Beams:
         if self._options.no_repeat_ngram:
             self._banned = _repeating(self._tokens[:, :, : self.step], self._options.no_repeat_ngram, self._padding)
 
-    def shrink(self):
+    def shrink(self) -> np.ndarray | None:
         """Drop finished sentences once they are many; returns the indices that stay, None if all do."""
         count = np.count_nonzero(self._unfinished)
         if count == 0 or count > SHRINK_BELOW * len(self._unfinished):
@@ -174,7 +187,7 @@ class Beams:
             setattr(self, name, getattr(self, name)[kept])
         return kept
 
-    def hypotheses(self):
+    def hypotheses(self) -> list[list[Hypothesis]]:
         """For each sentence its Hypothesis list, best score first.
 
         Raises UsageError if a sentence has none, which takes a `min_len` that no sequence without repeats reaches.
@@ -193,7 +206,7 @@ class Beams:
         return [sorted(pool, key=lambda hypothesis: -hypothesis.score) for pool in self._pools]
 
 
-def _padded(prefixes, padding):
+def _padded(prefixes: Sequence[Sequence[int]], padding: int) -> np.ndarray:
     """Lists of tokens as an array (sentences, longest)."""
     array = np.full((len(prefixes), max(map(len, prefixes))), padding, np.int64)
     for row, prefix in enumerate(prefixes):
@@ -201,7 +214,7 @@ def _padded(prefixes, padding):
     return array
 
 
-def _repeating(histories, size, padding):
+def _repeating(histories: np.ndarray, size: int, padding: int) -> np.ndarray:
     """The tokens that would make a `size`-gram of `histories` (sentences, beam, steps) come again after them.
 
     (sentences, beam, at most steps), filled up with `padding`.

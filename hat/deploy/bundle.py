@@ -3,11 +3,14 @@
 `bundle.json` describes the model and names every other file with its size and SHA-256.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hat.errors import ArtifactError
 
@@ -80,36 +83,36 @@ LOCATION = re.compile(rb"\x0a\x08location\x12(?P<length>[\x01-\x7f])")
 class Bundle:
     """A checked bundle: `description` is the content of bundle.json."""
 
-    def __init__(self, path, description):
+    def __init__(self, path: Path, description: dict[str, Any]) -> None:
         self.path, self.description = path, description
 
     @property
-    def task(self):
+    def task(self) -> str:
         """Name of what it is for, a key of TASKS."""
         return self.description.get("task", DEFAULT_TASK)
 
-    def graphs(self):
+    def graphs(self) -> dict[str, Path]:
         """{name: path of its ONNX file} of all graphs."""
         return {name: self.path / file for name, file in self.description["graphs"].items()}
 
-    def tokenizer(self, role):
+    def tokenizer(self, role: str) -> Path:
         """Path of the tokenizer of `source`, `target` or `text`."""
         return self.path / self.description["tokenizers"][role]
 
     @property
-    def shortlist(self):
+    def shortlist(self) -> Path | None:
         """Path of the shortlist, None for a bundle without one."""
         name = self.description.get("shortlist")
         return None if name is None else self.path / name
 
     @property
-    def size_bytes(self):
+    def size_bytes(self) -> int:
         """Size of all files together, bundle.json included."""
         listed = sum(entry["size"] for entry in self.description["files"].values())
         return listed + (self.path / DESCRIPTION).stat().st_size
 
 
-def open_bundle(path, task=None):
+def open_bundle(path: Path | str, task: str | None = None) -> Bundle:
     """The Bundle in folder `path`; raises ArtifactError if it is missing, foreign, older, newer, truncated or changed.
 
     With `task` it must be of that one. Keys and files that this version doesn't know are left alone.
@@ -137,7 +140,7 @@ def open_bundle(path, task=None):
     return bundle
 
 
-def _task_keys(path, description, wanted):
+def _task_keys(path: Path, description: dict[str, Any], wanted: str | None) -> TaskKeys:
     """The TaskKeys of a description; raises ArtifactError if the task is unknown, or another than `wanted`."""
     task = description.get("task", DEFAULT_TASK)
     if not isinstance(task, str) or task not in TASKS:
@@ -147,7 +150,7 @@ def _task_keys(path, description, wanted):
     return TASKS[task]
 
 
-def _named_files(description, needs):
+def _named_files(description: dict[str, Any], needs: TaskKeys) -> dict[str, Any]:
     """{where in the description: name of a file}"""
     named = {
         f"{section}.{key}": description[section].get(key)
@@ -159,13 +162,13 @@ def _named_files(description, needs):
     return named
 
 
-def _check_labels(path, description):
+def _check_labels(path: Path, description: dict[str, Any]) -> None:
     labels = description.get("labels", ["", "none"])
     if len(labels) < 2 or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
         raise ArtifactError(f"{path / DESCRIPTION}: labels are not two different names or more; {REMEDY}")
 
 
-def file_entry(path):
+def file_entry(path: Path | str) -> dict[str, Any]:
     """{"size", "sha256"} of a file, as listed in bundle.json."""
     digest = hashlib.sha256()
     with open(path, "rb") as handle:
@@ -174,7 +177,7 @@ def file_entry(path):
     return {"size": Path(path).stat().st_size, "sha256": digest.hexdigest()}
 
 
-def _read_description(path):
+def _read_description(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ArtifactError(f"{path}: no such bundle; make one with hat-export")
     inner = sorted(folder.parent.name for folder in path.glob(f"*/{DESCRIPTION}"))
@@ -202,21 +205,21 @@ def _read_description(path):
     return description
 
 
-def _check_keys(path, prefix, mapping, keys):
+def _check_keys(path: Path, prefix: str, mapping: dict[str, Any], keys: Mapping[str, Any]) -> None:
     """Raise one ArtifactError naming all keys that are missing or of a wrong type."""
     wrong = [prefix + key for key, types in keys.items() if not isinstance(mapping.get(key), types)]
     if wrong:
         raise ArtifactError(f"{path / DESCRIPTION}: missing or ill-typed {', '.join(wrong)}; {REMEDY}")
 
 
-def _weight_files(graph):
+def _weight_files(graph: Path) -> set[str]:
     """Names of the files that the graph in this ONNX file reads its weights from."""
     content = graph.read_bytes()
     found = {content[match.end() :][: match["length"][0]] for match in LOCATION.finditer(content)}
     return {name.decode("utf-8", errors="replace") for name in found}
 
 
-def _check_file(path, name, entry):
+def _check_file(path: Path, name: str, entry: Any) -> None:
     if Path(name).name != name or not isinstance(entry, dict):
         raise ArtifactError(f"{path / DESCRIPTION}: files: {name!r} is not a file of the bundle; {REMEDY}")
     file = path / name

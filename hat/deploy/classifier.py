@@ -1,6 +1,11 @@
 """Classifier: text in, label out, from a bundle. Needs numpy, onnxruntime and the tokenizer's package, nothing else."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +32,14 @@ class Classifier:
     impossible options, such as more threads than the machine has cores.
     """
 
-    def __init__(self, bundle, threads=1, batch_tokens=BATCH_TOKENS, workers=1, accelerator="cpu"):
+    def __init__(
+        self,
+        bundle: Path | str,
+        threads: int = 1,
+        batch_tokens: int = BATCH_TOKENS,
+        workers: int = 1,
+        accelerator: str = "cpu",
+    ) -> None:
         check_parallel_options(threads, workers, batch_tokens)
         self.bundle = open_bundle(bundle, "classification")
         description = self.bundle.description
@@ -38,15 +50,17 @@ class Classifier:
         sessions = Sessions(self.bundle.graphs(), session_threads(threads, workers), accelerator)
         self._session = sessions["classifier"]
 
-    def classify(self, texts):
+    def classify(self, texts: Iterable[str | tuple[str, str]]) -> list[tuple[str, float]]:
         """(label, probability) of the likeliest label of each text, in their order."""
         return [self._likeliest(row) for row in self._probabilities(list(_checked(texts)))]
 
-    def probabilities(self, texts):
+    def probabilities(self, texts: Iterable[str | tuple[str, str]]) -> list[dict[str, float]]:
         """{label: probability} of each text, in their order."""
         return [self._named(row) for row in self._probabilities(list(_checked(texts)))]
 
-    def classify_stream(self, texts, window=None):
+    def classify_stream(
+        self, texts: Iterable[str | tuple[str, str]], window: int | None = None
+    ) -> Iterator[tuple[str, float]]:
         """`classify` of an iterable, with at most `window` texts in memory.
 
         Reads up to `window` (default: WINDOW for each worker) texts ahead; works only while the next result is asked
@@ -54,11 +68,13 @@ class Classifier:
         """
         return (self._likeliest(row) for row in self._stream(texts, window))
 
-    def probabilities_stream(self, texts, window=None):
+    def probabilities_stream(
+        self, texts: Iterable[str | tuple[str, str]], window: int | None = None
+    ) -> Iterator[dict[str, float]]:
         """`probabilities` as `classify_stream` does it."""
         return (self._named(row) for row in self._stream(texts, window))
 
-    def token_ids(self, text):
+    def token_ids(self, text: str | tuple[str, str]) -> list[int]:
         """The token ids of a text or a pair, special ones included, cut to the bundle's `max_tokens`."""
         first, second = (text, None) if isinstance(text, str) else text
         ids = self._encoder.encode(first, second, max_tokens=self._limit + 1)
@@ -67,11 +83,11 @@ class Classifier:
         warnings.warn(f"the text {first[:40]!r}... has more than {self._limit} tokens: the rest is cut", stacklevel=2)
         return self._encoder.encode(first, second, max_tokens=self._limit)
 
-    def logits(self, sequences):
+    def logits(self, sequences: Sequence[Sequence[int]]) -> np.ndarray:
         """Logits (sequences, labels) float32 of lists of token ids as `token_ids` gives them."""
         batches = token_batches([len(ids) for ids in sequences], self._batch_tokens)
 
-        def run(batch):
+        def run(batch: list[int]) -> np.ndarray:
             inputs = graph_inputs([sequences[index] for index in batch], self._spec)
             return self._session.run(["logits"], inputs)[0]
 
@@ -80,13 +96,13 @@ class Classifier:
             logits[batch] = found
         return logits
 
-    def _stream(self, texts, window):
+    def _stream(self, texts: Iterable[str | tuple[str, str]], window: int | None) -> Iterator[np.ndarray]:
         size = WINDOW * self._workers if window is None else window
         if size < 1:
             raise UsageError(f"window must be at least 1, not {size}")
         return (row for some in windows(_checked(texts), size) for row in self._probabilities(some))
 
-    def _probabilities(self, texts):
+    def _probabilities(self, texts: Sequence[str | tuple[str, str]]) -> Iterable[np.ndarray]:
         """An array (labels,) for each text."""
         if not texts:
             return []
@@ -94,15 +110,15 @@ class Classifier:
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return odds / odds.sum(axis=1, keepdims=True)
 
-    def _likeliest(self, row):
+    def _likeliest(self, row: np.ndarray) -> tuple[str, float]:
         best = int(row.argmax())
         return self.labels[best], float(row[best])
 
-    def _named(self, row):
+    def _named(self, row: np.ndarray) -> dict[str, float]:
         return dict(zip(self.labels, row.tolist()))
 
 
-def graph_inputs(sequences, spec):
+def graph_inputs(sequences: Sequence[Sequence[int]], spec: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """{name: array} for the graph of a classifier with this `spec` (a mapping), of lists of token ids.
 
     Tokens are padded on the right; where there are segments, they are 1 behind a text's first separator.
@@ -115,14 +131,14 @@ def graph_inputs(sequences, spec):
     return {"tokens": tokens, "segments": segments} if spec["segments"] > 1 else {"tokens": tokens}
 
 
-def _checked(texts):
+def _checked(texts: Iterable[str | tuple[str, str]]) -> Iterator[str | tuple[str, str]]:
     """Iterator over `texts`; raises TypeError for what is no text or pair, DataError for what is blank."""
     if isinstance(texts, str):
         raise TypeError("texts are several strings, not one string")
     return (_checked_text(number, text) for number, text in enumerate(texts, start=1))
 
 
-def _checked_text(number, text):
+def _checked_text(number: int, text: str | tuple[str, str]) -> str | tuple[str, str]:
     parts = (text, text) if isinstance(text, str) else tuple(text)
     if len(parts) != 2 or not all(isinstance(part, str) for part in parts):
         raise TypeError("a text must be a str or a pair of str")

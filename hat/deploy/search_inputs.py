@@ -1,11 +1,19 @@
 """What a search is given, checked before it starts."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hat.deploy.search_options import SearchOptions
+from hat.deploy.source_encoder import SourceEncoder
 from hat.errors import UsageError
 
 MAX_LENGTH = 2000  # tokens of a source or a translation; the graphs place a little more
 
 
-def length_limits(sources, options, forced_steps, encoder):
+def length_limits(
+    sources: Sequence[Sequence[int]], options: SearchOptions, forced_steps: int | None, encoder: SourceEncoder
+) -> list[int]:
     """For each source the most tokens before </s>, by SearchOptions, or `forced_steps` where these are given.
 
     Raises UsageError for sources, a beam or a number of steps that the SourceEncoder's model can't have.
@@ -19,7 +27,7 @@ def length_limits(sources, options, forced_steps, encoder):
     return [forced_steps] * len(sources)
 
 
-def _check_sources(sources, vocabulary):
+def _check_sources(sources: Sequence[Sequence[int]], vocabulary: int) -> None:
     """Raise UsageError for a source that is empty, too long or has ids that aren't in the vocabulary."""
     for number, source in enumerate(sources):
         if not 1 <= len(source) <= MAX_LENGTH:
@@ -27,13 +35,20 @@ def _check_sources(sources, vocabulary):
         _check_ids(f"source {number}", source, vocabulary)
 
 
-def _check_beam(beam, vocabulary):
+def _check_beam(beam: int, vocabulary: int) -> None:
     """Raise UsageError for more hypotheses than there are tokens to begin them with: padding is none."""
     if beam >= vocabulary:
         raise UsageError(f"beam {beam} is above {vocabulary - 1}, the tokens of the vocabulary; ask for fewer")
 
 
-def check_prefixes(prefixes, limits, options, vocabulary, padding, end_of_sentence):
+def check_prefixes(
+    prefixes: Sequence[Sequence[int]],
+    limits: Sequence[int],
+    options: SearchOptions,
+    vocabulary: int,
+    padding: int,
+    end_of_sentence: int,
+) -> None:
     """Raise UsageError for prefixes that no hypothesis can have, one for each of the `limits` of SearchOptions."""
     if len(prefixes) != len(limits):
         raise UsageError(f"{len(prefixes)} prefixes for {len(limits)} sources; give one for each, [] for none")
@@ -51,13 +66,13 @@ def check_prefixes(prefixes, limits, options, vocabulary, padding, end_of_senten
         _check_repeats(name, words, options.no_repeat_ngram)
 
 
-def _check_ids(name, ids, vocabulary):
+def _check_ids(name: str, ids: Iterable[int], vocabulary: int) -> None:
     for token in ids:
         if not 0 <= token < vocabulary:
             raise UsageError(f"{name} holds the id {token}, which isn't one of the vocabulary's 0 to {vocabulary - 1}")
 
 
-def _check_repeats(name, words, size):
+def _check_repeats(name: str, words: Sequence[int], size: int) -> None:
     ngrams = [tuple(words[at : at + size]) for at in range(len(words) - size + 1)] if size else []
     if len(set(ngrams)) < len(ngrams):
         raise UsageError(

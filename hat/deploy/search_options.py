@@ -1,8 +1,12 @@
 """What a search looks for."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
+from hat.deploy.bundle import Bundle
 from hat.errors import ArtifactError, UsageError
 
 
@@ -23,7 +27,7 @@ class SearchOptions:
     unk_penalty: float = 0.0
     no_repeat_ngram: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, least in (("beam", 1), ("max_len_b", 0), ("min_len", 0), ("no_repeat_ngram", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -35,7 +39,7 @@ class SearchOptions:
         if self.max_len_a < 0:
             raise UsageError(f"max_len_a must be at least 0, not {self.max_len_a!r}")
 
-    def length_limit(self, source_length, longest):
+    def length_limit(self, source_length: int, longest: int) -> int:
         """The most tokens before </s> for a source of `source_length` tokens, never above `longest`.
 
         Raises UsageError where `min_len` is above it.
@@ -49,7 +53,7 @@ class SearchOptions:
         return limit
 
 
-def bundle_options(bundle, **given):
+def bundle_options(bundle: Bundle, **given: Any) -> SearchOptions:
     """SearchOptions of a Bundle, with those in `given` that aren't None in their place."""
     names = {field.name for field in fields(SearchOptions)}
     known = {name: value for name, value in bundle.description["search"].items() if name in names}

@@ -1,9 +1,13 @@
 """onnxruntime sessions, on the processor or on an NVIDIA GPU."""
 
+from __future__ import annotations
+
 import os
 import platform
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 
@@ -31,20 +35,20 @@ class Sessions:
     accelerator "cuda". Raises ArtifactError for a model that can't be run, UsageError where CUDA can't be used.
     """
 
-    def __init__(self, models, threads, accelerator="cpu"):
+    def __init__(self, models: Mapping[str, Path | str | bytes], threads: int, accelerator: str = "cpu") -> None:
         self._models, self._threads, self._accelerator = models, threads, accelerator
         self._opened, self._lock = {}, threading.Lock()
 
-    def __contains__(self, name):
+    def __contains__(self, name: str) -> bool:
         return name in self._models
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> onnxruntime.InferenceSession:
         with self._lock:
             if name not in self._opened:
                 self._opened[name] = self._open(self._models[name])
             return self._opened[name]
 
-    def _open(self, model):
+    def _open(self, model: Path | str | bytes) -> onnxruntime.InferenceSession:
         try:
             return make_session(model, self._threads, self._accelerator)
         except HatError:
@@ -55,7 +59,7 @@ class Sessions:
             raise ArtifactError(f"{source}: onnxruntime can't run it ({reason}); try a newer onnxruntime") from None
 
 
-def make_session(model, threads, accelerator="cpu"):
+def make_session(model: Path | str | bytes, threads: int, accelerator: str = "cpu") -> onnxruntime.InferenceSession:
     """An onnxruntime session for a file's path or a serialised model, with `threads` threads on the processor.
 
     With accelerator "cuda" on the first GPU; inputs and outputs stay in the processor's memory, and a run returns when
@@ -77,7 +81,7 @@ def make_session(model, threads, accelerator="cpu"):
     return session
 
 
-def _providers(accelerator):
+def _providers(accelerator: str) -> list[Any]:
     """What onnxruntime is to run on, most wanted first."""
     if accelerator not in ACCELERATORS:
         raise UsageError(f"accelerator {accelerator!r} is not one of {', '.join(ACCELERATORS)}")
@@ -90,7 +94,7 @@ def _providers(accelerator):
     return [(CUDA, CUDA_OPTIONS), "CPUExecutionProvider"]
 
 
-def _is_unsaturated(model):
+def _is_unsaturated(model: Path | str | bytes) -> bool:
     """Whether the metadata of a model, given as to `make_session`, have the key UNSATURATED; they come last in it."""
     if isinstance(model, bytes):
         return UNSATURATED.encode() in model[-METADATA_BYTES:]
@@ -100,7 +104,7 @@ def _is_unsaturated(model):
         return UNSATURATED.encode() in handle.read()
 
 
-def may_saturate():
+def may_saturate() -> bool:
     """Whether int8 products could overflow, as they do on x86 without VNNI, and need a slower exact way.
 
     onnxruntime has it for a graph's own products, not for those in the body of a Loop.

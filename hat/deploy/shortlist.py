@@ -1,5 +1,10 @@
 """Shortlists: the target tokens that a translation of some sentences can have, so that others need no score."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from hat.errors import ArtifactError
@@ -13,16 +18,16 @@ class Shortlist:
     offsets (source vocabulary + 1,) and tokens are integer arrays, tokens ascending for each source token.
     """
 
-    def __init__(self, offsets, tokens, common):
+    def __init__(self, offsets: np.ndarray, tokens: np.ndarray, common: np.ndarray) -> None:
         self._offsets, self._lists, self._common = (np.asarray(part, np.int64) for part in (offsets, tokens, common))
 
-    def tokens(self, sources):
+    def tokens(self, sources: Sequence[Sequence[int]]) -> np.ndarray:
         """The target tokens for a batch of sources (lists of ids): ascending int64, none twice."""
         present = np.unique(np.concatenate([np.asarray(source, np.int64) for source in sources]))
         lists = [self._lists[self._offsets[token] : self._offsets[token + 1]] for token in present]
         return np.unique(np.concatenate([self._common, *lists]))
 
-    def save(self, path):
+    def save(self, path: Path | str) -> None:
         """Write it to `path`: an .npz of `offsets`, `common`, and `tokens` as differences, which compress well."""
         largest = max(self._lists.max(initial=0), self._common.max(initial=0))
         dtype = np.uint16 if largest < 2**16 else np.uint32
@@ -32,7 +37,7 @@ class Shortlist:
             np.savez_compressed(handle, **dict(zip(ARRAYS, arrays)))
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: Path | str) -> Shortlist:
         """The Shortlist saved at `path`; raises ArtifactError if it is missing or something else."""
         try:
             with np.load(path, allow_pickle=False) as stored:

@@ -1,6 +1,9 @@
 """The encoder's part of a translation."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import onnxruntime
@@ -9,7 +12,7 @@ import onnxruntime
 class SourceEncoder:
     """Runs the encoder session; `seconds` is what the last run took by `clock`."""
 
-    def __init__(self, session, padding=1):
+    def __init__(self, session: onnxruntime.InferenceSession, padding: int = 1) -> None:
         self._session, self._padding = session, padding
         self._names = [output.name for output in session.get_outputs()]
         metadata = session.get_modelmeta().custom_metadata_map
@@ -18,7 +21,7 @@ class SourceEncoder:
         self.clock = time.perf_counter
         self.seconds = 0.0
 
-    def encode(self, sources, beam):
+    def encode(self, sources: Sequence[Sequence[int]], beam: int) -> dict[str, onnxruntime.OrtValue]:
         """{name: OrtValue} of the encoder's outputs for `beam` hypotheses a sentence; sources are padded here."""
         start = self.clock()
         width = max(len(source) for source in sources)
@@ -31,6 +34,6 @@ class SourceEncoder:
         return dict(zip(self._names, values))
 
 
-def ort_value(array):
+def ort_value(array: np.ndarray) -> onnxruntime.OrtValue:
     """An onnxruntime value that shares the memory of `array`, which must be kept alive with it."""
     return onnxruntime.OrtValue.ortvalue_from_numpy(array)

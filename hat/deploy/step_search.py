@@ -1,10 +1,16 @@
 """Search over the encoder and step graphs (see hat.deploy.building.graphs) with onnxruntime, step by step."""
 
-import numpy as np
+from __future__ import annotations
 
-from hat.deploy.beams import Beams
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnxruntime
+
+from hat.deploy.beams import Beams, Hypothesis
 from hat.deploy.search_inputs import check_prefixes, length_limits
-from hat.deploy.source_encoder import ort_value
+from hat.deploy.search_options import SearchOptions
+from hat.deploy.source_encoder import SourceEncoder, ort_value
 from hat.errors import UsageError
 
 UNKNOWN = 3  # fairseq's unknown token
@@ -13,7 +19,13 @@ UNKNOWN = 3  # fairseq's unknown token
 class StepSearch:
     """Translates token ids with a SourceEncoder and a `step` session; one search at a time."""
 
-    def __init__(self, encoder, step_session, padding=1, end_of_sentence=2):
+    def __init__(
+        self,
+        encoder: SourceEncoder,
+        step_session: onnxruntime.InferenceSession,
+        padding: int = 1,
+        end_of_sentence: int = 2,
+    ) -> None:
         self._encoder = encoder
         self._step = step_session
         self._padding, self._end = padding, end_of_sentence
@@ -24,7 +36,13 @@ class StepSearch:
         self._vocabulary = encoder.target_vocabulary
         self._binding, self._bound = step_session.io_binding(), {}
 
-    def search(self, sources, options, prefixes=None, forced_steps=None):
+    def search(
+        self,
+        sources: Sequence[Sequence[int]],
+        options: SearchOptions,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        forced_steps: int | None = None,
+    ) -> list[list[Hypothesis]]:
         """list of Hypothesis, best first, for each source; all sources are one batch.
 
         A source is a list of ids ending with </s>; `options` are SearchOptions; `prefixes` holds for each source the
@@ -48,7 +66,13 @@ class StepSearch:
         self._release()
         return beams.hypotheses()
 
-    def _beams(self, sources, options, prefixes, forced_steps):
+    def _beams(
+        self,
+        sources: Sequence[Sequence[int]],
+        options: SearchOptions,
+        prefixes: Sequence[Sequence[int]] | None,
+        forced_steps: int | None,
+    ) -> Beams:
         """The Beams of a search, once its arguments are checked."""
         limits = length_limits(sources, options, forced_steps, self._encoder)
         if prefixes is not None and forced_steps is not None:
@@ -58,7 +82,9 @@ class StepSearch:
         may_end = forced_steps is None
         return Beams(limits, options, self._padding, self._end, UNKNOWN, prefixes, may_end)
 
-    def log_probabilities(self, sources, targets):
+    def log_probabilities(
+        self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]] | np.ndarray
+    ) -> np.ndarray:
         """Log-probabilities of all tokens after each prefix of the given targets: for comparing models.
 
         targets (sentences, time) start with </s>; returns (sentences, time, vocabulary).
@@ -74,13 +100,15 @@ class StepSearch:
         self._release()
         return scores
 
-    def _start(self, memory, rows):
+    def _start(self, memory: Mapping[str, onnxruntime.OrtValue], rows: int) -> None:
         """Bind what stays the same from step to step, and empty caches."""
         self._bind(memory)
         for name, (_, heads, _, head_dim) in self._cache_shapes.items():
             self._bind({name: ort_value(np.zeros((rows, heads, 0, head_dim), np.float32))})
 
-    def _run_step(self, tokens, step, origins, candidates, wanted_tokens):
+    def _run_step(
+        self, tokens: np.ndarray, step: int, origins: np.ndarray, candidates: int, wanted_tokens: np.ndarray
+    ) -> list[np.ndarray]:
         """[candidate_scores, candidate_tokens, wanted_scores] of the next step; the caches stay in onnxruntime."""
         inputs = {
             "tokens": tokens,
@@ -97,12 +125,12 @@ class StepSearch:
         self._bind({name: outputs[f"next_{name}"] for name in self._cache_names})
         return [outputs[name].numpy() for name in ("candidate_scores", "candidate_tokens", "wanted_scores")]
 
-    def _bind(self, values):
+    def _bind(self, values: Mapping[str, onnxruntime.OrtValue]) -> None:
         self._bound.update(values)  # a binding itself doesn't keep the arrays alive
         for name, value in values.items():
             self._binding.bind_ortvalue_input(name, value)
 
-    def _release(self):
+    def _release(self) -> None:
         """Let go of caches and memory, which can be large."""
         self._binding.clear_binding_inputs()
         self._binding.clear_binding_outputs()

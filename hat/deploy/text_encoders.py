@@ -5,13 +5,22 @@ and the padding. A tokenizer.json knows the first two, and how many separators s
 what it makes of two empty texts; its padding is the token called [PAD] or <pad>.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from hat.deploy.text import load_sentencepiece, valid_text
 from hat.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import tokenizers
 
 PADDING_NAMES = ("[PAD]", "<pad>")
 
 
-def open_text_encoder(path):
+def open_text_encoder(path: Path | str) -> TextEncoder:
     """The TextEncoder in a tokenizer.json of the package `tokenizers`, or else in a SentencePiece model.
 
     Raises ArtifactError if it can't be read, or names the package to install.
@@ -27,23 +36,27 @@ class TextEncoder:
 
     pair_separators = 1
 
-    def encode(self, text, pair=None, max_tokens=None):
+    def encode(self, text: str, pair: str | None = None, max_tokens: int | None = None) -> list[int]:
         """[first, *text, separator], or [first, *text, separators, *pair, separator], cut to `max_tokens`.
 
         Of a pair that is too long the longer text is cut first, as `transformers` does.
         """
         return self.encode_all([text], None if pair is None else [pair], max_tokens)[0]
 
-    def encode_all(self, texts, pairs=None, max_tokens=None):
+    def encode_all(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, max_tokens: int | None = None
+    ) -> list[list[int]]:
         """`encode` for a list of texts, or for two of the same length, on all cores."""
         encoded = [self._tokens([valid_text(text) for text in side]) for side in (texts, pairs) if side is not None]
         return [self._sequence(*sides, max_tokens=max_tokens) for sides in zip(*encoded)]
 
-    def _tokens(self, texts):
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Lists of ids without special tokens."""
         raise NotImplementedError
 
-    def _sequence(self, text, pair=None, max_tokens=None):
+    def _sequence(
+        self, text: Sequence[int], pair: Sequence[int] | None = None, max_tokens: int | None = None
+    ) -> list[int]:
         between = [self.separator] * (0 if pair is None else self.pair_separators)
         lengths = len(text), len(pair or ())
         if max_tokens is not None:
@@ -51,7 +64,7 @@ class TextEncoder:
         return [self.first, *text[: lengths[0]], *between, *(pair or ())[: lengths[1]], self.separator]
 
 
-def _lengths_within(room, first, second):
+def _lengths_within(room: int, first: int, second: int) -> tuple[int, int]:
     """How many tokens two texts of these lengths keep so that both fit: the longer one is cut, then both alike."""
     if first + second <= room:
         return first, second
@@ -62,21 +75,21 @@ def _lengths_within(room, first, second):
 
 
 class _SentencePieceEncoder(TextEncoder):
-    def __init__(self, path):
+    def __init__(self, path: Path | str) -> None:
         self._model = load_sentencepiece(path)
         self.vocabulary = len(self._model)
         self.first, self.separator, self.padding = self._model.bos_id(), self._model.eos_id(), self._model.pad_id()
         if min(self.first, self.separator, self.padding) < 0:
             raise ArtifactError(f"{path} lacks one of <s>, </s> and <pad>; train it with those, as hat-prepare does")
 
-    def _tokens(self, texts):
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         if len(texts) == 1:  # threads would take many times as long
             return [self._model.encode(texts[0])]
         return self._model.encode(texts, num_threads=-1)
 
 
 class _TokenizersEncoder(TextEncoder):
-    def __init__(self, path):
+    def __init__(self, path: Path | str) -> None:
         self._tokenizer = load_tokenizer(path)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -91,11 +104,11 @@ class _TokenizersEncoder(TextEncoder):
         if self.padding is None:
             raise ArtifactError(f"{path} has no token {' or '.join(PADDING_NAMES)}; a classifier needs one for padding")
 
-    def _tokens(self, texts):
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
 
-def load_tokenizer(path):
+def load_tokenizer(path: Path | str) -> tokenizers.Tokenizer:
     """The `tokenizers.Tokenizer` in a file; raises ArtifactError if it is none, or if the package is missing."""
     try:
         from tokenizers import Tokenizer

@@ -1,6 +1,11 @@
 """Translator: text in, text out, from a bundle. Needs numpy, onnxruntime and sentencepiece, nothing else."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from hat.deploy.batching import (
     Pool,
@@ -11,6 +16,7 @@ from hat.deploy.batching import (
     windows,
 )
 from hat.deploy.beam_search import BeamSearch
+from hat.deploy.beams import Hypothesis
 from hat.deploy.bundle import open_bundle
 from hat.deploy.search_options import bundle_options
 from hat.deploy.sessions import Sessions, may_saturate
@@ -39,15 +45,15 @@ class Translator:
 
     def __init__(
         self,
-        bundle,
-        threads=1,
-        beam=None,
-        batch_tokens=BATCH_TOKENS,
-        workers=1,
-        shortlist=False,
-        accelerator="cpu",
-        **search_options,
-    ):
+        bundle: Path | str,
+        threads: int = 1,
+        beam: int | None = None,
+        batch_tokens: int = BATCH_TOKENS,
+        workers: int = 1,
+        shortlist: bool = False,
+        accelerator: str = "cpu",
+        **search_options: Any,
+    ) -> None:
         check_parallel_options(threads, workers, batch_tokens)
         self.bundle = open_bundle(bundle, "translation")
         self.options = bundle_options(self.bundle, beam=beam, **search_options)
@@ -64,18 +70,18 @@ class Translator:
         if not is_exact:  # it saves time only, and the search by steps has none
             self._shortlist = None
 
-    def _load_shortlist(self):
+    def _load_shortlist(self) -> Shortlist:
         path = self.bundle.shortlist
         if path is None:
             raise UsageError(f"{self.bundle.path} has no shortlist; leave it out or export the bundle with one")
         return Shortlist.load(path)
 
     @property
-    def beam_search(self):
+    def beam_search(self) -> BeamSearch:
         """A BeamSearch of this bundle, for the caller alone."""
         return self._new_search()
 
-    def translate(self, sentences, prefixes=None):
+    def translate(self, sentences: Iterable[str], prefixes: Iterable[str] | None = None) -> list[str]:
         """Translations in the order of `sentences` (list of str, one line each).
 
         Blank sentences stay empty. One with more tokens than the bundle's `max_source_tokens` is split between words,
@@ -84,7 +90,9 @@ class Translator:
         """
         return [nbest[0][0] for nbest in self.translate_nbest(sentences, 1, prefixes)]
 
-    def translate_nbest(self, sentences, n, prefixes=None):
+    def translate_nbest(
+        self, sentences: Iterable[str], n: int, prefixes: Iterable[str] | None = None
+    ) -> list[list[tuple[str, float]]]:
         """For each sentence its `n` best translations, best first, as (text, score); `n` is the beam at most.
 
         The score is the length-normalised log-probability. A blank sentence has `n` empty translations of score 0. Of a
@@ -93,7 +101,9 @@ class Translator:
         pairs = list(_paired(sentences, prefixes))
         return self._translate_window(pairs, self._checked(n))
 
-    def translate_stream(self, sentences, prefixes=None, window=None):
+    def translate_stream(
+        self, sentences: Iterable[str], prefixes: Iterable[str] | None = None, window: int | None = None
+    ) -> Iterator[str]:
         """Translations of an iterable of str, in its order, with at most `window` of them in memory.
 
         Reads up to `window` (default: WINDOW for each worker) sentences ahead; works only while the next translation
@@ -101,7 +111,9 @@ class Translator:
         """
         return (nbest[0][0] for nbest in self.stream_nbest(sentences, 1, prefixes, window))
 
-    def stream_nbest(self, sentences, n, prefixes=None, window=None):
+    def stream_nbest(
+        self, sentences: Iterable[str], n: int, prefixes: Iterable[str] | None = None, window: int | None = None
+    ) -> Iterator[list[tuple[str, float]]]:
         """`translate_nbest` as `translate_stream` does it."""
         pairs, n = _paired(sentences, prefixes), self._checked(n)
         size = WINDOW * self._workers if window is None else window
@@ -109,12 +121,12 @@ class Translator:
             raise UsageError(f"window must be at least 1, not {size}")
         return (nbest for pairs in windows(pairs, size) for nbest in self._translate_window(pairs, n))
 
-    def _checked(self, n):
+    def _checked(self, n: int) -> int:
         if not 1 <= n <= self.options.beam:
             raise UsageError(f"n-best of {n} is impossible with a beam of {self.options.beam}; ask for 1 to that many")
         return n
 
-    def _translate_window(self, pairs, n):
+    def _translate_window(self, pairs: Sequence[tuple[str, str]], n: int) -> list[list[tuple[str, float]]]:
         """[(text, score)] of length `n` for each (sentence, prefix)."""
         sources, prefixes, owners = [], [], []
         for index, (sentence, prefix) in enumerate(pairs):
@@ -127,7 +139,7 @@ class Translator:
             found[owner].append(hypotheses)
         return [self._joined(parts, n) for parts in found]
 
-    def _joined(self, parts, n):
+    def _joined(self, parts: Sequence[Sequence[Hypothesis]], n: int) -> list[tuple[str, float]]:
         """The n best (text, score) of one sentence from the hypotheses of its parts."""
         if not parts:
             return [("", 0.0)] * n
@@ -137,14 +149,16 @@ class Translator:
             nbest.append((text, sum(hypothesis.score for hypothesis in hypotheses) / len(hypotheses)))
         return nbest
 
-    def translate_ids(self, sources, prefixes=None):
+    def translate_ids(
+        self, sources: Sequence[Sequence[int]], prefixes: Sequence[Sequence[int]] | None = None
+    ) -> list[list[Hypothesis]]:
         """All hypotheses, best first, of token ids that end with </s>, in their order.
 
         `prefixes` holds for each source the ids that its hypotheses must begin with.
         """
         batches = token_batches([len(source) for source in sources], self._batch_tokens)
 
-        def search(batch):
+        def search(batch: list[int]) -> list[list[Hypothesis]]:
             chosen = [sources[index] for index in batch]
             forced = None if prefixes is None else [prefixes[index] for index in batch]
             tokens = None if self._shortlist is None else self._shortlist.tokens(chosen)
@@ -158,7 +172,7 @@ class Translator:
         return hypotheses
 
 
-def _paired(sentences, prefixes):
+def _paired(sentences: Iterable[str], prefixes: Iterable[str] | None) -> Iterator[tuple[str, str]]:
     """Iterator of (sentence, prefix), "" for no prefix; raises DataError if one of the two has fewer."""
     for value in (sentences, prefixes):
         if isinstance(value, str):
@@ -168,7 +182,7 @@ def _paired(sentences, prefixes):
     return _zipped(sentences, prefixes)
 
 
-def _zipped(sentences, prefixes):
+def _zipped(sentences: Iterable[str], prefixes: Iterable[str]) -> Iterator[tuple[str, str]]:
     pairs = itertools.zip_longest(sentences, prefixes, fillvalue=MISSING)
     for number, (sentence, prefix) in enumerate(pairs, start=1):
         if sentence is MISSING or prefix is MISSING:
