@@ -4,12 +4,15 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import onnx
 from onnx.external_data_helper import set_external_data
 
 from hat.deploy.bundle import DESCRIPTION, FORMAT, VERSION, file_entry
+from hat.deploy.shortlist import Shortlist
 
 WEIGHTS = "weights.bin"
 SHORTLIST = "shortlist.npz"
@@ -17,7 +20,13 @@ ALIGNMENT = 64  # bytes: what vector instructions like
 SMALLEST_EXTERNAL = 256  # bytes: smaller constants stay in the graph
 
 
-def write_bundle(directory, graphs, tokenizers, description, shortlist=None):
+def write_bundle(
+    directory: Path | str,
+    graphs: Mapping[str, onnx.ModelProto],
+    tokenizers: Mapping[str, Path | str],
+    description: Mapping[str, Any],
+    shortlist: Shortlist | None = None,
+) -> None:
     """Write a bundle into the empty or new folder `directory` and force it to disk.
 
     graphs: {name: onnx.ModelProto}, whose constants are moved out of them; tokenizers: {role: path}; description: the
@@ -46,13 +55,13 @@ def write_bundle(directory, graphs, tokenizers, description, shortlist=None):
             os.fsync(handle.fileno())
 
 
-def description_text(description, names, listed):
+def description_text(description: Mapping[str, Any], names: Mapping[str, Any], listed: Mapping[str, Any]) -> str:
     """The content of bundle.json: `names` of graphs, tokenizers and shortlist, `listed` the file_entry of each file."""
     content = {"format": FORMAT, "version": VERSION, **description, **names, "files": listed}
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def tokenizer_names(tokenizers):
+def tokenizer_names(tokenizers: Mapping[str, Path | str]) -> dict[str, str]:
     """{role: file name in a bundle} of tokenizers {role: path}; equal ones are stored once.
 
     A file ending in .json is one of the package tokenizers, any other a SentencePiece model.
@@ -69,10 +78,10 @@ def tokenizer_names(tokenizers):
 class _WeightStore:
     """Appends constants to one file; equal ones of several graphs share their place in it."""
 
-    def __init__(self, handle):
+    def __init__(self, handle: BinaryIO) -> None:
         self._handle, self._places = handle, {}
 
-    def take(self, model):
+    def take(self, model: onnx.ModelProto) -> None:
         """Move the larger constants of `model` into the file and leave references to it."""
         for tensor in model.graph.initializer:
             if len(tensor.raw_data) < SMALLEST_EXTERNAL:
@@ -81,7 +90,7 @@ class _WeightStore:
             set_external_data(tensor, WEIGHTS, offset, len(tensor.raw_data))
             tensor.ClearField("raw_data")
 
-    def _place(self, content):
+    def _place(self, content: bytes) -> int:
         key = hashlib.sha256(content).digest()
         if key not in self._places:
             self._handle.write(b"\0" * (-self._handle.tell() % ALIGNMENT))

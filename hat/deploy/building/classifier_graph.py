@@ -4,14 +4,22 @@ The logits follow from the first token's state alone. So beyond its keys and val
 layer is computed for the first token only.
 """
 
-import numpy as np
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
+from onnx import ModelProto
+
+from hat.architecture.stacks import Architecture
 from hat.deploy.building.blocks import Blocks
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.positions import position_table
-from hat.deploy.building.products import UNSATURATED_PRODUCTS
+from hat.deploy.building.products import UNSATURATED_PRODUCTS, Products, Ranges
 from hat.deploy.sessions import UNSATURATED
 from hat.errors import UsageError
+
+if TYPE_CHECKING:
+    from hat.models.classifier_spec import ClassifierSpec
 
 CLASSIFIER = "classifier"  # name of the graph
 POSITIONS, SEGMENTS = "encoder.embed_positions.weight", "encoder.embed_segments.weight"
@@ -19,7 +27,14 @@ PARTS = "weight", "bias"
 PRECISIONS = tuple(UNSATURATED_PRODUCTS)
 
 
-def build_classifier_graphs(architecture, spec, weights, precision="fp32", ranges=None, products=UNSATURATED_PRODUCTS):
+def build_classifier_graphs(
+    architecture: Architecture,
+    spec: "ClassifierSpec",
+    weights: Mapping[str, np.ndarray],
+    precision: str = "fp32",
+    ranges: Ranges | None = None,
+    products: Mapping[str, type[Products]] = UNSATURATED_PRODUCTS,
+) -> dict[str, ModelProto]:
     """{"classifier": onnx.ModelProto} of an Architecture's encoder and a ClassifierSpec.
 
     Inputs: tokens (batch, time) int64, padded on the right; segments like it where there is more than one. Output:
@@ -39,7 +54,7 @@ def build_classifier_graphs(architecture, spec, weights, precision="fp32", range
     return {CLASSIFIER: graph.model({"vocabulary": str(spec.vocabulary), UNSATURATED: "yes"})}
 
 
-def _arranged(architecture, weights):
+def _arranged(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """`weights` as the graph needs them.
 
     Queries, keys and values have products of their own. Those of keys and values have no bias: the softmax takes the
@@ -57,7 +72,7 @@ def _arranged(architecture, weights):
     return arranged
 
 
-def _by_kind(architecture, heads, stacked):
+def _by_kind(architecture: Architecture, heads: int, stacked: np.ndarray) -> list[np.ndarray]:
     """(queries' rows, keys' rows, values' rows) of a weight or bias that holds them stacked, or head by head."""
     if not architecture.head_dim:
         return np.split(stacked, 3)
@@ -65,7 +80,7 @@ def _by_kind(architecture, heads, stacked):
     return [np.concatenate(by_head[:, kind]) for kind in range(3)]
 
 
-def _embedded(blocks, tokens):
+def _embedded(blocks: Blocks, tokens: str) -> str:
     """Embeddings of tokens, positions and segments, summed and normalised: (batch * time, embed_dim)"""
     graph, spec, dim = blocks.graph, blocks.spec, blocks.architecture.encoder.embed_dim
     if spec.positions == "learned":
@@ -87,7 +102,7 @@ def _embedded(blocks, tokens):
     return blocks.layer_norm(x, "encoder.embedding_layer_norm") if spec.normalize_embedding else x
 
 
-def _first_states(blocks, x, tokens):
+def _first_states(blocks: Blocks, x: str, tokens: str) -> str:
     """The first tokens' states behind all layers, (batch, embed_dim), of embeddings (batch * time, embed_dim)."""
     graph, spec = blocks.graph, blocks.spec
     mask, shape = blocks.token_mask(tokens), graph.shape_like(tokens, [-1])
@@ -95,7 +110,7 @@ def _first_states(blocks, x, tokens):
     for layer, count in enumerate(heads):
         prefix = f"encoder.layers.{layer}"
 
-        def attention(y, prefix=prefix, count=count):
+        def attention(y: str, prefix: str = prefix, count: int = count) -> str:
             return _attention(blocks, f"{prefix}.self_attn", count, y, y, shape, shape, mask=mask)
 
         x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", attention)
@@ -107,7 +122,7 @@ def _first_states(blocks, x, tokens):
     hidden = graph.node("Expand", [blocks.hidden_bias(mask), graph.constant([1, last_heads, 1, 1])])
     single = [-1, 1, blocks.architecture.attention_dim(last_heads)]
 
-    def last_attention(y):
+    def last_attention(y: str) -> str:
         return _attention(blocks, f"{prefix}.self_attn", last_heads, y, memory, single, shape, bias=hidden)
 
     first = graph.node("Gather", [graph.reshape(x, shape), graph.constant(0)], axis=1)
@@ -116,7 +131,16 @@ def _first_states(blocks, x, tokens):
     return blocks.layer_norm(x, "encoder.layer_norm") if spec.normalize_before else x
 
 
-def _attention(blocks, prefix, heads, x, memory, query_shape, shape, **hiding):
+def _attention(
+    blocks: Blocks,
+    prefix: str,
+    heads: int,
+    x: str,
+    memory: str,
+    query_shape: str | Sequence[int],
+    shape: str,
+    **hiding: str,
+) -> str:
     """Attention of `x` (rows, embed_dim) to `memory` (batch * time, embed_dim), with its projections: as `x`.
 
     The shapes are (batch, queries, features) and (batch, time, features); `hiding` is the mask or the bias of `attend`.

@@ -1,15 +1,20 @@
 """What one decoder step is made of: shared by the step graph and by the searches that loop inside a graph."""
 
+from collections.abc import Mapping
+
+from hat.architecture.stacks import Architecture
+from hat.deploy.building.blocks import Blocks
+from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.positions import position_table
 
 
-def target_positions(blocks, architecture):
+def target_positions(blocks: Blocks, architecture: Architecture) -> str:
     """The table (positions, embed_dim) of the decoder, in the outermost graph."""
     spec = blocks.spec
     return position_table(blocks.graph.root, spec.decoder_position_dim, architecture.decoder.embed_dim, spec.padding)
 
 
-def embed_target(blocks, architecture, tokens, positions, step):
+def embed_target(blocks: Blocks, architecture: Architecture, tokens: str, positions: str, step: str) -> str:
     """Scaled embeddings of `tokens` (batch, beam) plus row `step` of `positions`: (rows, embed_dim)"""
     graph, spec, dim = blocks.graph, blocks.spec, architecture.decoder.embed_dim
     name = "encoder.embed_tokens.weight" if spec.share_all_embeddings else "decoder.embed_tokens.weight"
@@ -17,7 +22,7 @@ def embed_target(blocks, architecture, tokens, positions, step):
     return graph.node("Add", [x, graph.node("Gather", [positions, step], axis=0)])
 
 
-def declare_memory(graph, architecture):
+def declare_memory(graph: GraphBuilder, architecture: Architecture) -> None:
     """Declare what the encoder graph puts out as inputs of `graph`."""
     decoder = architecture.decoder
     for layer, (heads, span) in enumerate(zip(decoder.cross_attention_heads, decoder.cross_attention_span)):
@@ -28,7 +33,7 @@ def declare_memory(graph, architecture):
         graph.input(name, "float32", shape)
 
 
-def memory_bias_shapes(architecture):
+def memory_bias_shapes(architecture: Architecture) -> dict[str, tuple[int, list[int | str]]]:
     """{name: (span, shape)} of what hides padding from encoder-decoder attention, per span and number of heads.
 
     A full-size bias, because onnxruntime before 1.20 neither broadcasts one nor applies key masks rightly here.
@@ -38,7 +43,7 @@ def memory_bias_shapes(architecture):
     return {f"memory_bias.{span}.{heads}": (span, ["batch", heads, "beam", f"memory_{span}"]) for span, heads in kinds}
 
 
-def cache_shapes(architecture):
+def cache_shapes(architecture: Architecture) -> dict[str, list[int | str]]:
     """{name: shape} of the keys and values of self-attention that go from step to step."""
     shapes = {}
     for layer, heads in enumerate(architecture.decoder.self_attention_heads):
@@ -47,7 +52,9 @@ def cache_shapes(architecture):
     return shapes
 
 
-def decoder_layers(blocks, architecture, x, batch_and_beam, caches):
+def decoder_layers(
+    blocks: Blocks, architecture: Architecture, x: str, batch_and_beam: str, caches: Mapping[str, str]
+) -> tuple[str, dict[str, str]]:
     """All decoder layers for one step.
 
     x (rows, embed_dim); batch_and_beam, a tensor (2,); caches {name: tensor (rows, heads, steps, head_dim)}, named as
@@ -60,12 +67,12 @@ def decoder_layers(blocks, architecture, x, batch_and_beam, caches):
     for layer, span in enumerate(decoder.cross_attention_span):
         prefix = f"decoder.layers.{layer}"
 
-        def self_attention(y, layer=layer, prefix=prefix):
+        def self_attention(y: str, layer: int = layer, prefix: str = prefix) -> str:
             attended, more = _self_attention_step(blocks, architecture, y, layer, prefix, caches)
             grown.update(more)
             return attended
 
-        def cross_attention(y, layer=layer, prefix=prefix, span=span):
+        def cross_attention(y: str, layer: int = layer, prefix: str = prefix, span: int = span) -> str:
             heads = decoder.cross_attention_heads[layer]
             query = blocks.products.linear(y, f"{prefix}.encoder_attn.q_proj")
             key, value = f"cross_key.{layer}", f"cross_value.{layer}"
@@ -78,7 +85,9 @@ def decoder_layers(blocks, architecture, x, batch_and_beam, caches):
     return x, grown
 
 
-def _self_attention_step(blocks, architecture, x, layer, prefix, caches):
+def _self_attention_step(
+    blocks: Blocks, architecture: Architecture, x: str, layer: int, prefix: str, caches: Mapping[str, str]
+) -> tuple[str, dict[str, str]]:
     """Attention of one new token per row to itself and to the cached ones; also the grown caches."""
     graph, heads = blocks.graph, architecture.decoder.self_attention_heads[layer]
     head_dim = architecture.qkv_dim // heads
@@ -93,7 +102,7 @@ def _self_attention_step(blocks, architecture, x, layer, prefix, caches):
     return blocks.products.linear(attended, f"{prefix}.self_attn.out_proj"), grown
 
 
-def log_probabilities(blocks, architecture, x):
+def log_probabilities(blocks: Blocks, architecture: Architecture, x: str) -> str:
     """x (rows, embed_dim) -> (rows, vocabulary)"""
     spec = blocks.spec
     if spec.normalize_before:

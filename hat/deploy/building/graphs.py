@@ -7,10 +7,14 @@ sentence are the queries of its encoder-decoder attention, so its keys and value
 """
 
 import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from onnx import ModelProto
 
-from hat.architecture.complexity import parameter_shapes
+from hat.architecture.complexity import Spec, parameter_shapes
+from hat.architecture.stacks import Architecture
 from hat.deploy.building.blocks import Blocks
 from hat.deploy.building.decoder_blocks import (
     cache_shapes,
@@ -24,13 +28,23 @@ from hat.deploy.building.decoder_blocks import (
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.loop_graphs import beam_graph, greedy_graph
 from hat.deploy.building.positions import position_table
-from hat.deploy.building.products import PRODUCTS, SINGLE_ROW_PRODUCTS
+from hat.deploy.building.products import PRODUCTS, SINGLE_ROW_PRODUCTS, Ranges
 from hat.errors import UsageError
+
+if TYPE_CHECKING:
+    from hat.models.translation_spec import ModelSpec
 
 PRECISIONS = tuple(PRODUCTS)
 
 
-def build_graphs(architecture, spec, weights, precision="fp32", ranges=None, names=None):
+def build_graphs(
+    architecture: Architecture,
+    spec: "ModelSpec",
+    weights: Mapping[str, np.ndarray],
+    precision: str = "fp32",
+    ranges: Ranges | None = None,
+    names: Iterable[str] | None = None,
+) -> dict[str, ModelProto]:
     """{name: onnx.ModelProto} of all graphs of a bundle, or of those in `names`.
 
     `weights` are float32 arrays named and shaped as `hat.architecture.complexity.parameter_shapes` says; `precision`
@@ -43,12 +57,12 @@ def build_graphs(architecture, spec, weights, precision="fp32", ranges=None, nam
     return {name: GRAPHS[name](*model) for name in (graph_names(precision) if names is None else names)}
 
 
-def graph_names(precision):
+def graph_names(precision: str) -> list[str]:
     """Names of the graphs that a bundle of this precision holds."""
     return [name for name in GRAPHS if precision in SINGLE_ROW_PRODUCTS or not name.startswith("greedy_single")]
 
 
-def random_weights(architecture, spec, seed):
+def random_weights(architecture: Architecture, spec: Spec, seed: int) -> dict[str, np.ndarray]:
     """Weights of the right names and shapes for measuring latency, which doesn't depend on their values."""
     rng = np.random.default_rng(seed)
     return {
@@ -57,7 +71,13 @@ def random_weights(architecture, spec, seed):
     }
 
 
-def _encoder_graph(architecture, spec, weights, precision, ranges):
+def _encoder_graph(
+    architecture: Architecture,
+    spec: "ModelSpec",
+    weights: Mapping[str, np.ndarray],
+    precision: str,
+    ranges: Ranges | None,
+) -> ModelProto:
     """Inputs: source_tokens (batch, source), padded; beam (1,), how many hypotheses a sentence will have.
 
     Outputs: per decoder layer cross_key.N and cross_value.N, and the memory_bias.* that fits them.
@@ -75,7 +95,7 @@ def _encoder_graph(architecture, spec, weights, precision, ranges):
     return graph.model({name: str(size) for name, size in vocabularies.items()})
 
 
-def _embed_source(blocks, architecture, tokens, mask):
+def _embed_source(blocks: Blocks, architecture: Architecture, tokens: str, mask: str) -> str:
     """Scaled embeddings plus positions counted from each sentence's first token: (batch * source, embed_dim)"""
     graph, spec, dim = blocks.graph, blocks.spec, architecture.encoder.embed_dim
     x = blocks.products.embed(graph.reshape(tokens, [-1]), "encoder.embed_tokens.weight", dim)
@@ -85,7 +105,7 @@ def _embed_source(blocks, architecture, tokens, mask):
     return graph.node("Add", [x, positions])
 
 
-def _encoder_layers(blocks, architecture, x, tokens, mask):
+def _encoder_layers(blocks: Blocks, architecture: Architecture, x: str, tokens: str, mask: str) -> list[str]:
     """The output of every layer, (batch * source, embed_dim) each, normalised."""
     graph, encoder = blocks.graph, architecture.encoder
     shape = graph.shape_like(tokens, [architecture.qkv_dim])
@@ -93,7 +113,7 @@ def _encoder_layers(blocks, architecture, x, tokens, mask):
     for layer, heads in enumerate(encoder.self_attention_heads):
         prefix = f"encoder.layers.{layer}"
 
-        def self_attention(y, prefix=prefix, heads=heads):
+        def self_attention(y: str, prefix: str = prefix, heads: int = heads) -> str:
             query, key, value = blocks.projected(y, f"{prefix}.self_attn.qkv_proj", 3)
             attended = blocks.attend(
                 query, graph.reshape(key, shape), graph.reshape(value, shape), heads, shape, mask=mask
@@ -108,7 +128,7 @@ def _encoder_layers(blocks, architecture, x, tokens, mask):
     return states
 
 
-def _keys_and_values(blocks, architecture, states, tokens):
+def _keys_and_values(blocks: Blocks, architecture: Architecture, states: Sequence[str], tokens: str) -> None:
     """Graph outputs cross_key.N and cross_value.N (batch, heads, span * source, head_dim) of decoder layer N."""
     graph, decoder = blocks.graph, architecture.decoder
     memories = {
@@ -125,7 +145,7 @@ def _keys_and_values(blocks, architecture, states, tokens):
             graph.output(name, "float32", ["batch", heads, f"memory_{span}", head_dim])
 
 
-def _memory_biases(blocks, architecture, mask, beam):
+def _memory_biases(blocks: Blocks, architecture: Architecture, mask: str, beam: str) -> None:
     """Graph outputs memory_bias.SPAN.HEADS: `hidden_bias` as large as encoder-decoder attention needs it."""
     graph = blocks.graph
     bias = blocks.hidden_bias(mask)
@@ -137,7 +157,7 @@ def _memory_biases(blocks, architecture, mask, beam):
         graph.output(name, "float32", shape)
 
 
-def _memory(graph, states, span, tokens, embed_dim):
+def _memory(graph: GraphBuilder, states: Sequence[str], span: int, tokens: str, embed_dim: int) -> str:
     """The last `span` states concatenated along time, last layer first: (batch * span * source, embed_dim)"""
     if span == 1:
         return states[-1]
@@ -146,7 +166,13 @@ def _memory(graph, states, span, tokens, embed_dim):
     return graph.reshape(joined, [-1, embed_dim])
 
 
-def _step_graph(architecture, spec, weights, precision, ranges):
+def _step_graph(
+    architecture: Architecture,
+    spec: "ModelSpec",
+    weights: Mapping[str, np.ndarray],
+    precision: str,
+    ranges: Ranges | None,
+) -> ModelProto:
     """One more token for every hypothesis.
 
     Inputs: tokens (batch, beam), the last token of each; step (1,), how many were computed before; reorder (rows,),
@@ -178,7 +204,7 @@ def _step_graph(architecture, spec, weights, precision, ranges):
     return graph.model({"target_vocabulary": str(spec.target_vocabulary)})
 
 
-def _cache_inputs(graph, architecture, reorder):
+def _cache_inputs(graph: GraphBuilder, architecture: Architecture, reorder: str) -> dict[str, str]:
     """{name: cache} of the previous steps, in the new order of the hypotheses."""
     caches = {}
     for name, (_, heads, _, head_dim) in cache_shapes(architecture).items():

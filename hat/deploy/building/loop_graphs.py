@@ -10,9 +10,13 @@ hypothesis; rows (rows,), the row of the caches that each continues.
 Outputs of both: final_* of what changes; per step what `hat.deploy.loop_search` reads.
 """
 
-import numpy as np
-from onnx import TensorProto
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
+from onnx import ModelProto, TensorProto
+
+from hat.architecture.stacks import Architecture
 from hat.deploy.building.blocks import Blocks
 from hat.deploy.building.decoder_blocks import (
     cache_shapes,
@@ -23,12 +27,22 @@ from hat.deploy.building.decoder_blocks import (
     target_positions,
 )
 from hat.deploy.building.graph_builder import GraphBuilder
-from hat.deploy.building.products import PRODUCTS, SINGLE_ROW_PRODUCTS
+from hat.deploy.building.products import PRODUCTS, SINGLE_ROW_PRODUCTS, Ranges
+
+if TYPE_CHECKING:
+    from hat.models.translation_spec import ModelSpec
 
 NOWHERE = -np.inf  # score of what must not be chosen
 
 
-def beam_graph(architecture, spec, weights, precision, ranges, shortlisted=False):
+def beam_graph(
+    architecture: Architecture,
+    spec: "ModelSpec",
+    weights: Mapping[str, np.ndarray],
+    precision: str,
+    ranges: Ranges | None,
+    shortlisted: bool = False,
+) -> ModelProto:
     """Beam search. More inputs: scores (rows, 1) of the hypotheses; row_candidates (1,), at least 2 * beam + 2; and
     sentence_candidates (1,), 2 * beam.
 
@@ -64,7 +78,15 @@ def beam_graph(architecture, spec, weights, precision, ranges, shortlisted=False
     return loop.model(counted)
 
 
-def greedy_graph(architecture, spec, weights, precision, ranges, shortlisted=False, single_row=False):
+def greedy_graph(
+    architecture: Architecture,
+    spec: "ModelSpec",
+    weights: Mapping[str, np.ndarray],
+    precision: str,
+    ranges: Ranges | None,
+    shortlisted: bool = False,
+    single_row: bool = False,
+) -> ModelProto:
     """The best token at each step, for a beam of 1. One more input: scores (batch, 1) of the hypotheses. With
     `single_row`, the batch is always of one sentence.
 
@@ -87,14 +109,16 @@ def greedy_graph(architecture, spec, weights, precision, ranges, shortlisted=Fal
     return loop.model(body.node("MatMul", [_as_float(body, ends), graph.constant([1, 0, 0], np.float32)]))
 
 
-def _as_float(graph, x):
+def _as_float(graph: GraphBuilder, x: str) -> str:
     return graph.node("Cast", [x], to=TensorProto.FLOAT)
 
 
 class _SearchLoop:
     """A graph and the body of its Loop, with the states that go from step to step and what each step puts out."""
 
-    def __init__(self, name, architecture, spec, shortlisted, single_row=False):
+    def __init__(
+        self, name: str, architecture: Architecture, spec: "ModelSpec", shortlisted: bool, single_row: bool = False
+    ) -> None:
         self.graph = GraphBuilder(name)
         self.body = GraphBuilder("body", self.graph)
         self._architecture, self._spec = architecture, spec
@@ -115,17 +139,17 @@ class _SearchLoop:
         self.beam = self.graph.node("Shape", ["tokens"], start=1, end=2)
         self.batch_and_rest = self.graph.node("Concat", [self._batch, self.graph.constant([-1])], axis=0)
 
-    def state(self, name, dtype, shape):
+    def state(self, name: str, dtype: str, shape: Sequence[int | str]) -> str:
         """Declare an input of the graph that every step replaces; returns its name in the body."""
         self._initial.append(self.graph.input(name, dtype, shape))
         self._states[name] = dtype, shape
         return self.body.input(f"step.{name}", dtype, shape)
 
-    def next(self, name, tensor):
+    def next(self, name: str, tensor: str) -> None:
         """What the state `name` is in the next step."""
         self._next[name] = tensor
 
-    def caches(self, rows=None):
+    def caches(self, rows: str | None = None) -> dict[str, str]:
         """{name: cache in the body}; with `rows`, they are put into that order once, before the loop."""
         caches = {}
         for name, shape in cache_shapes(self._architecture).items():
@@ -134,21 +158,23 @@ class _SearchLoop:
                 self._initial[-1] = self.graph.node("Gather", [name, rows], axis=0)
         return caches
 
-    def trace(self, name, tensor, dtype, shape):
+    def trace(self, name: str, tensor: str, dtype: str, shape: Sequence[int | str]) -> None:
         """Put out `tensor` of the body for every step, stacked, as `name`."""
         self._traces.append((name, tensor, dtype, shape))
 
-    def scalar(self, vector):
+    def scalar(self, vector: str) -> str:
         """The only element of a tensor of the graph, as a scalar."""
         return self.graph.node("Squeeze", [vector])
 
-    def first_rows(self):
+    def first_rows(self) -> str:
         """The first row of each sentence, (batch, 1), computed once."""
         graph = self.graph
         count = graph.node("Range", [graph.constant(0), self.scalar(self._batch), graph.constant(1)])
         return graph.node("Unsqueeze", [graph.node("Mul", [count, self.beam]), graph.constant([1])])
 
-    def step(self, weights, precision, ranges, caches):
+    def step(
+        self, weights: Mapping[str, np.ndarray], precision: str, ranges: Ranges | None, caches: Mapping[str, str]
+    ) -> str:
         """Log-probabilities (rows, vocabulary) of the next token; the grown caches become the next states."""
         body, architecture = self.body, self._architecture
         products = SINGLE_ROW_PRODUCTS if self._single_row else PRODUCTS
@@ -166,14 +192,14 @@ class _SearchLoop:
         )
         return scores
 
-    def _positions(self, blocks):
+    def _positions(self, blocks: Blocks) -> str:
         """Those of the steps of this run, (most_steps, embed_dim), cut out before the loop."""
         graph = self.graph
         end = graph.node("Add", ["first_step", "most_steps"])
         bounds = [graph.node("Unsqueeze", [bound, graph.constant([0])]) for bound in ("first_step", end)]
         return graph.node("Slice", [target_positions(blocks, self._architecture), *bounds, graph.constant([0])])
 
-    def best_tokens(self, scores, width):
+    def best_tokens(self, scores: str, width: str) -> tuple[str, str]:
         """The `width` best tokens of each row and their scores (rows, width); that of padding is NOWHERE."""
         body, graph = self.body, self.graph
         values, tokens = body.node("TopK", [scores, width], 2, axis=-1)
@@ -183,7 +209,7 @@ class _SearchLoop:
         values = body.node("Where", [padding, graph.constant(NOWHERE, np.float32), values])
         return values, tokens
 
-    def model(self, counted):
+    def model(self, counted: str) -> ModelProto:
         """The finished graph; `counted` (batch,) float32: how many hypotheses each sentence has ended in this step."""
         body, graph = self.body, self.graph
         missing = body.node("Sub", [self._missing, counted])

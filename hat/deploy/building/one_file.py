@@ -6,6 +6,7 @@ into theirs.
 
 import ast
 import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # Parsed by any Python 3, so without f-strings: a file may tell an old one what it lacks.
@@ -33,7 +34,7 @@ sys.meta_path.insert(0, EmbeddedModules())
 '''
 
 
-def one_file(header, modules, footer):
+def one_file(header: str, modules: Mapping[str, Path], footer: str) -> str:
     """The file's content: `header`, the `modules` {name: path} ready to be imported, and `footer`, which uses them.
 
     The header imports importlib.abc, importlib.util and sys.
@@ -45,7 +46,7 @@ def one_file(header, modules, footer):
     return "".join([*parts, IMPORTER, footer])
 
 
-def needed_modules(entry, packages=("hat",)):
+def needed_modules(entry: str, packages: Sequence[str] = ("hat",)) -> dict[str, Path]:
     """{name: path} of the modules of `packages` that `entry` imports anywhere, directly or not, and of itself."""
     found, waiting = {}, [entry]
     while waiting:
@@ -61,7 +62,7 @@ def needed_modules(entry, packages=("hat",)):
     return found
 
 
-def _path_of(name):
+def _path_of(name: str) -> Path | None:
     try:
         spec = importlib.util.find_spec(name)
     except ModuleNotFoundError:  # its parent is a module, not a package
@@ -69,7 +70,7 @@ def _path_of(name):
     return Path(spec.origin) if spec else None
 
 
-def _imports(path):
+def _imports(path: Path) -> list[str]:
     """Names of the modules, and of what is imported from them, in the source at `path`."""
     names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -80,7 +81,7 @@ def _imports(path):
     return names
 
 
-def _literal(path):
+def _literal(path: Path) -> str:
     """The source at `path` as a Python literal that reads like it."""
     source = path.read_text(encoding="utf-8")
     if "'''" in source:

@@ -5,10 +5,12 @@ import math
 import numpy as np
 from onnx import TensorProto
 
+from hat.deploy.building.graph_builder import GraphBuilder
+
 MAX_POSITIONS = 2048  # longest source or target that a graph can place
 
 
-def position_table(graph, full_dim, dim, padding):
+def position_table(graph: GraphBuilder, full_dim: int, dim: int, padding: int) -> str:
     """Table (MAX_POSITIONS, dim) whose first row belongs to the first token of a sentence.
 
     The width is `full_dim` (sines, then cosines; fairseq's layout), of which the first `dim` columns are kept.

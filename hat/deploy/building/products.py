@@ -5,10 +5,13 @@ product is stored once. What depends on constants alone goes to the outermost gr
 when the session is made.
 """
 
+from collections.abc import Mapping, Sequence
+
 import ml_dtypes
 import numpy as np
 from onnx import TensorProto
 
+from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.quantisation import (
     DEFAULT_RANGE,
     activation_parameters,
@@ -19,34 +22,35 @@ from hat.deploy.building.quantisation import (
 
 INT8_INPUTS = 4  # MatMulNBits's name for computing in int8
 OUTPUT_PRODUCT = "decoder.output_projection"  # names the input range of the output product, whatever its matrix
+Ranges = Mapping[str, tuple[float, float]]  # of the inputs of products, by their names
 
 
 class Float32Products:
     """Weights as they were trained, (outputs, inputs)."""
 
-    def __init__(self, graph, weights, ranges=None):
+    def __init__(self, graph: GraphBuilder, weights: Mapping[str, np.ndarray], ranges: Ranges | None = None) -> None:
         self._graph, self._weights, self._shortlist = graph, weights, None
 
-    def linear(self, x, name):
+    def linear(self, x: str, name: str) -> str:
         """x (rows, inputs) @ weight.T, + bias where there is one -> (rows, outputs)"""
         parts = [self._matrix(f"{name}.{part}") for part in ("weight", "bias") if f"{name}.{part}" in self._weights]
         return self._graph.node("Gemm", [x, *parts], transB=1)
 
-    def relu_linear(self, x, name):
+    def relu_linear(self, x: str, name: str) -> str:
         """linear(relu(x))"""
         return self.linear(self._graph.node("Relu", [x]), name)
 
-    def embed(self, tokens, name, dim):
+    def embed(self, tokens: str, name: str, dim: int) -> str:
         """tokens (rows,) -> the first `dim` features of their rows, times sqrt(dim): (rows, dim)"""
         rows = self.look_up(tokens, name)
         rows = _first_columns(self._graph, rows, self._weights[name].shape[1], dim)
         return self._graph.node("Mul", [rows, self._graph.constant(dim**0.5, np.float32)])
 
-    def look_up(self, tokens, name):
+    def look_up(self, tokens: str, name: str) -> str:
         """Rows of a matrix: tokens of any shape -> (*shape, features)"""
         return self._graph.node("Gather", [self._matrix(name), tokens], axis=0)
 
-    def logits(self, x, name, dim):
+    def logits(self, x: str, name: str, dim: int) -> str:
         """x (rows, dim) @ matrix[:, :dim].T -> (rows, vocabulary)"""
         matrix = _first_columns(self._graph.root, self._matrix(name), self._weights[name].shape[1], dim)
         if self._shortlist:
@@ -55,11 +59,11 @@ class Float32Products:
             return self._graph.node("MatMul", [x, matrix])
         return self._graph.node("Gemm", [x, matrix], transB=1)
 
-    def use_shortlist(self, tokens):
+    def use_shortlist(self, tokens: str) -> None:
         """From now on `logits` are those of `tokens` (shortlist,), a tensor of the outermost graph, alone."""
         self._shortlist = tokens
 
-    def _matrix(self, name):
+    def _matrix(self, name: str) -> str:
         return self._graph.weight(name, self._weights[name])
 
 
@@ -71,11 +75,11 @@ class Float16Products(Float32Products):
 
     dtype = np.dtype(np.float16)
 
-    def __init__(self, graph, weights, ranges=None):
+    def __init__(self, graph: GraphBuilder, weights: Mapping[str, np.ndarray], ranges: Ranges | None = None) -> None:
         super().__init__(graph, weights)
         self._widened = {}
 
-    def _matrix(self, name):
+    def _matrix(self, name: str) -> str:
         if name not in self._widened:
             largest = float(ml_dtypes.finfo(self.dtype).max)
             rounded = np.clip(self._weights[name], -largest, largest).astype(self.dtype)
@@ -97,10 +101,10 @@ class Int8Products:
     inputs get DEFAULT_RANGE, which is good for timing only.
     """
 
-    def __init__(self, graph, weights, ranges=None):
+    def __init__(self, graph: GraphBuilder, weights: Mapping[str, np.ndarray], ranges: Ranges | None = None) -> None:
         self._graph, self._weights, self._ranges, self._shortlist = graph, weights, ranges, None
 
-    def linear(self, x, name):
+    def linear(self, x: str, name: str) -> str:
         """x (rows, inputs) @ weight.T, + bias where there is one -> (rows, outputs)"""
         quantised, scales, bias = self._quantised(name)
         weight = self._graph.weight(f"{name}.weight.int8", quantised)
@@ -108,12 +112,12 @@ class Int8Products:
         more = [self._graph.weight(f"{name}.bias.int32", bias)] if f"{name}.bias" in self._weights else []
         return self._product(x, name, weight, scale, self._zero(name, len(scales)), more)
 
-    def relu_linear(self, x, name):
+    def relu_linear(self, x: str, name: str) -> str:
         """linear(relu(x)); a range that starts at zero makes the quantisation itself a ReLU."""
         low, _ = self._range(name)
         return self.linear(x if low == 0 else self._graph.node("Relu", [x]), name)
 
-    def embed(self, tokens, name, dim):
+    def embed(self, tokens: str, name: str, dim: int) -> str:
         """tokens (rows,) -> the first `dim` features of their rows, times sqrt(dim): (rows, dim)"""
         graph, root = self._graph, self._graph.root
         matrix, scale = self._matrix(name)
@@ -124,7 +128,7 @@ class Int8Products:
         rows = graph.node("Cast", [rows], to=TensorProto.FLOAT)
         return graph.node("Mul", [rows, graph.node("Gather", [scales, tokens], axis=0)])
 
-    def look_up(self, tokens, name):
+    def look_up(self, tokens: str, name: str) -> str:
         """Rows of a matrix: tokens of any shape -> (*shape, features)"""
         matrix, scale = self._matrix(name)
         scales = self._graph.root.node("Unsqueeze", [scale, self._graph.constant([1])])
@@ -132,7 +136,7 @@ class Int8Products:
         rows = self._graph.node("Cast", [rows], to=TensorProto.FLOAT)
         return self._graph.node("Mul", [rows, self._graph.node("Gather", [scales, tokens], axis=0)])
 
-    def logits(self, x, name, dim):
+    def logits(self, x: str, name: str, dim: int) -> str:
         """x (rows, dim) @ matrix[:, :dim].T -> (rows, vocabulary)"""
         matrix, scale = self._matrix(name)
         rows, columns = self._weights[name].shape
@@ -146,37 +150,39 @@ class Int8Products:
             return self._product(x, OUTPUT_PRODUCT, matrix, scale, zero, transposed=0)
         return self._product(x, OUTPUT_PRODUCT, matrix, scale, zero)
 
-    def use_shortlist(self, tokens):
+    def use_shortlist(self, tokens: str) -> None:
         """From now on `logits` are those of `tokens` (shortlist,), a tensor of the outermost graph, alone."""
         self._shortlist = tokens
 
-    def _product(self, x, name, weight, scale, zero, bias=(), transposed=1):
+    def _product(
+        self, x: str, name: str, weight: str, scale: str, zero: str, bias: Sequence[str] = (), transposed: int = 1
+    ) -> str:
         graph = self._graph
         input_scale, input_zero = activation_parameters(*self._range(name))
         input_scale, input_zero = graph.constant(input_scale, np.float32), graph.constant(input_zero, np.uint8)
         x = graph.node("QuantizeLinear", [x, input_scale, input_zero])
         return graph.contrib("QGemm", [x, input_scale, input_zero, weight, scale, zero, *bias], transB=transposed)
 
-    def _zero(self, name, outputs):
+    def _zero(self, name: str, outputs: int) -> str:
         """The zero points of a product's weights, which has its own: on processors without VNNI onnxruntime changes
         weights and zero points one by one.
         """
         return self._graph.weight(f"{name}.weight.zero", np.zeros(outputs, np.int8))
 
-    def _quantised(self, name):
+    def _quantised(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """`quantise_linear` of a product."""
         weight, bias = self._weights[f"{name}.weight"], self._weights.get(f"{name}.bias", np.float32(0))
         input_scale, _ = activation_parameters(*self._range(name))
         return quantise_linear(weight, bias, input_scale, self._least_scales(weight))
 
-    def _least_scales(self, weight):
+    def _least_scales(self, weight: np.ndarray) -> float | np.ndarray:
         """The least scales (outputs,) that a weight may be quantised with."""
         return 0.0
 
-    def _range(self, name):
+    def _range(self, name: str) -> tuple[float, float]:
         return DEFAULT_RANGE if self._ranges is None else self._ranges[name]
 
-    def _matrix(self, name):
+    def _matrix(self, name: str) -> tuple[str, str]:
         quantised, scales = quantise_rows(self._weights[name])
         return self._graph.weight(f"{name}.int8", quantised), self._graph.weight(f"{name}.scale", scales)
 
@@ -187,7 +193,7 @@ class SingleRowProducts(Int8Products):
     onnxruntime's MatMulNBits wants unsigned weights in blocks of each row; they are derived when the session is made.
     """
 
-    def linear(self, x, name):
+    def linear(self, x: str, name: str) -> str:
         """x (1, inputs) @ weight.T + bias -> (1, outputs)"""
         quantised, scales, _ = self._quantised(name)
         if not _block_size(quantised.shape[1]):
@@ -197,11 +203,11 @@ class SingleRowProducts(Int8Products):
         bias = self._graph.weight(f"{name}.bias", self._weights[f"{name}.bias"])
         return self._row_product(x, weight, scale, quantised.shape, ["", "", bias])
 
-    def relu_linear(self, x, name):
+    def relu_linear(self, x: str, name: str) -> str:
         """linear(relu(x))"""
         return self.linear(self._graph.node("Relu", [x]), name)
 
-    def logits(self, x, name, dim):
+    def logits(self, x: str, name: str, dim: int) -> str:
         """x (1, dim) @ matrix[:, :dim].T -> (1, vocabulary)"""
         rows, columns = self._weights[name].shape
         if self._shortlist or not _block_size(dim):
@@ -209,7 +215,7 @@ class SingleRowProducts(Int8Products):
         matrix, scale = self._matrix(name)
         return self._row_product(x, _first_columns(self._graph.root, matrix, columns, dim), scale, (rows, dim))
 
-    def _row_product(self, x, weight, scale, shape, more=()):
+    def _row_product(self, x: str, weight: str, scale: str, shape: tuple[int, ...], more: Sequence[str] = ()) -> str:
         """x (1, inputs) @ weight.T by blocks; weight int8 of `shape` (outputs, inputs), scale (outputs,)"""
         root, (outputs, inputs) = self._graph.root, shape
         size = _block_size(inputs)
@@ -230,21 +236,29 @@ class UnsaturatedInt8Products(Int8Products):
     Those add two neighbouring products of uint8 and int8 up in 16 bits, and cut off what is beyond.
     """
 
-    def _least_scales(self, weight):
+    def _least_scales(self, weight: np.ndarray) -> float | np.ndarray:
         return unsaturated_scales(weight)
 
 
-PRODUCTS = {"fp32": Float32Products, "int8": Int8Products, "fp16": Float16Products, "bf16": BFloat16Products}
-SINGLE_ROW_PRODUCTS = {"int8": SingleRowProducts}  # where a single row has faster ones of its own
-UNSATURATED_PRODUCTS = {**PRODUCTS, "int8": UnsaturatedInt8Products}
+Products = Float32Products | Int8Products
+PRODUCTS: dict[str, type[Products]] = {
+    "fp32": Float32Products,
+    "int8": Int8Products,
+    "fp16": Float16Products,
+    "bf16": BFloat16Products,
+}
+SINGLE_ROW_PRODUCTS: dict[str, type[Products]] = {
+    "int8": SingleRowProducts
+}  # where a single row has faster ones of its own
+UNSATURATED_PRODUCTS: dict[str, type[Products]] = {**PRODUCTS, "int8": UnsaturatedInt8Products}
 
 
-def _first_columns(graph, matrix, columns, wanted):
+def _first_columns(graph: GraphBuilder, matrix: str, columns: int, wanted: int) -> str:
     if wanted == columns:
         return matrix
     return graph.node("Slice", [matrix, graph.constant([0]), graph.constant([wanted]), graph.constant([1])])
 
 
-def _block_size(inputs):
+def _block_size(inputs: int) -> int:
     """The largest block that MatMulNBits may cut rows of `inputs` values into; 0 if there is none."""
     return next((size for size in (256, 128, 64, 32, 16) if inputs % size == 0), 0)

@@ -6,7 +6,7 @@ DEFAULT_RANGE = (-4.0, 4.0)  # for graphs that are only timed: about what a laye
 LARGEST_BIAS = 2.0**30  # in quantised units: leaves room for the products' sum in an int32
 
 
-def quantise_rows(weight, least_scales=0.0):
+def quantise_rows(weight: np.ndarray, least_scales: float | np.ndarray = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """weight (outputs, inputs) float32 -> (int8 of the same shape, scales (outputs,) float32).
 
     `weight` is about `int8 * scale` row by row; the largest magnitude of a row becomes 127, unless its scale is
@@ -17,13 +17,13 @@ def quantise_rows(weight, least_scales=0.0):
     return quantised, scales.astype(np.float32)
 
 
-def activation_parameters(low, high):
+def activation_parameters(low: float, high: float) -> tuple[np.float32, np.uint8]:
     """(scale float32, zero point uint8) that map the range low <= 0 <= high to 0 ... 255, zero to an integer."""
     scale = max(high - low, 1e-9) / 255.0
     return np.float32(scale), np.uint8(np.clip(np.rint(-low / scale), 0, 255))
 
 
-def unsaturated_scales(weight):
+def unsaturated_scales(weight: np.ndarray) -> np.ndarray:
     """Least scales (outputs,) by which 255 * (a + b) fits into 16 bits for any two neighbours a, b of a row's int8.
 
     Neighbours are the first and the second value, the third and the fourth... Of like signs, |a| + |b| <= 128 will do:
@@ -34,7 +34,9 @@ def unsaturated_scales(weight):
     return np.abs(pairs.sum(axis=2)).max(axis=1) / 127.0
 
 
-def quantise_linear(weight, bias, input_scale, least_scales=0.0):
+def quantise_linear(
+    weight: np.ndarray, bias: np.ndarray | np.float32, input_scale: np.float32, least_scales: float | np.ndarray = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`quantise_rows` of the weight, and bias (outputs,) as int32 in units of input_scale * scales.
 
     Where a row's weights are so small, or all zero, that its bias would exceed LARGEST_BIAS in their units, the bias

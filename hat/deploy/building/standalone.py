@@ -6,7 +6,7 @@ Runs where bundles are exported; what it writes runs with numpy, onnxruntime and
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hat import __version__
 from hat.deploy.building.one_file import needed_modules, one_file
@@ -23,11 +23,11 @@ class Runtime(NamedTuple):
     packages: str
 
     @property
-    def module(self):
+    def module(self) -> str:
         return self.entry.rpartition(".")[2]
 
     @property
-    def file(self):
+    def file(self) -> str:
         return f"{self.module}.py"
 
 
@@ -81,7 +81,7 @@ if __name__ == "__main__":
 """
 
 
-def add_runtime(bundle):
+def add_runtime(bundle: Path | str) -> None:
     """Put the runtime into the bundle in folder `bundle` and list it in its description.
 
     Replaces an older one; the bundle is valid at every moment, and unchanged if it has this runtime already.
@@ -101,19 +101,19 @@ def add_runtime(bundle):
     _write_description(bundle, description)
 
 
-def runtime_source(task=DEFAULT_TASK):
+def runtime_source(task: str = DEFAULT_TASK) -> str:
     """The content of a task's single file."""
     runtime = RUNTIMES[task]
     names = {**runtime._asdict(), "module": runtime.module, "version": __version__}
     return one_file(HEADER.format(**names), needed_modules(runtime.entry), FOOTER.format(**names))
 
 
-def _write_description(bundle, description):
+def _write_description(bundle: Path, description: dict[str, Any]) -> None:
     text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
     _replace(bundle / DESCRIPTION, text.encode())
 
 
-def _replace(path, content):
+def _replace(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     with open(temporary, "wb") as handle:
         handle.write(content)
