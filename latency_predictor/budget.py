@@ -26,16 +26,16 @@ class LatencyBudget:
     fraction: float | None = None
     quantile: float = 0.5
 
-    def resolve(self, full_ms):
+    def resolve(self, full_ms: float) -> float:
         """The budget in milliseconds, `full_ms` being the full-size Transformer's latency."""
         return self.milliseconds if self.fraction is None else self.fraction * full_ms
 
-    def slug(self):
+    def slug(self) -> str:
         """The budget as part of a file name: `200ms`, `50pct`, `200ms-p90`."""
         return self.text.replace("%", "pct").replace("@", "-")
 
 
-def parse_budget(text):
+def parse_budget(text: str) -> LatencyBudget:
     """Read a budget; raises UsageError naming what is wrong and giving an example."""
     compact = "".join(str(text).split()).lower().replace("µ", "u").replace("μ", "u")
     match = _PATTERN.fullmatch(compact)
@@ -53,7 +53,7 @@ def parse_budget(text):
     return LatencyBudget(compact, milliseconds=value, quantile=quantile)
 
 
-def _what_is_wrong(compact):
+def _what_is_wrong(compact: str) -> str:
     compact, at, share = compact.partition("@")
     if at and _PATTERN.fullmatch(compact):
         return f"has {at + share!r} where one of @p1 to @p99 can stand"

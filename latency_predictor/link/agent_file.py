@@ -39,11 +39,11 @@ BOOT = (
 
 
 @functools.lru_cache(maxsize=1)
-def agent_source():
+def agent_source() -> str:
     """The Python source of the agent, from the installed modules."""
     return one_file(HEADER, needed_modules(ENTRY, PACKAGES), FOOTER)
 
 
-def boot_code(source):
+def boot_code(source: bytes) -> str:
     """The code for `python -c` that reads the agent's `source`, bytes, from its standard input and runs it."""
     return BOOT.format(size=len(source))

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
+from typing import IO, Any
 
 CHUNK = 1 << 16  # bytes read at a time
 KEPT = 20_000  # bytes of standard error: the end of it tells what went wrong
@@ -17,7 +19,7 @@ END_S = 2.0  # for a process to end by itself once its input is closed
 class ChannelClosed(Exception):  # noqa: N818
     """The process has ended, or closed its output, before it answered. `status` is None if it has to be killed."""
 
-    def __init__(self, status, said):
+    def __init__(self, status: int | None, said: str) -> None:
         super().__init__(f"ended with status {status}")
         self.status, self.said = status, said
 
@@ -28,7 +30,7 @@ class Channel:
     For one thread.
     """
 
-    def __init__(self, command):
+    def __init__(self, command: Sequence[str]) -> None:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True
@@ -39,7 +41,7 @@ class Channel:
         self._received, self._said = bytearray(), bytearray()
         self._in_use, self._closing = threading.Lock(), threading.Event()
 
-    def exchange(self, content, timeout_s):
+    def exchange(self, content: bytes, timeout_s: float) -> dict[str, Any]:
         """Send `content`, bytes, and return the next message: a line that is a JSON object with a "type".
 
         Other lines, which a login may print, are passed over. Raises TimeoutError, ChannelClosed.
@@ -67,18 +69,18 @@ class Channel:
                 if not unsent and stdin in selector.get_map():
                     selector.unregister(stdin)
 
-    def repeat(self, content, every_s):
+    def repeat(self, content: bytes, every_s: float) -> None:
         """From now on send `content`, a few bytes, every so many seconds, save while an exchange is going on."""
         threading.Thread(target=self._repeat, args=(content, every_s), daemon=True).start()
 
-    def _repeat(self, content, every_s):
+    def _repeat(self, content: bytes, every_s: float) -> None:
         while not self._closing.wait(every_s):
             if self._in_use.acquire(blocking=False):
                 with contextlib.suppress(OSError, ValueError):  # gone, full or closed: the next exchange will tell
                     os.write(self._process.stdin.fileno(), content)
                 self._in_use.release()
 
-    def close(self):
+    def close(self) -> None:
         """Close its input, at which the agent ends; kill the process, and those that it started, if it goes on."""
         self._closing.set()
         with self._in_use, contextlib.suppress(OSError):
@@ -92,7 +94,7 @@ class Channel:
             with contextlib.suppress(OSError):
                 each.close()
 
-    def _message(self):
+    def _message(self) -> dict[str, Any] | None:
         """The first complete message of what was received; None without one."""
         while True:
             line, newline, rest = self._received.partition(b"\n")
@@ -104,7 +106,7 @@ class Channel:
                 if isinstance(message, dict) and "type" in message:
                     return message
 
-    def _send(self, unsent):
+    def _send(self, unsent: memoryview) -> memoryview:
         """What is left of `unsent`; nothing for a process that takes in no more, whose output will tell why."""
         try:
             return unsent[os.write(self._process.stdin.fileno(), unsent[:CHUNK]) :]
@@ -113,7 +115,7 @@ class Channel:
         except BrokenPipeError:
             return unsent[:0]
 
-    def _take_in(self, pipe):
+    def _take_in(self, pipe: IO[bytes]) -> bool:
         """Read what a pipe holds; False at its end."""
         try:
             content = os.read(pipe.fileno(), CHUNK)
@@ -125,7 +127,7 @@ class Channel:
             self._said = (self._said + content)[-KEPT:]
         return bool(content)
 
-    def _closed(self):
+    def _closed(self) -> ChannelClosed:
         """The ChannelClosed of a process whose output has ended."""
         deadline = time.monotonic() + END_S
         status = None

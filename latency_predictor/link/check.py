@@ -2,11 +2,13 @@
 
 import contextlib
 import re
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from hat.config import from_mapping
 from hat.errors import DeviceError, HatError, UsageError
 from latency_predictor.link.connection import ask_once, checked, install_command
-from latency_predictor.link.devices import load_device
+from latency_predictor.link.devices import Device, load_device
 from latency_predictor.link.ssh import by_hand
 from latency_predictor.on_device.environment import Environment, conditions, read_environment
 
@@ -15,9 +17,10 @@ LOWEST = {"numpy": "1.19", "onnxruntime": "1.16"}  # onnxruntime for hat.deploy.
 ENOUGH = 500 << 20  # bytes of memory, and of disk: the weights of a large SubTransformer twice
 
 OK, WARNING, MISSING = "ok", "warning", "missing"
+Line = tuple[str, str, str]  # state, what, text
 
 
-def check_device(name):
+def check_device(name: str) -> tuple[str, bool]:
     """(text, usable) of the device of that name or file; the text has one line for each thing that matters.
 
     Raises DeviceError or UsageError only for a device that doesn't exist or whose file is wrong.
@@ -32,7 +35,7 @@ def check_device(name):
     return "\n".join([title, *rows, end]), usable
 
 
-def check_accelerator(device):
+def check_accelerator(device: Device) -> None:
     """Raise UsageError, saying what to install, for a Device of this machine whose accelerator can't be used here.
 
     Of remote devices the agent says so itself.
@@ -53,7 +56,7 @@ def check_accelerator(device):
         raise UsageError(f"device {device.name!r}: {error}; or use --device cpu") from None
 
 
-def _smallest_graph():
+def _smallest_graph() -> bytes:
     """A serialised graph that returns its input."""
     from hat.deploy.building.graph_builder import GraphBuilder
 
@@ -63,7 +66,7 @@ def _smallest_graph():
     return graph.model({}).SerializeToString()
 
 
-def _agent_lines(device):
+def _agent_lines(device: Device) -> list[Line]:
     """(state, what, text) of each thing that the agent on the device tells."""
     try:
         found = ask_once(device, {"type": "check"})
@@ -86,7 +89,7 @@ def _agent_lines(device):
     ]
 
 
-def _unusable_lines(device, found):
+def _unusable_lines(device: Device, found: dict[str, Any]) -> list[Line]:
     connected = (OK, "connection", by_hand(device) or "not needed")
     if _numbers(found["python"]) < _numbers(LOWEST_PYTHON):
         newer = f"{LOWEST_PYTHON} or newer is needed; install it and name it under `python` in the device's file"
@@ -95,7 +98,7 @@ def _unusable_lines(device, found):
     return [connected, (OK, "python", found["python"]), *lacking]
 
 
-def _version_line(device, package, version):
+def _version_line(device: Device, package: str, version: str | None) -> Line:
     lowest = LOWEST[package]
     if version is None:
         return WARNING, package, f"its version can't be told; {lowest} or newer is needed"
@@ -104,11 +107,11 @@ def _version_line(device, package, version):
     return OK, package, f"{version} ({lowest} or newer is needed)"
 
 
-def _numbers(version):
+def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
-def _gpu_lines(device, providers, gpu):
+def _gpu_lines(device: Device, providers: Sequence[str], gpu: str | None) -> list[Line]:
     if device.accelerator == "cpu":
         return []
     from hat.deploy.sessions import CUDA, CUDA_REMEDY
@@ -118,29 +121,29 @@ def _gpu_lines(device, providers, gpu):
     return [provided, found]
 
 
-def _cpus_line(device, usable):
+def _cpus_line(device: Device, usable: Sequence[int]) -> Line:
     wrong = sorted(set(device.cpus) - set(usable))
     if wrong:
         return MISSING, "cpus", f"{_listed(wrong)} can't be used there, only {_listed(usable)}: mend the device's file"
     return OK, "cpus", _listed(device.cpus) if device.cpus else f"{device.threads} of {_listed(usable)}"
 
 
-def _listed(numbers):
+def _listed(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _space_line(what, size, remedy):
+def _space_line(what: str, size: int | None, remedy: str) -> Line:
     if size is None:
         return WARNING, what, "can't be told"
     text = f"{size / 2**30:.1f} GB free"
     return (OK, what, text) if size >= ENOUGH else (WARNING, what, f"{text}, which may be too little: {remedy}")
 
 
-def _condition_lines(environment, threads):
+def _condition_lines(environment: Environment, threads: int) -> list[Line]:
     return [(WARNING if wrong else OK, what, wrong or value) for what, value, wrong in conditions(environment, threads)]
 
 
-def _torch_lines(device):
+def _torch_lines(device: Device) -> list[Line]:
     import torch
 
     lines = [(OK, "torch", torch.__version__)]

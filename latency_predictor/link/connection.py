@@ -4,10 +4,13 @@ import json
 import sys
 import time
 import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from hat.errors import DeviceError, HatError, StorageError
 from latency_predictor.link.agent_file import agent_source, boot_code
 from latency_predictor.link.channel import Channel, ChannelClosed
+from latency_predictor.link.devices import Device
 from latency_predictor.link.ssh import by_hand, failure, start_command
 
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)  # before each new try after a lost connection or agent
@@ -35,7 +38,7 @@ class Connection:
     Raises DeviceError for a device that can't be used and StorageError for a full disk there.
     """
 
-    def __init__(self, device, setup, report=print):
+    def __init__(self, device: Device, setup: dict[str, Any], report: Callable[[str], object] = print) -> None:
         self._device, self._report = device, report
         self._setup = {
             "type": "setup",
@@ -51,30 +54,30 @@ class Connection:
         self._channel = self.ready = None
         self._persist(self._connect)
 
-    def __enter__(self):
+    def __enter__(self) -> "Connection":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask(self, request):
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to one request, whatever happens to the connection meanwhile."""
         request = {"cool_down_s": self._device.cool_down_s, "timeout_s": self._device.sample_timeout_s, **request}
 
-        def attempt():
+        def attempt() -> dict[str, Any]:
             if self._channel is None:
                 self._connect()
             return self._exchange(_line(request), request["timeout_s"] + request["cool_down_s"])
 
         return self._persist(attempt)
 
-    def close(self):
+    def close(self) -> None:
         """End the agent."""
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close()
 
-    def _persist(self, attempt):
+    def _persist(self, attempt: Callable[[], Any]) -> Any:
         """The result of `attempt()`, tried again as long as there is hope."""
         pauses, hangs = iter(PAUSES_S), 0
         while True:
@@ -92,7 +95,7 @@ class Connection:
                 self.close()
                 raise
 
-    def _connect(self):
+    def _connect(self) -> None:
         """Start the agent and set it up. Before it was ever reached, what may be a passing trouble is an error."""
         self._channel = _start(self._device)
         content = agent_source().encode() + _line(self._setup)
@@ -103,7 +106,7 @@ class Connection:
             raise
         self._channel.repeat(_line({"type": "alive"}), ALIVE_S)
 
-    def _exchange(self, content, timeout_s):
+    def _exchange(self, content: bytes, timeout_s: float) -> dict[str, Any]:
         try:
             answer = self._channel.exchange(content, timeout_s + self._setup["busy_wait_s"] + GRACE_S)
         except TimeoutError:
@@ -117,12 +120,12 @@ class Connection:
             raise _Hung(self._too_long())
         return checked(self._device, answer)
 
-    def _too_long(self):
+    def _too_long(self) -> str:
         limit = self._device.sample_timeout_s
         return f"no answer within sample_timeout_s: {limit:g}; see what else runs there, or raise it in its file"
 
 
-def ask_once(device, request):
+def ask_once(device: Device, request: dict[str, Any]) -> dict[str, Any]:
     """The answer of an agent that is started for this one request, as it is. Raises DeviceError if none can be had."""
     channel = _start(device)
     try:
@@ -136,18 +139,18 @@ def ask_once(device, request):
         channel.close()
 
 
-def _start(device):
+def _start(device: Device) -> Channel:
     try:
         return Channel(start_command(device, boot_code(agent_source().encode())))
     except FileNotFoundError:
         raise _device_error(device, "this machine has no `ssh`; install it: sudo apt install openssh-client") from None
 
 
-def _line(message):
+def _line(message: dict[str, Any]) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 
-def checked(device, answer):
+def checked(device: Device, answer: dict[str, Any]) -> dict[str, Any]:
     """The answer, unless it says that the request failed: then DeviceError or StorageError."""
     if answer["type"] == "unusable":
         raise _device_error(device, _unusable(device, answer))
@@ -166,7 +169,7 @@ def checked(device, answer):
     raise _device_error(device, meanings.get(kind, message))
 
 
-def _unusable(device, answer):
+def _unusable(device: Device, answer: dict[str, Any]) -> str:
     if answer["missing"]:
         missing = answer["missing"]
         return f"its Python lacks {' and '.join(missing)}: {install_command(device, missing)}"
@@ -176,12 +179,12 @@ def _unusable(device, answer):
     )
 
 
-def install_command(device, packages):
+def install_command(device: Device, packages: Sequence[str]) -> str:
     """The command that installs or renews packages there."""
     python = device.python if device.host else sys.executable
     return by_hand(device, python, "-m", "pip", "install", "--upgrade", *packages)
 
 
-def _device_error(device, message):
+def _device_error(device: Device, message: str) -> DeviceError:
     where = f" ({device.host})" if device.host else ""
     return DeviceError(f"device {device.name!r}{where}: {message}")

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hat.config import from_mapping, read_yaml_mapping
 from hat.errors import DeviceError, UsageError
@@ -37,7 +37,7 @@ class Device:
     connect_timeout_s: float = 10.0
 
 
-def load_device(name):
+def load_device(name: Path | str) -> Device:
     """The Device of that name, or of the YAML file at that path; NAME.int8 or NAME.fp32 is NAME at that precision.
 
     Raises DeviceError listing the known devices, UsageError naming a wrong key of the file.
@@ -56,7 +56,7 @@ def load_device(name):
     return device
 
 
-def with_precision(device, precision):
+def with_precision(device: Device, precision: str) -> Device:
     """The Device running bundles of another precision, with samples of its own: its name says so."""
     if device.precision == precision:
         return device
@@ -69,7 +69,7 @@ def with_precision(device, precision):
     return changed
 
 
-def why_not(device, precision):
+def why_not(device: Device, precision: str) -> str | None:
     """Why a Device doesn't run bundles of that precision; None where it does."""
     if device.backend == "torch":
         return f"{device.name} runs PyTorch, not bundles"
@@ -78,7 +78,7 @@ def why_not(device, precision):
     return None
 
 
-def _problem(device, mapping):
+def _problem(device: Device, mapping: dict[str, Any]) -> str | None:
     """What is wrong with the values of a device's file; None if nothing."""
     if device.threads < 1:
         return f"threads: {device.threads} is not a positive integer"
@@ -94,7 +94,7 @@ def _problem(device, mapping):
     return _cpus_problem(device) or _host_problem(device, mapping)
 
 
-def _cpus_problem(device):
+def _cpus_problem(device: Device) -> str | None:
     if not device.cpus:
         return None
     if device.backend == "torch":
@@ -106,7 +106,7 @@ def _cpus_problem(device):
     return None
 
 
-def _host_problem(device, mapping):
+def _host_problem(device: Device, mapping: dict[str, Any]) -> str | None:
     if device.host is None:
         given = [key for key in ONLY_REMOTE if key in mapping]
         return f"{given[0]}: only with a host, which is reached over SSH" if given else None
@@ -119,7 +119,7 @@ def _host_problem(device, mapping):
     return None
 
 
-def _find(name):
+def _find(name: str) -> Path:
     if name.endswith(".yaml"):
         return Path(name)
     known = {path.stem: path for folder in reversed(FOLDERS) for path in sorted(folder.glob("*.yaml"))}

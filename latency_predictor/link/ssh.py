@@ -8,6 +8,8 @@ import signal
 import sys
 from dataclasses import dataclass
 
+from latency_predictor.link.devices import Device
+
 # The user's own configuration, keys, jump hosts and host-key checks apply; nothing is ever asked for.
 OPTIONS = {
     "BatchMode": "yes",
@@ -30,7 +32,7 @@ class Failure:
     passing: bool
 
 
-def start_command(device, boot_code):
+def start_command(device: Device, boot_code: str) -> list[str]:
     """The words of the command that starts Python on a Device with the code `boot_code`."""
     if device.host is None:
         return [sys.executable, "-u", "-c", boot_code]
@@ -41,17 +43,17 @@ def start_command(device, boot_code):
     return ["ssh", *_config(device), *words, "--", device.host, shlex.join([python, "-u", "-c", boot_code])]
 
 
-def by_hand(device, *words):
+def by_hand(device: Device, *words: str) -> str:
     """The command that a user types to run `words` on a device, or to look around there."""
     remote = [] if device.host is None else ["ssh", *_config(device), device.host]
     return shlex.join([*remote, *words])
 
 
-def _config(device):
+def _config(device: Device) -> list[str]:
     return ["-F", os.path.expanduser(device.ssh_config)] if device.ssh_config else []
 
 
-def failure(device, status, said):
+def failure(device: Device, status: int | None, said: str) -> Failure:
     """The Failure that the start command's exit `status` (None: it had to be killed) and its words `said` tell of."""
     last = _last_line(said)
     if status is None:
@@ -70,7 +72,7 @@ def failure(device, status, said):
     return Failure(f"the agent ended with status {status} ({last})", passing=status == 0)  # 0: told to end there
 
 
-def _ssh_failure(device, said):
+def _ssh_failure(device: Device, said: str) -> Failure | None:
     """The Failure of ssh itself that its words tell of; None if they are of no known kind."""
     connect, keys = by_hand(device), "~/.ssh/config" if device.ssh_config is None else device.ssh_config
     known = (
@@ -100,7 +102,7 @@ def _ssh_failure(device, said):
     return None
 
 
-def _changed_key(device, said):
+def _changed_key(device: Device, said: str) -> str:
     told = re.search(r"ssh-keygen -f .* -R \S+", said)  # Debian's ssh names the file and the port
     forget = told.group() if told else f"ssh-keygen -R {device.host}"
     return (
@@ -109,6 +111,6 @@ def _changed_key(device, said):
     )
 
 
-def _last_line(said):
+def _last_line(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return lines[-1] if lines else "it said nothing"

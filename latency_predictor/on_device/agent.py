@@ -6,6 +6,8 @@ A network may also be cut without a word, and the input stays open: so the host 
 alive, and an agent that hears nothing for a while ends.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import errno
@@ -18,6 +20,8 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO
 
 from hat.errors import ArtifactError, HatError, StorageError
 from latency_predictor.on_device import environment
@@ -27,7 +31,7 @@ IDLE_LIMIT_S = 60.0  # without a word from the host, until a setup says otherwis
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def main():
+def main() -> None:
     """Serve requests until the host is gone."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not come between the answers
@@ -41,14 +45,14 @@ def main():
 class Agent:
     """Answers requests. `make_bench(folder, setup)` makes what measures, a Bench or a CallBench."""
 
-    def __init__(self, answers, make_bench=None):
+    def __init__(self, answers: BinaryIO, make_bench: Callable[[str, dict[str, Any]], Any] | None = None) -> None:
         self._answers, self._writing = answers, threading.Lock()
         self._requests = queue.SimpleQueue()
         self._make_bench = make_bench or _make_bench
         self._bench = self._lock = self._folder = self._gpu = None
         self._busy_wait_s, self._idle_limit_s = 0.0, IDLE_LIMIT_S
 
-    def read(self, lines):
+    def read(self, lines: Iterable[bytes]) -> None:
         """Take in requests until the host is gone; then end."""
         try:
             for line in lines:
@@ -56,7 +60,7 @@ class Agent:
         finally:  # also when the connection was cut in the middle of a line
             self.end()
 
-    def serve(self):
+    def serve(self) -> None:
         """Answer the requests that are read, for ever."""
         while True:
             with self._limit(self._idle_limit_s):
@@ -67,7 +71,7 @@ class Agent:
             with self._limit(self._idle_limit_s):
                 self._write(answer)
 
-    def handle(self, request):
+    def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to one request; what goes wrong is an answer, too."""
         kinds = {"setup": self._set_up, "put": self._put, "measure": self._measure, "check": self._check}
         try:
@@ -75,13 +79,13 @@ class Agent:
         except Exception as error:
             return _failed(error)
 
-    def end(self):
+    def end(self) -> None:
         """End the process, leaving nothing behind."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
         os._exit(0)  # not sys.exit: a thread is still waiting for input, and another may be measuring
 
-    def _set_up(self, request):
+    def _set_up(self, request: dict[str, Any]) -> dict[str, Any]:
         cpus = pin(request["cpus"], request["threads"])
         before = environment.read_environment()  # once we measure, the load is our own
         self._lock, self._busy_wait_s = DeviceLock(request["session"]), request["busy_wait_s"]
@@ -98,10 +102,10 @@ class Agent:
             "warnings": environment.warnings_of(before, request["threads"]),
         }
 
-    def _put(self, request):
+    def _put(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"type": "put", **self._bench.put(request)}
 
-    def _measure(self, request):
+    def _measure(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock.held(self._busy_wait_s):
             time.sleep(request["cool_down_s"])
             with self._limit(request["timeout_s"], "measuring"):
@@ -112,7 +116,7 @@ class Agent:
             "environment": dataclasses.asdict(environment.read_environment(self._gpu)),
         }
 
-    def _check(self, _):
+    def _check(self, _: dict[str, Any]) -> dict[str, Any]:
         """What `hat-measure-latency --check` shows; packages may be there and yet fail to be imported."""
         import numpy  # noqa: F401
         import onnxruntime
@@ -127,10 +131,10 @@ class Agent:
         }
 
     @contextlib.contextmanager
-    def _limit(self, seconds, what=None):
+    def _limit(self, seconds: float, what: str | None = None) -> Iterator[None]:
         """End the process if the body takes longer than `seconds`; if it is `what` was asked for, answer so."""
 
-        def overdue():
+        def overdue() -> None:
             if what:
                 self._write({"type": "failed", "kind": "timeout", "message": f"{what} took more than {seconds:g} s"})
             self.end()
@@ -143,13 +147,13 @@ class Agent:
         finally:
             timer.cancel()
 
-    def _write(self, answer):
+    def _write(self, answer: dict[str, Any]) -> None:
         with self._writing, contextlib.suppress(OSError):  # a host that is gone also ends the input
             self._answers.write(json.dumps(answer).encode() + b"\n")
             self._answers.flush()
 
 
-def _make_bench(folder, setup):
+def _make_bench(folder: str, setup: dict[str, Any]) -> Any:
     # Imported after the threads are limited: they import numpy and onnxruntime.
     if setup.get("real_calls"):
         from latency_predictor.on_device.call_bench import CallBench
@@ -160,7 +164,7 @@ def _make_bench(folder, setup):
     return Bench(folder, setup)
 
 
-def _failed(error):
+def _failed(error: Exception) -> dict[str, Any]:
     """The answer that tells of an exception."""
     message = " ".join(str(error).split())
     if isinstance(error, BusyError):

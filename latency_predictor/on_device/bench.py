@@ -1,8 +1,12 @@
 """What times deployed graphs on a device: onnxruntime, numpy and what runs bundles only (Python 3.9)."""
 
+from __future__ import annotations
+
 import base64
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,19 +27,19 @@ class Bench:
     A subject is {"graphs": {name: base64 of a compressed ONNX graph}, "weights": {file: bytes}}.
     """
 
-    def __init__(self, folder, setup):
+    def __init__(self, folder: Path | str, setup: dict[str, Any]) -> None:
         self._folder, self._setup = Path(folder), setup
         self._clock = clock_for(setup["threads"], setup["accelerator"])
         points = setup["points"]
         self._reference = self._runs(setup["reference"], [points[len(points) // 2]])[0]
 
-    def measure(self, request):
+    def measure(self, request: dict[str, Any]) -> dict[str, Any]:
         """Timings of `request["subject"]` at each of the points, as a JSON-like dictionary."""
         points = self._setup["points"]
         runs = self._runs(request["subject"], points)
         return time_rounds(runs, self._reference, self._setup["repeats"], self._clock).to_dict(points)
 
-    def _runs(self, subject, points):
+    def _runs(self, subject: dict[str, Any], points: Sequence[Sequence[int]]) -> list[Callable[[], float]]:
         """One function for each of the points, which does the whole work of a sentence."""
         for name, size in subject["weights"].items():
             make_weights(self._folder / name, size)
@@ -48,7 +52,7 @@ class Bench:
         return WORKLOADS[self._setup["task"]](sessions, self._setup, points, self._clock)
 
 
-def make_weights(path, size):
+def make_weights(path: Path, size: int) -> None:
     """Let the file at `path`, named DTYPE.bin, hold at least `size` bytes of numbers of that type.
 
     They are small and positive, so that nothing overflows and no scale is zero.

@@ -3,15 +3,20 @@
 Where the tokenizer's package is missing there is no text: then the graphs alone are run on the ids.
 """
 
+from __future__ import annotations
+
 import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from hat.deploy.beam_search import BeamSearch
-from hat.deploy.bundle import open_bundle
+from hat.deploy.bundle import Bundle, open_bundle
 from hat.deploy.search_options import bundle_options
 from hat.deploy.sessions import Sessions
 
 
-def bundle_call(folder, threads, accelerator):
+def bundle_call(folder: Path, threads: int, accelerator: str) -> tuple[Callable[[Any, list[int]], Any], bool]:
     """(the call, whether it begins and ends with text) of the bundle in `folder`."""
     bundle = open_bundle(folder)
     with_text, without = CALLS[bundle.description.get("task", "translation")]
@@ -22,27 +27,27 @@ def bundle_call(folder, threads, accelerator):
     return without(bundle, threads, accelerator), False
 
 
-def _translation(folder, threads, accelerator):
+def _translation(folder: Path, threads: int, accelerator: str) -> Callable[[Any, list[int]], Any]:
     from hat.deploy.translator import Translator
 
     translator = Translator(folder, threads, accelerator=accelerator)
     return lambda sentence, _ids: translator.translate([sentence])
 
 
-def _search(bundle, threads, accelerator):
+def _search(bundle: Bundle, threads: int, accelerator: str) -> Callable[[Any, list[int]], Any]:
     spec, options = bundle.description["spec"], bundle_options(bundle)
     search = BeamSearch(Sessions(bundle.graphs(), threads, accelerator), spec["padding"], spec["end_of_sentence"])
     return lambda _sentence, ids: search.search([ids], options)
 
 
-def _classification(folder, threads, accelerator):
+def _classification(folder: Path, threads: int, accelerator: str) -> Callable[[Any, list[int]], Any]:
     from hat.deploy.classifier import Classifier
 
     classifier = Classifier(folder, threads, accelerator=accelerator)
     return lambda text, _ids: classifier.classify([text])
 
 
-def _label(bundle, threads, accelerator):
+def _label(bundle: Bundle, threads: int, accelerator: str) -> Callable[[Any, list[int]], Any]:
     from hat.deploy.classifier import graph_inputs
 
     session, spec = Sessions(bundle.graphs(), threads, accelerator)["classifier"], bundle.description["spec"]

@@ -3,11 +3,15 @@
 Where sentencepiece is missing there is no text: then the searches alone are timed, and the answer says so.
 """
 
+from __future__ import annotations
+
 import base64
 import collections
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hat.deploy.bundle import DESCRIPTION
 from latency_predictor.on_device.bundle_calls import bundle_call
@@ -19,11 +23,11 @@ WARM_UP = 3  # sentences
 class CallBench:
     """Times calls of bundles that the host puts into `folder`; `setup` holds `threads` and `accelerator`."""
 
-    def __init__(self, folder, setup):
+    def __init__(self, folder: Path | str, setup: dict[str, Any]) -> None:
         self._folder, self._threads, self._accelerator = Path(folder), setup["threads"], setup["accelerator"]
         self._calls = collections.OrderedDict()  # bundle: function of a sentence and its ids, the latest used last
 
-    def put(self, request):
+    def put(self, request: dict[str, Any]) -> dict[str, Any]:
         """Write `content` (base64) at `offset` of a bundle's `file`; bundle.json comes last."""
         path = self._folder / request["bundle"] / request["file"]
         path.parent.mkdir(exist_ok=True)
@@ -32,7 +36,7 @@ class CallBench:
             handle.write(base64.b64decode(request["content"]))
         return {}
 
-    def measure(self, request):
+    def measure(self, request: dict[str, Any]) -> dict[str, Any]:
         """Milliseconds of one call for each of the `sentences`, one after the other, as a JSON-like dictionary.
 
         `ids` are the sentences' tokens. {"missing": True} if `bundle` isn't here (any more). `taken` is the share of
@@ -52,7 +56,7 @@ class CallBench:
         taken = max(0.0, 1 - share) if self._threads == 1 and self._accelerator == "cpu" else None
         return {"missing": False, "calls_ms": calls_ms, "taken": taken, "text": text}
 
-    def _call(self, name):
+    def _call(self, name: str) -> tuple[Callable[[Any, list[int]], Any], bool] | None:
         if name not in self._calls:
             folder = self._folder / name
             if not (folder / DESCRIPTION).exists():
@@ -65,7 +69,7 @@ class CallBench:
         return self._calls[name]
 
 
-def _milliseconds(call, pair):
+def _milliseconds(call: Callable[[Any, list[int]], Any], pair: tuple[Any, list[int]]) -> float:
     start = time.perf_counter()
     call(*pair)
     return 1e3 * (time.perf_counter() - start)

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Environment:
     torch: str | None
 
 
-def read_environment(gpu=None):
+def read_environment(gpu: str | None = None) -> Environment:
     """The Environment of this moment; `gpu` is the model's name where one is measured."""
     cpus = cpus_in_use()
     return Environment(
@@ -65,12 +66,12 @@ def read_environment(gpu=None):
     )
 
 
-def warnings_of(environment, threads):
+def warnings_of(environment: Environment, threads: int) -> list[str]:
     """What may spoil measurements with `threads` threads: one line each, with what mends it. For before measuring."""
     return [warning for _, _, warning in conditions(environment, threads) if warning]
 
 
-def conditions(environment, threads):
+def conditions(environment: Environment, threads: int) -> list[tuple[str, str, str | None]]:
     """[(what, its value as text, warning or None)] of all that may spoil a measurement.
 
     A warning says what is wrong and what mends it. What could not be read is left out.
@@ -86,19 +87,19 @@ def conditions(environment, threads):
     return [(what, *judged) for what, judged in found if judged]
 
 
-def _judge_threads(environment, threads):
+def _judge_threads(environment: Environment, threads: int) -> tuple[str, str | None] | None:
     too_many = f"{threads} threads on {environment.cores} cores: set a smaller `threads` in the device's file"
     return f"{threads} on {environment.cores} cores", too_many if threads > environment.cores else None
 
 
-def _judge_governor(environment, _):
+def _judge_governor(environment: Environment, _: int) -> tuple[str, str | None] | None:
     if environment.governor is None:
         return None
     varies = f"the governor is {environment.governor}, so the pace varies: sudo cpupower frequency-set -g performance"
     return environment.governor, None if environment.governor == "performance" else varies
 
 
-def _judge_temperature(environment, _):
+def _judge_temperature(environment: Environment, _: int) -> tuple[str, str | None] | None:
     if environment.temperature is None:
         return None
     text = f"{environment.temperature:.0f} degrees Celsius"
@@ -106,7 +107,7 @@ def _judge_temperature(environment, _):
     return text, hot if environment.temperature > HOT else None
 
 
-def _judge_throttling(environment, _):
+def _judge_throttling(environment: Environment, _: int) -> tuple[str, str | None] | None:
     if environment.throttled is None:
         return None
     text = ", ".join(environment.throttled)
@@ -114,14 +115,14 @@ def _judge_throttling(environment, _):
     return text or "none", slowed if environment.throttled else None
 
 
-def _judge_load(environment, _):
+def _judge_load(environment: Environment, _: int) -> tuple[str, str | None] | None:
     if environment.load is None:
         return None
     busy = f"load {environment.load} on {environment.cores} cores: end other work that `top` shows, or wait a minute"
     return f"{environment.load}", busy if environment.load > BUSY * environment.cores else None
 
 
-def gpu_model():
+def gpu_model() -> str | None:
     """Name of the first NVIDIA GPU; None without any, or without its driver."""
     query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
@@ -131,24 +132,24 @@ def gpu_model():
     return told.stdout.partition("\n")[0].strip() or None if told.returncode == 0 else None
 
 
-def cpus_in_use():
+def cpus_in_use() -> list[int]:
     """Numbers of the CPUs that this process may run on, in rising order."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
-def highest_frequency(cpu):
+def highest_frequency(cpu: int) -> float:
     """In MHz, of what the CPU of that number can do; 0 where it isn't told."""
     return (_number(_cpu_folder(cpu) / "cpufreq" / "cpuinfo_max_freq") or 0.0) / 1e3
 
 
-def siblings_of(cpu):
+def siblings_of(cpu: int) -> str:
     """The CPUs that share a core with the CPU of that number, as text such as 0,4."""
     return _read(_cpu_folder(cpu) / "topology" / "thread_siblings_list") or str(cpu)
 
 
-def free_memory_bytes():
+def free_memory_bytes() -> int | None:
     """Memory that can be had without swapping; None where it isn't told."""
     for line in (_read(PROC / "meminfo") or "").splitlines():
         if line.startswith("MemAvailable:"):
@@ -156,7 +157,7 @@ def free_memory_bytes():
     return None
 
 
-def _read(path):
+def _read(path: Path) -> str | None:
     """The text of a file of the kernel; None where it isn't there or can't be read."""
     try:
         return path.read_text(errors="replace").strip()
@@ -164,7 +165,7 @@ def _read(path):
         return None
 
 
-def _number(path):
+def _number(path: Path) -> float | None:
     text = _read(path)
     try:
         return float(text) if text is not None else None
@@ -172,7 +173,7 @@ def _number(path):
         return None
 
 
-def _cpu_model():
+def _cpu_model() -> str:
     pairs = [line.partition(":") for line in (_read(PROC / "cpuinfo") or "").splitlines()]
     values = {key.strip(): value.strip() for key, _, value in pairs}
     for key in ("model name", "Model", "Hardware"):  # x86, then Raspberry Pi and other ARM boards
@@ -181,21 +182,21 @@ def _cpu_model():
     return platform.processor() or platform.machine()
 
 
-def _cpu_folder(cpu):
+def _cpu_folder(cpu: int) -> Path:
     return SYS / "devices" / "system" / "cpu" / f"cpu{cpu}"
 
 
-def _governor(cpus):
+def _governor(cpus: Iterable[int]) -> str | None:
     found = {_read(_cpu_folder(cpu) / "cpufreq" / "scaling_governor") for cpu in cpus} - {None}
     return ", ".join(sorted(found)) or None
 
 
-def _frequency(cpus):
+def _frequency(cpus: Iterable[int]) -> float | None:
     found = [_number(_cpu_folder(cpu) / "cpufreq" / "scaling_cur_freq") for cpu in cpus]
     return max((khz / 1e3 for khz in found if khz is not None), default=None)
 
 
-def _temperature():
+def _temperature() -> float | None:
     """The highest of the processor's sensors; None without any."""
     found = []
     for folder in sorted((SYS / "class" / "thermal").glob("thermal_zone*")):
@@ -207,7 +208,7 @@ def _temperature():
     return max((value / 1e3 for value in found if value is not None), default=None)
 
 
-def _throttled():
+def _throttled() -> tuple[str, ...] | None:
     """What slows a Raspberry Pi down or did so since its start, in words; None on other machines."""
     text = _read(SYS / "devices" / "platform" / "soc" / "soc:firmware" / "get_throttled")
     if text is None:
@@ -225,7 +226,7 @@ def _throttled():
     return (*now, *earlier)
 
 
-def _version(package):
+def _version(package: str) -> str | None:
     """Of the imported package, else of the installed distribution of that name."""
     if package in sys.modules:
         return sys.modules[package].__version__

@@ -12,9 +12,13 @@ What runs in a single thread is timed by that thread's own processor time, which
 does nothing else: moments in which other processes had the processor don't count. Their share is told.
 """
 
+from __future__ import annotations
+
 import math
 import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,11 +49,11 @@ class Timing:
     count: int
 
     @property
-    def half_width(self):
+    def half_width(self) -> float:
         """Half of the confidence interval as a share of what counts."""
         return (self.ci_high - self.ci_low) / 2 / self.p25
 
-    def scaled(self, factor):
+    def scaled(self, factor: float) -> Timing:
         """All milliseconds times `factor`."""
         values = {name: value * factor for name, value in vars(self).items() if name != "count"}
         return Timing(**values, count=self.count)
@@ -68,7 +72,7 @@ class Rounds:
     stable: bool
     taken: float
 
-    def to_dict(self, points):
+    def to_dict(self, points: Iterable[Sequence[int]]) -> dict[str, Any]:
         """JSON-like; `points` are the (source length, target steps) of the runs, 0 steps where nothing is decoded."""
         lengths = [
             {"source_length": source, "target_steps": steps}
@@ -79,17 +83,22 @@ class Rounds:
         return {"lengths": lengths, "reference_ms": reference_ms, "stable": self.stable, "taken": self.taken}
 
 
-def clock_name(threads, accelerator="cpu"):
+def clock_name(threads: int, accelerator: str = "cpu") -> str:
     """Which of CLOCKS to time with: processor time of the calling thread if it does all the work, else the wall's."""
     return "processor" if threads == 1 and accelerator == "cpu" else "wall"
 
 
-def clock_for(threads, accelerator="cpu"):
+def clock_for(threads: int, accelerator: str = "cpu") -> Callable[[], float]:
     """The clock that `clock_name` names."""
     return CLOCKS[clock_name(threads, accelerator)]
 
 
-def time_rounds(translations, reference, repeats, clock):
+def time_rounds(
+    translations: Sequence[Callable[[], float]],
+    reference: Callable[[], float],
+    repeats: int,
+    clock: Callable[[], float],
+) -> Rounds:
     """Time each of `translations` at least `repeats` times, beside `reference`.
 
     All are functions that translate once and return the seconds that the encoder took by the same `clock`; the
@@ -116,15 +125,15 @@ def time_rounds(translations, reference, repeats, clock):
 class _Timed:
     """Runs one translation again and again."""
 
-    def __init__(self, translate, clock):
+    def __init__(self, translate: Callable[[], float], clock: Callable[[], float]) -> None:
         self._translate, self._clock = translate, clock
 
-    def _run(self):
+    def _run(self) -> tuple[float, float]:
         start = self._clock()
         encoder = self._translate()
         return encoder, self._clock() - start
 
-    def warm_up(self):
+    def warm_up(self) -> None:
         previous = self._run()[1]
         for _ in range(MAX_WARM_UP - 1):
             latest = self._run()[1]
@@ -132,7 +141,7 @@ class _Timed:
                 return
             previous = latest
 
-    def batch(self, least):
+    def batch(self, least: int) -> np.ndarray:
         """Seconds (runs, 2) of the encoder and of the whole."""
         runs = []
         while len(runs) < least or sum(total for _, total in runs) < BATCH_SECONDS:
@@ -140,7 +149,9 @@ class _Timed:
         return np.array(runs)
 
 
-def _summary(rounds):
+def _summary(
+    rounds: Sequence[tuple[np.ndarray, list[np.ndarray], np.ndarray]],
+) -> tuple[list[dict[str, Timing]], Timing, float]:
     """(Timings of the translations, Timing of the reference, relative half width of the interval of all together).
 
     A round is (reference batch, [batch of each translation], reference batch).
@@ -153,13 +164,13 @@ def _summary(rounds):
     return translations, _timing([batch[:, 1] for batch in reference]), half_width
 
 
-def _timings(batches):
+def _timings(batches: Sequence[np.ndarray]) -> dict[str, Timing]:
     """{"encoder", "decoder", "total": Timing} of the batches of one translation."""
     parts = {"encoder": lambda b: b[:, 0], "decoder": lambda b: b[:, 1] - b[:, 0], "total": lambda b: b[:, 1]}
     return {name: _timing([part(batch) for batch in batches]) for name, part in parts.items()}
 
 
-def _timing(batches):
+def _timing(batches: Sequence[np.ndarray]) -> Timing:
     """The Timing of a list of arrays of seconds."""
     runs = np.concatenate(batches) * 1e3
     p10, median, p90 = (float(value) for value in np.percentile(runs, (10, 50, 90)))
@@ -168,11 +179,11 @@ def _timing(batches):
     return Timing(p10, float(np.median(quartiles)), median, p90, low, high, count=len(runs))
 
 
-def _lower_quartile(runs):
+def _lower_quartile(runs: np.ndarray) -> float:
     return float(np.percentile(runs, 25))
 
 
-def confidence_interval(values):
+def confidence_interval(values: Sequence[float]) -> tuple[float, float]:
     """(low, high) around the median of the population, with at least 95 % confidence whatever its distribution is.
 
     The bounds are order statistics, as far inwards as the binomial distribution of how many of the values lie below the

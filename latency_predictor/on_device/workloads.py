@@ -4,19 +4,27 @@ A workload is a function (sessions, setup, points, clock) -> one function for ea
 steps), which does the work and returns the seconds that the encoder took by the `clock`.
 """
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import onnxruntime
 
 from hat.deploy.beam_search import BeamSearch
 from hat.deploy.search_options import SearchOptions
+from hat.deploy.sessions import Sessions
 
 SEED = 1  # of sentences, whose words don't matter
 FIRST_WORD = 4  # token ids below are special symbols
 END = 2  # of a sentence
 
 
-def translations(sessions, setup, points, clock):
+def translations(
+    sessions: Sessions, setup: Mapping[str, Any], points: Sequence[Sequence[int]], clock: Callable[[], float]
+) -> list[Callable[[], float]]:
     """Beam search with `beam` hypotheses, of sentences of tokens below `source_vocabulary`."""
     search, options = BeamSearch(sessions), SearchOptions(setup["beam"])
     search.encoder.clock = clock
@@ -27,17 +35,19 @@ def translations(sessions, setup, points, clock):
     ]
 
 
-def _translate(search, sentence, options, steps):
+def _translate(search: BeamSearch, sentence: list[int], options: SearchOptions, steps: int) -> float:
     search.search([sentence], options, forced_steps=steps)
     return search.encoder.seconds
 
 
-def _sentence(length, vocabulary):
+def _sentence(length: int, vocabulary: int) -> list[int]:
     words = np.random.default_rng(SEED).integers(FIRST_WORD, vocabulary, size=length - 1)
     return [*words.tolist(), END]
 
 
-def classifications(sessions, setup, points, clock):
+def classifications(
+    sessions: Sessions, setup: Mapping[str, Any], points: Sequence[Sequence[int]], clock: Callable[[], float]
+) -> list[Callable[[], float]]:
     """One text of tokens below `source_vocabulary`; the encoder is all that there is."""
     texts = [np.array([_sentence(length, setup["source_vocabulary"])]) for length, _ in points]
     inputs = [{"tokens": tokens} for tokens in texts]
@@ -46,7 +56,9 @@ def classifications(sessions, setup, points, clock):
     return [functools.partial(_classify, sessions["classifier"], each, clock) for each in inputs]
 
 
-def _classify(session, inputs, clock):
+def _classify(
+    session: onnxruntime.InferenceSession, inputs: Mapping[str, np.ndarray], clock: Callable[[], float]
+) -> float:
     start = clock()
     session.run(["logits"], inputs)
     return clock() - start

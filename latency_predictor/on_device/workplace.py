@@ -1,5 +1,7 @@
 """What an agent uses of its device: CPUs, a private folder, and the right to measure (standard library, Python 3.9)."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import fcntl
@@ -8,6 +10,7 @@ import shutil
 import signal
 import stat
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hat.errors import DeviceError, StorageError
@@ -23,7 +26,7 @@ class BusyError(Exception):
     """Another agent is measuring on this device."""
 
 
-def pin(cpus, threads):
+def pin(cpus: Sequence[int], threads: int) -> list[int]:
     """Run this process on `cpus` only, or on as many as it has threads, chosen here, if none are named.
 
     Before numpy is imported, its threads are limited here, too. Returns the CPUs. Raises DeviceError for CPUs that the
@@ -42,7 +45,7 @@ def pin(cpus, threads):
     return cpus_in_use()
 
 
-def choose_cpus(usable, count):
+def choose_cpus(usable: Sequence[int], count: int) -> list[int]:
     """The `count` fastest of the CPUs, of different cores as far as there are; of equal ones the last.
 
     Some machines have cores of several kinds, and the first CPUs of many serve interrupts.
@@ -55,7 +58,7 @@ def choose_cpus(usable, count):
     return sorted([*firsts, *others][:count])
 
 
-def temporary_folder():
+def temporary_folder() -> Path:
     """Where files may be written that need not last. Raises StorageError where there is no room for any."""
     try:
         return Path(tempfile.gettempdir())
@@ -63,7 +66,7 @@ def temporary_folder():
         raise StorageError(error.strerror) from None
 
 
-def make_folder():
+def make_folder() -> Path:
     """A new private folder, in memory where there is plenty of it; folders that dead agents left are removed."""
     bases = [temporary_folder()]
     if os.access(MEMORY_FOLDER, os.W_OK) and shutil.disk_usage(MEMORY_FOLDER).free >= ENOUGH_MEMORY:
@@ -73,11 +76,11 @@ def make_folder():
     return Path(tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-", dir=bases[0]))
 
 
-def _prefix():
+def _prefix() -> str:
     return f"hat-agent-{os.getuid()}-"
 
 
-def _remove_dead(base):
+def _remove_dead(base: Path) -> None:
     for folder in base.glob(f"{_prefix()}*"):
         process = folder.name[len(_prefix()) :].partition("-")[0]
         mine = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
@@ -85,7 +88,7 @@ def _remove_dead(base):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lives(process):
+def _lives(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -102,12 +105,12 @@ class DeviceLock:
     ended at once. Others are waited for. Raises DeviceError where the file at `path` isn't this user's own.
     """
 
-    def __init__(self, session, path=None):
+    def __init__(self, session: str, path: Path | None = None) -> None:
         self._session = session
         self._file = _open_own(path or temporary_folder() / f"{_prefix()}lock")
 
     @contextlib.contextmanager
-    def held(self, wait_s):
+    def held(self, wait_s: float) -> Iterator[None]:
         """Hold the lock inside of a `with`; in the main thread only. Raises BusyError after `wait_s` seconds."""
         if not self._take(fcntl.LOCK_NB):
             self._end_orphan()
@@ -121,7 +124,7 @@ class DeviceLock:
             os.ftruncate(self._file, 0)
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    def _take(self, flags):
+    def _take(self, flags: int) -> bool:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | flags)
         except BlockingIOError:
@@ -130,19 +133,19 @@ class DeviceLock:
             raise BusyError(f"another agent, process {self._holder()[0]}, is measuring there") from None
         return True
 
-    def _holder(self):
+    def _holder(self) -> tuple[str, str]:
         """(process, session) of the agent that has the lock, as text."""
         process, _, session = os.pread(self._file, 1000, 0).decode().partition(" ")
         return process, session
 
-    def _end_orphan(self):
+    def _end_orphan(self) -> None:
         process, session = self._holder()
         if session == self._session:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(process), signal.SIGKILL)
 
 
-def _open_own(path):
+def _open_own(path: Path) -> int:
     """The descriptor of this user's file at `path`, in a folder that others may write to; made if it isn't there."""
     problem = DeviceError(f"{path} there is not this user's own file; remove it, or set TMPDIR to a folder of your own")
     try:
@@ -163,8 +166,8 @@ class _TimeUp(Exception):  # noqa: N818
 
 
 @contextlib.contextmanager
-def _alarm(seconds):
-    def ring(*_):
+def _alarm(seconds: float) -> Iterator[None]:
+    def ring(*_: object) -> None:
         raise _TimeUp
 
     before = signal.signal(signal.SIGALRM, ring)

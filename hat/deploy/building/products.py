@@ -247,9 +247,8 @@ PRODUCTS: dict[str, type[Products]] = {
     "fp16": Float16Products,
     "bf16": BFloat16Products,
 }
-SINGLE_ROW_PRODUCTS: dict[str, type[Products]] = {
-    "int8": SingleRowProducts
-}  # where a single row has faster ones of its own
+# Where a single row has faster ones of its own.
+SINGLE_ROW_PRODUCTS: dict[str, type[Products]] = {"int8": SingleRowProducts}
 UNSATURATED_PRODUCTS: dict[str, type[Products]] = {**PRODUCTS, "int8": UnsaturatedInt8Products}
 
 
