@@ -1,9 +1,11 @@
 """Which model suits the samples at hand: cross-validation, and the choice in one sentence."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from latency_predictor.fitting.features import Inputs
 from latency_predictor.fitting.models.boosting import Boosting
 from latency_predictor.fitting.models.network import QUICK_PENALTIES, Network
 from latency_predictor.fitting.models.ridge import Ridge
@@ -21,7 +23,7 @@ class Correction:
     name: str
     model: Boosting | Network | None = None
 
-    def predict(self, inputs, ridge_ms):
+    def predict(self, inputs: Inputs, ridge_ms: np.ndarray) -> np.ndarray:
         """Milliseconds (samples,)."""
         return ridge_ms if self.model is None else self.model.predict(inputs, ridge_ms)
 
@@ -40,13 +42,15 @@ class CrossValidation:
     penalty: float | None
 
 
-def folds(count, seed):
+def folds(count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """[(indices of the fitted samples, indices of those held out)], each of `count` samples held out once."""
     held_out = np.array_split(np.random.default_rng(seed).permutation(count), min(FOLDS, count))
     return [(np.setdiff1d(np.arange(count), fold), fold) for fold in held_out]
 
 
-def fit_correction(name, inputs, latencies_ms, ridge, seed, penalty=None):
+def fit_correction(
+    name: str, inputs: Inputs, latencies_ms: np.ndarray, ridge: Ridge, seed: int, penalty: float | None = None
+) -> Correction:
     """The Correction `name` of `ridge`; 'mlp' is the paper's without a `penalty`, the quick one with."""
     if name == "ridge":
         return Correction(name)
@@ -57,7 +61,9 @@ def fit_correction(name, inputs, latencies_ms, ridge, seed, penalty=None):
     return Correction(name, Network.fit_quick(inputs, latencies_ms, ridge, seed, penalty))
 
 
-def cross_validate(names, inputs, latencies_ms, seed, quick):
+def cross_validate(
+    names: Sequence[str], inputs: Inputs, latencies_ms: np.ndarray, seed: int, quick: bool
+) -> CrossValidation:
     """CrossValidation of the models `names`; with `quick` the MLP is the quick one, its penalty chosen on one fold."""
     count = len(latencies_ms)
     predicted, leverage, penalty = {name: np.zeros(count) for name in names}, np.zeros(count), None
@@ -75,7 +81,7 @@ def cross_validate(names, inputs, latencies_ms, seed, quick):
     return CrossValidation(levelled, levels, leverage, penalty)
 
 
-def _levelled(measured_ms, predicted_ms, seed):
+def _levelled(measured_ms: np.ndarray, predicted_ms: np.ndarray, seed: int) -> np.ndarray:
     """`predicted_ms` (samples,), each fold times the level of the others."""
     result = np.zeros(len(predicted_ms))
     for others, fold in folds(len(predicted_ms), seed):
@@ -83,17 +89,19 @@ def _levelled(measured_ms, predicted_ms, seed):
     return result
 
 
-def _best_penalty(seen, targets, ridge, seed, unseen, measured_ms):
+def _best_penalty(
+    seen: Inputs, targets: np.ndarray, ridge: Ridge, seed: int, unseen: Inputs, measured_ms: np.ndarray
+) -> float:
     ridge_ms = ridge.predict(unseen.physical)
 
-    def error(penalty):
+    def error(penalty: float) -> float:
         network = Network.fit_quick(seen, targets, ridge, seed, penalty)
         return np.mean(np.abs(network.predict(unseen, ridge_ms) / measured_ms - 1))
 
     return min(QUICK_PENALTIES, key=error)
 
 
-def level(measured_ms, predicted_ms):
+def level(measured_ms: np.ndarray, predicted_ms: np.ndarray) -> float:
     """The factor, mostly 1, that lifts predictions of steady samples towards the mean of all.
 
     Models are fitted to steady samples, but slow spells that return belong to a machine's latency. Of the factors that
@@ -109,7 +117,7 @@ def level(measured_ms, predicted_ms):
     return float(np.clip(1.0, best - reach, best + reach))
 
 
-def choose(measured_ms, predicted_ms):
+def choose(measured_ms: np.ndarray, predicted_ms: Mapping[str, np.ndarray]) -> tuple[str, str]:
     """(name, one sentence why) of the simplest model whose error is within one standard error of the least.
 
     `predicted_ms` {model: (samples,)}; the error is the mean absolute relative one (the one-standard-error rule of

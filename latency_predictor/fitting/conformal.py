@@ -15,6 +15,7 @@ all, those that err downwards (Smith and Winkler, "The optimizer's curse", 2006)
 """
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -25,17 +26,17 @@ LEAST_ERROR = 1e-3  # no timer is surer than this
 LEAST_SCORES = math.ceil(math.log(1 - SURETY) / math.log(CONFIDENCE))  # 45; of fewer, not even the largest is sure
 
 
-def spread(leverage):
+def spread(leverage: np.ndarray) -> np.ndarray:
     """How much wider than near the samples an error is: sqrt(1 + leverage), (n,)."""
     return np.sqrt(1 + leverage)
 
 
-def scores(measured_ms, predicted_ms, leverage):
+def scores(measured_ms: np.ndarray, predicted_ms: np.ndarray, leverage: np.ndarray) -> np.ndarray:
     """(n,): how far measured is above predicted, relatively, in units of `spread`."""
     return (measured_ms / predicted_ms - 1) / spread(leverage)
 
 
-def quantile(values):
+def quantile(values: np.ndarray) -> float:
     """The smallest of n scores that is, with SURETY, above their true quantile of CONFIDENCE; at least 0.
 
     The largest where n is too small for any to be: with fewer than LEAST_SCORES. Infinity for none.
@@ -50,12 +51,14 @@ def quantile(values):
     return max(float(np.sort(values)[rank - 1]), 0.0)
 
 
-def deviation(values):
+def deviation(values: np.ndarray) -> float:
     """The relative error that about two thirds of predictions stay within, near the samples."""
     return max(float(np.quantile(np.abs(values), ONE_DEVIATION)), LEAST_ERROR)
 
 
-def held_out_bounds(values, counted, folds):
+def held_out_bounds(
+    values: np.ndarray, counted: np.ndarray, folds: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> np.ndarray:
     """The bound (n,) on each sample's score, made of the `counted` (a mask) scores of other folds.
 
     `folds` is what comparison.folds gives.

@@ -1,5 +1,6 @@
 """From the ruler to the latency: what real calls take where the predictor, fitted to the ruler, says so much."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,12 +22,14 @@ class Conversion:
     spread: float
     count: int
 
-    def latency_ms(self, predicted_ms):
+    def latency_ms(self, predicted_ms: np.ndarray | Sequence[float] | float) -> np.ndarray:
         """Milliseconds of real calls for those that the ruler's predictor says, an array of any shape."""
         return self.overhead_ms + self.factor * np.asarray(predicted_ms, dtype=float)
 
 
-def fit_conversion(predicted_ms, latencies_ms):
+def fit_conversion(
+    predicted_ms: np.ndarray | Sequence[float], latencies_ms: np.ndarray | Sequence[float]
+) -> Conversion:
     """The Conversion of least squared relative deviation; overhead and factor are never negative.
 
     Both arguments are (architectures,) milliseconds. Where all predictions are much the same there is no overhead.

@@ -4,7 +4,9 @@ import csv
 import gzip
 import math
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from latency_predictor.fitting.features import AVERAGED
 TARGETS = ("latency_mean_encoder", "latency_mean_decoder")
 
 
-def read_hat_csv(path):
+def read_hat_csv(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
     """(features (rows, 10) in the order of `AVERAGED`, milliseconds (rows,) of encoder plus decoder).
 
     Raises DataError naming the missing column, or the line and column where a line is cut or no positive number stands.
@@ -39,7 +41,7 @@ def read_hat_csv(path):
     return table[:, : len(AVERAGED)], table[:, len(AVERAGED) :].sum(axis=1)
 
 
-def _row(row, columns, where):
+def _row(row: Mapping[Any, Any], columns: Iterable[str], where: str) -> list[float]:
     """The numbers of `columns` in a row of csv.DictReader, which has None for fields that are missing or too many."""
     absent = next((name for name, text in row.items() if text is None), None)
     if absent:
@@ -49,7 +51,7 @@ def _row(row, columns, where):
     return [_number(row[name], where, name) for name in columns]
 
 
-def _number(text, where, column):
+def _number(text: str, where: str, column: str) -> float:
     try:
         value = float(text)
     except ValueError:

@@ -5,12 +5,14 @@ nearly a sum of: layers (each has its overhead), work and bytes (a weight matrix
 sentence being translated at a time), heads, and encoder layers attended to.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import Architecture
 
 # HAT's published samples describe an architecture by these columns, per-layer choices averaged over active layers.
 AVERAGED = {
@@ -26,6 +28,7 @@ AVERAGED = {
     "decoder_arbitrary_ende_attn_avg": ("decoder", "cross_attention_span"),
 }
 WIDTHS_AND_DEPTHS = ("embed_dim", "layers")  # one value a stack; every other field has one a layer
+Totals = Mapping[tuple[str, ...], np.ndarray]  # of each (stack, field)
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,14 @@ class Inputs:
     raw: np.ndarray
     physical: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.raw)
 
-    def rows(self, chosen):
+    def rows(self, chosen: np.ndarray) -> "Inputs":
         """The Inputs of some rows: indices or a mask."""
         return Inputs(self.raw[chosen], self.physical[chosen])
 
-    def all(self):
+    def all(self) -> np.ndarray:
         """Raw columns, then physical ones."""
         return np.hstack([self.raw, self.physical])
 
@@ -54,26 +57,26 @@ class AveragedFeatures:
     depth_names = ("encoder_layer_num", "decoder_layer_num")
 
     @property
-    def physical_names(self):
+    def physical_names(self) -> tuple[str, ...]:
         """Names of the physical columns."""
         return tuple(_physical({field: np.zeros(0) for field in AVERAGED.values()}))
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         return tuple(AVERAGED)
 
     @property
-    def dimensions(self):
+    def dimensions(self) -> dict[str, list[int]]:
         """Columns of the dimensions of which a value is always a choice: {dimension: column indices}."""
         fields = list(AVERAGED.values())
         return {".".join(field): [fields.index(field)] for field in fields if field[1] in WIDTHS_AND_DEPTHS}
 
-    def matrix(self, architectures):
+    def matrix(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """Raw features of each architecture, float64 (architectures, 10)."""
         rows = [[getattr(getattr(item, stack), field) for stack, field in AVERAGED.values()] for item in architectures]
         return np.array([[np.mean(value) for value in row] for row in rows], dtype=np.float64)
 
-    def inputs(self, matrix):
+    def inputs(self, matrix: np.ndarray) -> Inputs:
         """Inputs of a raw matrix (n, 10); sums over layers are averages times depth."""
         columns = dict(zip(AVERAGED.values(), matrix.T, strict=True))
         totals = {
@@ -90,31 +93,31 @@ class PerLayerFeatures:
     space: SearchSpace
 
     @property
-    def depth_names(self):
+    def depth_names(self) -> tuple[str, ...]:
         return tuple(gene.name for gene in self.space.genes if gene.field == "layers")
 
     @property
-    def physical_names(self):
+    def physical_names(self) -> tuple[str, ...]:
         """Names of the physical columns."""
         return tuple(self._physical({tuple(name.split(".")): np.zeros(0) for name in self.dimensions}))
 
-    def _physical(self, totals):
+    def _physical(self, totals: Totals) -> dict[str, np.ndarray]:
         columns = _physical(totals)
         return columns if self.space.head_dim is None else columns | _widths_of_heads(totals)
 
     @cached_property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         return tuple(gene.name for gene in self.space.genes)
 
     @cached_property
-    def dimensions(self):
+    def dimensions(self) -> dict[str, list[int]]:
         """Columns of each dimension, its layers together: {dimension: column indices}."""
         found = {}
         for column, gene in enumerate(self.space.genes):
             found.setdefault(f"{gene.stack}.{gene.field}", []).append(column)
         return found
 
-    def matrix(self, architectures):
+    def matrix(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """Raw features of each architecture, float64 (architectures, genes).
 
         Raises UsageError naming the value that isn't a choice of the space.
@@ -124,7 +127,7 @@ class PerLayerFeatures:
         self._check(matrix, architectures)
         return matrix
 
-    def _check(self, matrix, architectures):
+    def _check(self, matrix: np.ndarray, architectures: Sequence[Architecture]) -> None:
         head_width = (self.space.qkv_dim, self.space.head_dim)
         allowed = np.all([(item.qkv_dim, item.head_dim) == head_width for item in architectures])
         for gene, column in zip(self.space.genes, matrix.T, strict=True):
@@ -134,7 +137,7 @@ class PerLayerFeatures:
             for architecture in architectures:
                 self.space.encode(architecture)  # raises for the one that is outside of the space
 
-    def inputs(self, matrix):
+    def inputs(self, matrix: np.ndarray) -> Inputs:
         """Inputs of a raw matrix (n, genes)."""
         totals = {
             tuple(dimension.split(".")): matrix[:, columns].sum(axis=1)
@@ -143,7 +146,10 @@ class PerLayerFeatures:
         return Inputs(matrix, np.column_stack(list(self._physical(totals).values())))
 
 
-def _row(architecture, widths):
+Features = AveragedFeatures | PerLayerFeatures
+
+
+def _row(architecture: Architecture, widths: Mapping[str, int]) -> list[int]:
     """The values of every dimension in the order of the genes, each filled up with zeros, or cut, to its width."""
     row = []
     for dimension, width in widths.items():
@@ -153,7 +159,7 @@ def _row(architecture, widths):
     return row
 
 
-def _physical(totals):
+def _physical(totals: Totals) -> dict[str, np.ndarray]:
     """{name: (n,)} of what time is nearly linear in.
 
     `totals` holds (n,) for each (stack, field): the width and depth of a stack, and every other choice summed over
@@ -182,7 +188,7 @@ def _physical(totals):
     }
 
 
-def _widths_of_heads(totals):
+def _widths_of_heads(totals: Totals) -> dict[str, np.ndarray]:
     """{name: (n,)}: where each head has a width of its own, projections have embed_dim x heads x head_dim weights."""
     columns = {
         f"{stack}.embed_dim*self_attention_heads": totals[stack, "embed_dim"] * heads

@@ -2,20 +2,22 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hat import files
+from hat.architecture.stacks import Architecture
 from hat.errors import ArtifactError, DataError
-from hat.experiment.run_directory import is_current, mark_done
+from hat.experiment.run_directory import RunDirectory, is_current, mark_done
 from hat.report.figures import save_png
 from latency_predictor.fitting.conformal import LEAST_SCORES
 from latency_predictor.fitting.csv_files import read_hat_csv
-from latency_predictor.fitting.features import AveragedFeatures, PerLayerFeatures
+from latency_predictor.fitting.features import AveragedFeatures, Features, PerLayerFeatures
 from latency_predictor.fitting.pace import even_latencies_ms
 from latency_predictor.fitting.predictor import VERSION, LatencyPredictor
 from latency_predictor.fitting.quality import assess, table
-from latency_predictor.link.devices import load_device
+from latency_predictor.link.devices import Device, load_device
 from latency_predictor.on_device.timing import clock_name
 from latency_predictor.report.device_charts import draw_held_out
 from latency_predictor.report.device_report import write_report
@@ -29,7 +31,9 @@ MIN_RANDOM = 5  # of them
 CSV_SEED = 1
 
 
-def read_latencies(run, device, quantile=0.5):
+def read_latencies(
+    run: RunDirectory, device: Device, quantile: float = 0.5
+) -> tuple[list[Architecture], np.ndarray, np.ndarray]:
     """(architectures, latencies_ms, at_random) of all samples of a Device in run.latency/DEVICE.jsonl.
 
     `latencies_ms` and the mask `at_random`, of those that were drawn so, are (architectures,).
@@ -46,7 +50,7 @@ def read_latencies(run, device, quantile=0.5):
     return [sample.architecture for sample in samples], latencies_ms, at_random
 
 
-def fit_predictor(run, device_name, model="auto", quantile=0.5):
+def fit_predictor(run: RunDirectory, device_name: str, model: str = "auto", quantile: float = 0.5) -> LatencyPredictor:
     """Fit to all samples of run.latency/DEVICE.jsonl; writes the predictor's directory and prints its quality.
 
     `model` is one of fitting.models.MODELS, or 'auto'; `quantile` is of the corpus's sentences. Raises
@@ -75,7 +79,7 @@ def fit_predictor(run, device_name, model="auto", quantile=0.5):
     return predictor
 
 
-def load_or_fit(run, device_name, quantile=0.5):
+def load_or_fit(run: RunDirectory, device_name: str, quantile: float = 0.5) -> LatencyPredictor:
     """The predictor of a run's device: the saved one if it is current, else fitted anew.
 
     Raises ArtifactError, naming the command that measures, where there are too few samples.
@@ -87,7 +91,7 @@ def load_or_fit(run, device_name, quantile=0.5):
     return fit_predictor(run, device_name, quantile=quantile)
 
 
-def fit_csv(path, output, model="auto"):
+def fit_csv(path: Path | str, output: Path | str, model: str = "auto") -> LatencyPredictor:
     """Fit to a CSV file that HAT published; writes `output`/NAME.predictor/ and prints its quality."""
     path = Path(path)
     matrix, measured_ms = read_hat_csv(path)
@@ -101,7 +105,7 @@ def fit_csv(path, output, model="auto"):
     return predictor
 
 
-def _inputs(run, device, quantile):
+def _inputs(run: RunDirectory, device: Device, quantile: float) -> dict[str, Any]:
     """What a predictor is made of. The kind of model isn't: one that was asked for is kept until new samples come."""
     features = PerLayerFeatures(run.config.search_space)
     return {
@@ -114,7 +118,15 @@ def _inputs(run, device, quantile):
     }
 
 
-def _fit(features, samples, seed, model, directory, title, clock=None):
+def _fit(
+    features: Features,
+    samples: tuple[np.ndarray, np.ndarray, np.ndarray],
+    seed: int,
+    model: str,
+    directory: Path,
+    title: str,
+    clock: str | None = None,
+) -> tuple[LatencyPredictor, dict[str, Any]]:
     """(LatencyPredictor, its quality) of `samples` (raw matrix, ms, at_random), saved, drawn and printed.
 
     `clock` is what the samples were timed by, if that is known.

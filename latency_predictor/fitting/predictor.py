@@ -1,18 +1,28 @@
 """LatencyPredictor: milliseconds of an architecture on one device; saved as npz and JSON, never pickled."""
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hat import files
 from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import Architecture
 from hat.config import from_mapping
 from hat.errors import ArtifactError, UsageError
 from latency_predictor.fitting import conformal
-from latency_predictor.fitting.comparison import Correction, choose, cross_validate, fit_correction, folds
-from latency_predictor.fitting.features import AveragedFeatures, PerLayerFeatures
+from latency_predictor.fitting.comparison import (
+    Correction,
+    CrossValidation,
+    choose,
+    cross_validate,
+    fit_correction,
+    folds,
+)
+from latency_predictor.fitting.features import AveragedFeatures, Features, PerLayerFeatures
 from latency_predictor.fitting.models import MODELS
 from latency_predictor.fitting.models.boosting import Boosting
 from latency_predictor.fitting.models.network import Network
@@ -46,7 +56,9 @@ class LatencyPredictor:
     `at_random` (samples,) tells those that were drawn at random: errors and bound are found from them alone.
     """
 
-    def __init__(self, features, ridge, correction, calibration, findings):
+    def __init__(
+        self, features: Features, ridge: Ridge, correction: Correction, calibration: dict[str, Any], findings: Findings
+    ) -> None:
         self.features, self._ridge, self._correction = features, ridge, correction
         self._calibration, self._findings = calibration, findings
         self.model, self.comparison, self.why = correction.name, findings.comparison, findings.why
@@ -54,12 +66,28 @@ class LatencyPredictor:
         self.at_random = calibration["at_random"]
 
     @classmethod
-    def fit(cls, architectures, latencies_ms, seed, features, model="auto", at_random=None):
+    def fit(
+        cls,
+        architectures: Sequence[Architecture],
+        latencies_ms: np.ndarray,
+        seed: int,
+        features: Features,
+        model: str = "auto",
+        at_random: np.ndarray | None = None,
+    ) -> "LatencyPredictor":
         """Fit to measured architectures; `latencies_ms` (architectures,); see `fit_matrix`."""
         return cls.fit_matrix(features.matrix(architectures), latencies_ms, seed, features, model, at_random)
 
     @classmethod
-    def fit_matrix(cls, matrix, latencies_ms, seed, features, model="auto", at_random=None):
+    def fit_matrix(
+        cls,
+        matrix: np.ndarray,
+        latencies_ms: np.ndarray,
+        seed: int,
+        features: Features,
+        model: str = "auto",
+        at_random: np.ndarray | None = None,
+    ) -> "LatencyPredictor":
         """Fit to raw features, `matrix` (samples, raw columns), and positive `latencies_ms` (samples,).
 
         `model` 'auto' compares all MODELS by cross-validation and keeps the best. The MLP that it compares is a small
@@ -89,34 +117,34 @@ class LatencyPredictor:
         calibration = _calibrate(validated, name, latencies_ms, judges, seed)
         return cls(features, ridge, correction, calibration, findings)
 
-    def predict(self, architectures):
+    def predict(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """Milliseconds (architectures,), float64; raises UsageError for an architecture outside of the space."""
         return self.predict_matrix(self.features.matrix(architectures)) if len(architectures) else np.zeros(0)
 
-    def predict_matrix(self, matrix):
+    def predict_matrix(self, matrix: np.ndarray) -> np.ndarray:
         """Milliseconds (n,) for raw features (n, raw columns)."""
         inputs = self.features.inputs(matrix)
         return self._calibration["level"] * self._correction.predict(inputs, self._ridge.predict(inputs.physical))
 
-    def upper(self, architectures):
+    def upper(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """Milliseconds (architectures,) that the latency of a random one is below with conformal.CONFIDENCE.
 
         Among architectures that were picked for a low bound, more than the rest of them are above.
         """
         return self.upper_matrix(self.features.matrix(architectures)) if len(architectures) else np.zeros(0)
 
-    def upper_matrix(self, matrix):
+    def upper_matrix(self, matrix: np.ndarray) -> np.ndarray:
         """`upper` for raw features (n, raw columns)."""
         return self.predict_matrix(matrix) * (1 + self._calibration["bound"] * conformal.spread(self._leverage(matrix)))
 
-    def uncertainty(self, architectures):
+    def uncertainty(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """The relative error to expect (architectures,), about one standard deviation; more where samples are few."""
         if not len(architectures):
             return np.zeros(0)
         leverage = self._leverage(self.features.matrix(architectures))
         return self._calibration["deviation"] * conformal.spread(leverage)
 
-    def extrapolates(self, architectures):
+    def extrapolates(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """Boolean (architectures,): True outside of what was measured.
 
         That is where a dimension has a value that no sample had, or where all of them together lie further out than
@@ -131,10 +159,10 @@ class LatencyPredictor:
         ]
         return np.any(new, axis=0) | (self._leverage(matrix) > self._calibration["largest_leverage"])
 
-    def _leverage(self, matrix):
+    def _leverage(self, matrix: np.ndarray) -> np.ndarray:
         return self._ridge.leverage(self.features.inputs(matrix).physical)
 
-    def save(self, directory):
+    def save(self, directory: Path | str) -> None:
         """Write weights.npz and then predictor.json, which holds its SHA-256, into `directory`."""
         directory = Path(directory)
         with files.replacing(directory / "weights.npz") as temporary, open(temporary, "wb") as handle:
@@ -151,7 +179,7 @@ class LatencyPredictor:
         }
         files.write_json(directory / "predictor.json", description)
 
-    def _arrays(self):
+    def _arrays(self) -> dict[str, Any]:
         """{part.name: array} of everything numeric."""
         parts = {"ridge": self._ridge.arrays, "calibration": self._calibration}
         if self._correction.model is not None:
@@ -159,7 +187,7 @@ class LatencyPredictor:
         return {f"{part}.{name}": np.asarray(value) for part, arrays in parts.items() for name, value in arrays.items()}
 
     @classmethod
-    def load(cls, directory):
+    def load(cls, directory: Path | str) -> "LatencyPredictor":
         """Read what `save` wrote; raises ArtifactError if it is missing, foreign, of another version or damaged."""
         directory = Path(directory)
         path = directory / "predictor.json"
@@ -179,7 +207,9 @@ class LatencyPredictor:
             raise ArtifactError(f"{path} does not describe a predictor ({error}); {REMEDY}") from None
 
 
-def _calibrate(validated, name, latencies_ms, at_random, seed):
+def _calibrate(
+    validated: CrossValidation, name: str, latencies_ms: np.ndarray, at_random: np.ndarray, seed: int
+) -> dict[str, Any]:
     """The numbers `CALIBRATION` of the model `name` of a CrossValidation."""
     predicted, spread = validated.predicted_ms[name], conformal.spread(validated.leverage)
     values = conformal.scores(latencies_ms, predicted, validated.leverage)
@@ -196,12 +226,12 @@ def _calibrate(validated, name, latencies_ms, at_random, seed):
     }
 
 
-def _seen(features, matrix):
+def _seen(features: Features, matrix: np.ndarray) -> dict[str, list[float]]:
     """{dimension: its values in `matrix`, ascending}; 0 stands for layers that aren't there."""
     return {dimension: np.unique(matrix[:, columns]).tolist() for dimension, columns in features.dimensions.items()}
 
 
-def _read_features(description, path):
+def _read_features(description: dict[str, Any], path: Path) -> Features:
     space = description.get("space")
     try:
         features = PerLayerFeatures(from_mapping(SearchSpace, space, f"{path}: space")) if space else AveragedFeatures()
@@ -212,7 +242,7 @@ def _read_features(description, path):
     return features
 
 
-def _read_arrays(path, description):
+def _read_arrays(path: Path, description: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
     """{part: {name: array}} of weights.npz."""
     if not path.exists():
         raise ArtifactError(f"{path} is missing; {REMEDY}")

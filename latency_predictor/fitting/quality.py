@@ -1,19 +1,24 @@
 """How good a latency predictor is: on samples that it did not see, beside simpler models."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from latency_predictor.fitting.comparison import folds
 from latency_predictor.fitting.conformal import CONFIDENCE, LEAST_SCORES
 from latency_predictor.fitting.outliers import GROSS, mishaps
 
+if TYPE_CHECKING:
+    from latency_predictor.fitting.predictor import LatencyPredictor
 
-def errors(measured_ms, predicted_ms):
+
+def errors(measured_ms: np.ndarray, predicted_ms: np.ndarray) -> dict[str, float]:
     """RMSE in ms, and mean absolute percentage error as a fraction."""
     error = np.abs(predicted_ms - measured_ms)
     return {"rmse_ms": float(np.sqrt(np.mean(error**2))), "mape": float(np.mean(error / measured_ms))}
 
 
-def scores(measured_ms, predicted_ms):
+def scores(measured_ms: np.ndarray, predicted_ms: np.ndarray) -> dict[str, float]:
     """`errors`, Kendall's tau, and the shares of predictions within 5 and 10 % as fractions.
 
     Tau is the share of pairs ranked rightly less that ranked wrongly (tau-a): a pair that is predicted equal, as a
@@ -30,7 +35,7 @@ def scores(measured_ms, predicted_ms):
     }
 
 
-def assess(predictor, matrix, latencies_ms, seed):
+def assess(predictor: "LatencyPredictor", matrix: np.ndarray, latencies_ms: np.ndarray, seed: int) -> dict[str, Any]:
     """Quality of a predictor fitted to all samples (rows of `matrix`) with `seed`, each judged by a model without it.
 
     Only the samples that were drawn at random are judged, `at_random` of the `samples`: the others, chosen because they
@@ -63,7 +68,7 @@ def assess(predictor, matrix, latencies_ms, seed):
     }
 
 
-def _linear(columns, latencies_ms, judged, seed):
+def _linear(columns: np.ndarray, latencies_ms: np.ndarray, judged: np.ndarray, seed: int) -> dict[str, float]:
     from sklearn.linear_model import LinearRegression
 
     predicted_ms = np.zeros(len(latencies_ms))
@@ -73,7 +78,7 @@ def _linear(columns, latencies_ms, judged, seed):
     return scores(latencies_ms[judged], predicted_ms[judged])
 
 
-def table(quality):
+def table(quality: dict[str, Any]) -> str:
     """The quality beside its baselines, the models compared, which was kept and why, as lines of text."""
     lines = [
         f"{quality['samples']} samples; judged by the {quality['at_random']} drawn at random, each held out once",

@@ -3,6 +3,9 @@
 Relative errors are predicted / measured - 1, as fractions; a positive one is a prediction that is too high.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from hat.report.figures import (
@@ -20,11 +23,14 @@ from hat.report.figures import (
     whole_numbers,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 SAMPLE, ALERT = BLUE, VERMILLION
 SIZE_GROUPS = 8
 
 
-def draw_held_out(axes, quality, title="", others_ms=()):
+def draw_held_out(axes: "Axes", quality: dict[str, Any], title: str = "", others_ms: Iterable[float] = ()) -> None:
     """Predictions over what was measured of the samples by which a predictor's quality was found.
 
     There is room for `others_ms`, which are drawn elsewhere, too.
@@ -36,7 +42,7 @@ def draw_held_out(axes, quality, title="", others_ms=()):
     axes.set_title(title, loc="left")
 
 
-def draw_within_10_percent(axes, low, high):
+def draw_within_10_percent(axes: "Axes", low: float, high: float) -> None:
     """Axes of predicted over measured milliseconds, with a diagonal and a band around it."""
     ends = np.array([low, high])
     axes.fill_between(ends, 0.9 * ends, 1.1 * ends, color=BAND, linewidth=0, label="within 10 %")
@@ -44,7 +50,7 @@ def draw_within_10_percent(axes, low, high):
     axes.set(xlim=(low, high), ylim=(low, high), xlabel="measured (ms)", ylabel="predicted (ms)")
 
 
-def draw_accuracy(axes, measured_ms, predicted_ms, upper_ms):
+def draw_accuracy(axes: "Axes", measured_ms: np.ndarray, predicted_ms: np.ndarray, upper_ms: np.ndarray) -> None:
     """Predictions over what was measured, a whisker from each up to its upper bound; broken bounds stand out."""
     broken = measured_ms > upper_ms
     low = 0.95 * min(measured_ms.min(), predicted_ms.min())
@@ -59,7 +65,7 @@ def draw_accuracy(axes, measured_ms, predicted_ms, upper_ms):
     dots(axes, measured_ms[broken], predicted_ms[broken], s=26, color=ALERT, marker="^", label=label)
 
 
-def draw_error_by_depth(axes, layers, errors, label):
+def draw_error_by_depth(axes: "Axes", layers: np.ndarray, errors: np.ndarray, label: str) -> None:
     """One box for each number of layers: the middle half of the relative errors, whiskers from 5 to 95 %."""
     depths = np.unique(layers)
     groups = [100 * errors[layers == depth] for depth in depths]
@@ -82,7 +88,7 @@ def draw_error_by_depth(axes, layers, errors, label):
     axes.set(xlabel=f"{label} (samples)", ylabel="relative error (%)")
 
 
-def draw_error_by_size(axes, parameters, errors):
+def draw_error_by_size(axes: "Axes", parameters: np.ndarray, errors: np.ndarray) -> None:
     """Relative errors over the number of parameters, with the median and the 10 to 90 % band of groups of a size."""
     millions, percent = parameters / 1e6, 100 * errors
     axes.axhline(0, color=SOFT, linewidth=0.9)
@@ -95,7 +101,7 @@ def draw_error_by_size(axes, parameters, errors):
     axes.set(xlabel="parameters (millions)", ylabel="relative error (%)")
 
 
-def draw_drift(axes, numbers, reference_ms, stable):
+def draw_drift(axes: "Axes", numbers: np.ndarray, reference_ms: np.ndarray, stable: np.ndarray) -> None:
     """The reference's latency at each sample against its median over the run; unstable samples stand out."""
     percent = 100 * (reference_ms / np.median(reference_ms) - 1)
     axes.axhline(0, color=SOFT, linewidth=0.9)
@@ -107,7 +113,7 @@ def draw_drift(axes, numbers, reference_ms, stable):
     whole_numbers(axes)
 
 
-def draw_error_in_order(axes, numbers, errors):
+def draw_error_in_order(axes: "Axes", numbers: np.ndarray, errors: np.ndarray) -> None:
     """Relative errors in the order of measuring."""
     axes.axhline(0, color=SOFT, linewidth=0.9)
     dots(axes, numbers, 100 * errors, s=8, color=SAMPLE, alpha=0.75)
@@ -115,7 +121,7 @@ def draw_error_in_order(axes, numbers, errors):
     whole_numbers(axes)
 
 
-def draw_history(axes, samples, mape, margin):
+def draw_history(axes: "Axes", samples: np.ndarray, mape: np.ndarray, margin: np.ndarray) -> None:
     """Cross-validated error and margin of the upper bound, as fractions, at each refit."""
     axes.plot(samples, 100 * mape, color=SAMPLE, marker="o", markersize=4, label="mean error (MAPE)")
     axes.plot(samples, 100 * margin, color=SOFT, marker="s", markersize=3.5, linestyle="--", label="upper bound margin")
@@ -124,7 +130,9 @@ def draw_history(axes, samples, mape, margin):
     whole_numbers(axes)
 
 
-def draw_parts(axes, names, encoder_ms, decoder_ms, output_ms):
+def draw_parts(
+    axes: "Axes", names: Sequence[str], encoder_ms: np.ndarray, decoder_ms: np.ndarray, output_ms: np.ndarray
+) -> None:
     """A bar for each architecture, the first at the top: milliseconds of encoder, decoder layers and output layer."""
     rows = np.arange(len(names))
     start, widest = np.zeros(len(names)), np.max(encoder_ms + decoder_ms + output_ms)
@@ -147,7 +155,7 @@ def draw_parts(axes, names, encoder_ms, decoder_ms, output_ms):
     axes.grid(visible=False, axis="y")
 
 
-def draw_lengths(axes, lengths, corpus_lengths):
+def draw_lengths(axes: "Axes", lengths: Sequence[dict[str, Any]], corpus_lengths: Mapping[int, int]) -> None:
     """Milliseconds over target length, a line for each architecture; behind them the corpus's sentence lengths.
 
     `lengths`: dicts of name, target_steps and total_ms; `corpus_lengths`: {target length: count}, maybe empty.
@@ -169,14 +177,14 @@ def draw_lengths(axes, lengths, corpus_lengths):
     whole_numbers(axes)
 
 
-def _common_length(corpus_lengths):
+def _common_length(corpus_lengths: Mapping[int, int]) -> int:
     """The length that 99 % of the sentences stay within: a single long one must not shrink the figure."""
     lengths = sorted(corpus_lengths)
     counts = np.cumsum([corpus_lengths[length] for length in lengths])
     return lengths[np.searchsorted(counts, 0.99 * counts[-1])]
 
 
-def _histogram(axes, corpus_lengths):
+def _histogram(axes: "Axes", corpus_lengths: Mapping[int, int]) -> None:
     tokens = np.arange(min(corpus_lengths) - 1, max(corpus_lengths) + 2)
     counts = np.array([corpus_lengths.get(length, 0) for length in tokens.tolist()])
     percent = 100 * counts / counts.sum()

@@ -1,7 +1,10 @@
 """One self-contained HTML page by which a reader can judge a device's latency measurements and their predictor."""
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +46,7 @@ class PageData:
     corpus_lengths: dict
 
 
-def write_page(path, data):
+def write_page(path: Path | str, data: PageData) -> None:
     """Replace the file at `path` by the page of this PageData; the same data give the same bytes."""
     measured, predicted = np.array(data.measured_ms, float), np.array(data.predicted_ms, float)
     judged = np.isfinite(measured) & np.isfinite(predicted)
@@ -63,7 +66,7 @@ def write_page(path, data):
     files.write_text(path, page)
 
 
-def _coverage(quality):
+def _coverage(quality: Mapping[str, Any]) -> dict[str, Any]:
     """What is claimed of upper bounds, how far chance takes samples from it, and whether theirs is still in reach."""
     share, samples = quality.get("bound_coverage"), quality.get("at_random")
     if share is None or not samples:
@@ -72,14 +75,14 @@ def _coverage(quality):
     return {"claimed": CONFIDENCE, "chance": chance, "verdict": "good" if share >= CONFIDENCE - chance else "bad"}
 
 
-def _reference(data):
+def _reference(data: PageData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(numbers, milliseconds, stable) of the samples with which the reference architecture was measured."""
     reference_ms = np.array(data.reference_ms, float)
     known = np.isfinite(reference_ms)
     return np.flatnonzero(known) + 1, reference_ms[known], np.array(data.stable, bool)[known]
 
 
-def _drift(data):
+def _drift(data: PageData) -> dict[str, Any] | None:
     """What the reference architecture says of the machine; None where it was not measured."""
     _, reference_ms, stable = _reference(data)
     if not len(reference_ms):
@@ -89,7 +92,7 @@ def _drift(data):
     return {"median_ms": median, "low": low, "high": high, "unstable": np.sum(~stable), "samples": len(stable)}
 
 
-def _correlation_of_neighbours(judged, errors):
+def _correlation_of_neighbours(judged: np.ndarray, errors: np.ndarray) -> float | None:
     """That of the errors of samples that were measured one after the other; None where too few were."""
     by_number = np.full(len(judged), np.nan)
     by_number[judged] = errors
@@ -98,12 +101,12 @@ def _correlation_of_neighbours(judged, errors):
     return np.corrcoef(pairs)[0, 1] if pairs.shape[1] >= 10 and pairs.std(axis=1).all() else None
 
 
-def _lines(data):
+def _lines(data: PageData) -> list[dict[str, Any]]:
     """Those of the `lengths` that have more than one point."""
     return [line for line in data.lengths if len(set(line["target_steps"])) > 1]
 
 
-def _share_beyond(data):
+def _share_beyond(data: PageData) -> float | None:
     """The share of the corpus's sentences that are longer than the longest measured; None where that isn't known."""
     if not _lines(data) or not data.corpus_lengths:
         return None
@@ -112,7 +115,7 @@ def _share_beyond(data):
     return beyond / sum(data.corpus_lengths.values())
 
 
-def _charts(data, judged, errors):
+def _charts(data: PageData, judged: np.ndarray, errors: np.ndarray) -> dict[str, tuple[Any, ...]]:
     """{name: (function that draws, *its data)} of all figures for which there are data."""
     made = {}
     if len(errors):
@@ -135,5 +138,5 @@ def _charts(data, judged, errors):
     return made
 
 
-def _columns(rows, *keys):
+def _columns(rows: Iterable[Mapping[str, Any]], *keys: str) -> list[np.ndarray]:
     return [np.array([row.get(key) for row in rows], float) for key in keys]

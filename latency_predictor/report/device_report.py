@@ -1,26 +1,39 @@
 """The page latency/DEVICE.html: gathers what is known of a device's samples and of their predictor."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hat.architecture.complexity import count_parameters
 from hat.architecture.stacks import stacks_of
+from hat.experiment.run_directory import RunDirectory
 from latency_predictor.fitting.pace import OFF_PACE, Pace
+from latency_predictor.fitting.predictor import LatencyPredictor
+from latency_predictor.link.devices import Device
 from latency_predictor.on_device.environment import conditions
 from latency_predictor.report.device_page import PageData, write_page
 from latency_predictor.sampling.history import history_path, read_history
-from latency_predictor.sampling.lengths import run_lengths
+from latency_predictor.sampling.lengths import Lengths, run_lengths
 from latency_predictor.sampling.measure import measuring_spec
 from latency_predictor.sampling.parts import parts_path, read_parts
-from latency_predictor.sampling.sample import quantile_suffix, read_samples, samples_path
+from latency_predictor.sampling.sample import LatencySample, quantile_suffix, read_samples, samples_path
 from latency_predictor.sampling.selection import stop_reason
 
 TAKEN = 0.05  # a larger share of the time that went to other processes is worth a warning
 
 
-def write_report(run, device, quantile, predictor, quality, measured_ms):
+def write_report(
+    run: RunDirectory,
+    device: Device,
+    quantile: float,
+    predictor: LatencyPredictor,
+    quality: dict[str, Any],
+    measured_ms: np.ndarray,
+) -> Path:
     """Write the page of a Device and of the predictor of a quantile of the sentences; returns its path.
 
     `quality` is that of latency_predictor.fitting.quality.assess, `measured_ms` (samples,) what was fitted.
@@ -60,7 +73,7 @@ def write_report(run, device, quantile, predictor, quality, measured_ms):
     return path
 
 
-def _facts(samples, lengths, quantile):
+def _facts(samples: Sequence[LatencySample], lengths: Lengths, quantile: float) -> dict[str, str]:
     """What was measured, where and when."""
     protocol, environment = samples[-1].protocol, samples[-1].environment
     decodes = any(lengths.target)
@@ -80,12 +93,12 @@ def _facts(samples, lengths, quantile):
     return facts
 
 
-def _minute(sample):
+def _minute(sample: LatencySample) -> str:
     """The UTC time of a sample, such as 2026-11-21 15:24."""
     return sample.environment.time[:16].replace("T", " ")
 
 
-def _warnings(samples, pace):
+def _warnings(samples: Sequence[LatencySample], pace: Pace) -> tuple[str, ...]:
     """What may have spoilt the samples, and how many of them."""
     counts, texts = Counter(), {}
     for sample in samples:

@@ -3,19 +3,25 @@
 import itertools
 import secrets
 import threading
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
+
+from hat.architecture.stacks import Architecture
+from hat.experiment.run_directory import RunDirectory
 from hat.files import append_json_line
 from hat.progress import Progress
 from latency_predictor.budget import parse_budget
 from latency_predictor.fitting.features import PerLayerFeatures
 from latency_predictor.fitting.pace import Pace, even_latencies_ms
 from latency_predictor.fitting.predictor import LatencyPredictor
-from latency_predictor.link.devices import load_device
+from latency_predictor.link.devices import Device, load_device
 from latency_predictor.sampling.history import Fit, append_fit, history_path, read_history
 from latency_predictor.sampling.measure import Measurer
 from latency_predictor.sampling.parts import measure_parts, parts_path, read_parts, write_parts
-from latency_predictor.sampling.sample import read_samples, samples_path, write_samples
+from latency_predictor.sampling.sample import LatencySample, read_samples, samples_path, write_samples
 from latency_predictor.sampling.selection import (
     FIRST,
     fitted_count,
@@ -28,7 +34,7 @@ from latency_predictor.sampling.selection import (
 )
 
 
-def collect_all(run, device_names, samples=None):
+def collect_all(run: RunDirectory, device_names: Sequence[str], samples: int | None = None) -> None:
     """`collect` for several devices: those elsewhere at once, then those here, one after the other.
 
     What fails on one device doesn't stop the others; the first error is raised at the end.
@@ -37,7 +43,7 @@ def collect_all(run, device_names, samples=None):
     remote = [name for name in names if load_device(name).host is not None]
     errors = []
 
-    def attempt(name):
+    def attempt(name: str) -> None:
         try:
             collect(run, name, samples)
         except Exception as error:  # what befalls the device, a full disk here, or a fault of ours
@@ -58,7 +64,7 @@ def collect_all(run, device_names, samples=None):
         raise errors[0]
 
 
-def collect(run, device_name, samples=None):
+def collect(run: RunDirectory, device_name: str, samples: int | None = None) -> Path:
     """Measure `samples` architectures (default: the config's latency.samples), those already measured left out.
 
     A fixed number depends on the seed alone, so an interrupted run ends with the same set. Without one, the next
@@ -85,7 +91,7 @@ def collect(run, device_name, samples=None):
 class Collection:
     """The samples of one device, growing; `series` is what they all have as such, a new one if there are none yet."""
 
-    def __init__(self, run, device, measurer):
+    def __init__(self, run: RunDirectory, device: Device, measurer: Measurer) -> None:
         self._run, self._device, self._measurer = run, device, measurer
         self._space, self._seed = run.config.search_space, run.config.seed
         self.path = samples_path(run, device)
@@ -96,7 +102,7 @@ class Collection:
         if list(self._samples.values()) != samples:
             self._keep_what_was_missing(known)
 
-    def _keep_what_was_missing(self, known):
+    def _keep_what_was_missing(self, known: Sequence[LatencySample]) -> None:
         """Write samples of an earlier version again, and say which count as drawn at random."""
         write_samples(self.path, self._samples.values())
         random = sum(sample.at_random for sample in known)
@@ -105,14 +111,14 @@ class Collection:
             "are known to be, the others count as chosen: they are fitted, but errors and bounds aren't found from them"
         )
 
-    def measure_number(self, count):
+    def measure_number(self, count: int) -> None:
         """Measure the first `count` planned architectures."""
         planned = planned_architectures(self._space, self._seed, count)
         done = sum(architecture in self._samples for architecture in planned)
         with self._progress(len(planned), done) as progress:
             self._measure_planned(planned, progress)
 
-    def measure_enough(self, most):
+    def measure_enough(self, most: int) -> None:
         """Measure until the predictor is good enough, gets no better, or `most` are measured."""
         path = history_path(self._run, self._device)
         planned = planned_architectures(self._space, self._seed, min(FIRST, most))
@@ -137,7 +143,7 @@ class Collection:
                     return
                 self._measure(dict(itertools.islice(pending.items(), most - len(self._samples))), progress)
 
-    def revisit(self):
+    def revisit(self) -> None:
         """Measure once more what was measured when the device was off its median pace; the better visit counts."""
         pace = Pace.of(list(self._samples.values()), self._space, self._measurer.lengths)
         doubtful = [sample for sample in self._samples.values() if sample.visits == 1 and not pace.is_near(sample)]
@@ -148,7 +154,7 @@ class Collection:
                 write_samples(self.path, self._samples.values())
                 progress.advance()
 
-    def report(self):
+    def report(self) -> None:
         """One line on all samples, one on those that something disturbed."""
         latencies = self._latencies_ms(self._samples)
         random = sum(sample.at_random for sample in self._samples.values())
@@ -163,18 +169,18 @@ class Collection:
                 f"protocol; they are marked `stable: false` in {self.path}"
             )
 
-    def _progress(self, total, done):
+    def _progress(self, total: int, done: int) -> Progress:
         return Progress(f"Measuring on {self._device.name}", total, "architectures", done)
 
-    def _pending(self, drawn):
+    def _pending(self, drawn: Mapping[Architecture, bool]) -> dict[Architecture, bool]:
         """What isn't measured yet of {architecture: whether it was drawn at random}."""
         return {architecture: random for architecture, random in drawn.items() if architecture not in self._samples}
 
-    def _measure_planned(self, planned, progress):
+    def _measure_planned(self, planned: Sequence[Architecture], progress: Progress) -> None:
         fixed = fixed_architectures(self._space)
         self._measure(self._pending({architecture: architecture not in fixed for architecture in planned}), progress)
 
-    def _measure(self, drawn, progress):
+    def _measure(self, drawn: Mapping[Architecture, bool], progress: Progress) -> None:
         """Measure all of {architecture: whether it was drawn at random}."""
         for architecture, random in drawn.items():
             sample = replace(self._measurer.measure(architecture), at_random=random, series=self.series)
@@ -182,11 +188,11 @@ class Collection:
             self._samples[architecture] = sample
             progress.advance(note=f"{sample.timing(self._measurer.lengths).p25:.2f} ms")
 
-    def _latencies_ms(self, architectures):
+    def _latencies_ms(self, architectures: Iterable[Architecture]) -> np.ndarray:
         samples = [self._samples[architecture] for architecture in architectures]
         return even_latencies_ms(self._space, samples, self._measurer.lengths)
 
-    def _fit(self, architectures):
+    def _fit(self, architectures: Sequence[Architecture]) -> tuple[Fit, LatencyPredictor]:
         """(Fit, LatencyPredictor) of measured architectures."""
         features = PerLayerFeatures(self._space)
         at_random = [self._samples[architecture].at_random for architecture in architectures]
@@ -197,7 +203,7 @@ class Collection:
         near = margin(predictor, random, self._budgets_ms())
         return Fit(len(architectures), predictor.model, error, near, len(random), self.series), predictor
 
-    def _budgets_ms(self):
+    def _budgets_ms(self) -> list[float]:
         """The latencies that the config's budgets are about."""
         planned = planned_architectures(self._space, self._seed, FIRST)
         first = [architecture for architecture in planned if architecture in self._samples]

@@ -1,9 +1,12 @@
 """How the predictor's error fell while architectures were measured: one line for each fit."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from hat import files
 from hat.config import from_mapping, to_mapping
+from hat.experiment.run_directory import RunDirectory
+from latency_predictor.link.devices import Device
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,12 @@ class Fit:
     series: str | None = None
 
 
-def history_path(run, device):
+def history_path(run: RunDirectory, device: Device) -> Path:
     """Where the fits are kept in a run directory: not beside the samples, whose files name the measured devices."""
     return run.latency / "history" / f"{device.name}.jsonl"
 
 
-def read_history(path, series, most_samples):
+def read_history(path: Path, series: str | None, most_samples: int) -> list[Fit]:
     """The Fits of a JSON-lines file to at most `most_samples` samples of the `series`, one for each number.
 
     [] if there are none, as where the samples were moved away and others measured.
@@ -37,6 +40,6 @@ def read_history(path, series, most_samples):
     return [fits[samples] for samples in sorted(fits) if samples <= most_samples]
 
 
-def append_fit(path, fit):
+def append_fit(path: Path, fit: Fit) -> None:
     """Keep a Fit."""
     files.append_json_line(path, to_mapping(fit))

@@ -1,11 +1,13 @@
 """The lengths of the sentences that a latency is about: the corpus's own, or one fixed pair."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hat.errors import ArtifactError, UsageError
-from hat.experiment.run_directory import stamp
+from hat.experiment.run_directory import RunDirectory, stamp
+from latency_predictor.budget import LatencyBudget
 
 SPLIT = "valid"  # the sentences most like those to be translated
 MEASURED_QUANTILES = (0.1, 0.5, 0.9)
@@ -23,11 +25,11 @@ class Lengths:
     points: tuple[tuple[int, int], ...]
 
     @property
-    def middle(self):
+    def middle(self) -> tuple[int, int]:
         """The middle one of the points."""
         return self.points[len(self.points) // 2]
 
-    def quantile_ms(self, encoder_ms, decoder_ms, quantile):
+    def quantile_ms(self, encoder_ms: np.ndarray, decoder_ms: np.ndarray, quantile: float) -> np.ndarray:
         """Milliseconds (samples,) that this share of the sentences stay within.
 
         `encoder_ms` and `decoder_ms` (samples, points) are interpolated, and extended beyond the outer points, in
@@ -39,7 +41,7 @@ class Lengths:
         return np.quantile(encoder + decoder, quantile, axis=1)
 
 
-def _weights(points, lengths):
+def _weights(points: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
     """Matrix (points, lengths) of the weight that each point has in the value interpolated at each length."""
     if len(points) == 1:
         return np.ones((1, len(lengths)))
@@ -53,7 +55,7 @@ def _weights(points, lengths):
     return weights
 
 
-def run_lengths(run):
+def run_lengths(run: RunDirectory) -> Lengths:
     """The Lengths of a RunDirectory: as its config's latency section fixes them, else those of the prepared data.
 
     Raises ArtifactError if the data that is needed isn't prepared.
@@ -70,12 +72,12 @@ def run_lengths(run):
     return Lengths(*sides, _points(*sides))
 
 
-def fixed_lengths(source_length, target_steps):
+def fixed_lengths(source_length: int, target_steps: int) -> Lengths:
     """Lengths of which all are the same."""
     return Lengths((source_length,), (target_steps,), ((source_length, target_steps),))
 
 
-def check_quantiles(run, budgets):
+def check_quantiles(run: RunDirectory, budgets: Iterable[LatencyBudget]) -> None:
     """Raise UsageError if a LatencyBudget is about a quantile of lengths that the config makes all the same."""
     if run.task.fixed_lengths(run.config) is None:
         return
@@ -88,7 +90,7 @@ def check_quantiles(run, budgets):
             )
 
 
-def _points(source, target):
+def _points(source: Sequence[int], target: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Pairs at the same quantiles of both sides, rising strictly on both, the steps apart where there are none."""
     points = []
     for quantile in MEASURED_QUANTILES:

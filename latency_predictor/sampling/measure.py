@@ -2,31 +2,39 @@
 
 import functools
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+from hat.architecture.complexity import Spec
+from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import Architecture
 from hat.config import to_mapping
-from hat.experiment.run_directory import stamp
+from hat.experiment.run_directory import RunDirectory, stamp
+from hat.experiment.sections import LatencyConfig
 from hat.files import fingerprint
+from hat.tasks.task import Task
 from latency_predictor.fitting.pace import Pace
+from latency_predictor.link.devices import Device
 from latency_predictor.on_device.timing import clock_name
-from latency_predictor.sampling.lengths import run_lengths
+from latency_predictor.sampling.lengths import Lengths, run_lengths
 from latency_predictor.sampling.sample import VERSION, LatencySample, Protocol, read_samples, samples_path
 
 ATTEMPTS = 2  # at a sample that doesn't become stable
 REFERENCE_PRECISION = "fp32"  # beside every precision, so that a device's pace is one for all of them
 
 
-def measuring_spec(run):
+def measuring_spec(run: RunDirectory) -> Any:
     """The spec to measure with: the prepared data's vocabulary, else the one that the config announces."""
     return run.task.announced_spec(run.config) if stamp(run.data) is None else run.spec()
 
 
-def reference_architecture(space):
+def reference_architecture(space: SearchSpace) -> Architecture:
     """The architecture that is measured beside all others: the middle choice of every gene."""
     return space.decode([len(gene.choices) // 2 for gene in space.genes])
 
 
-def protocol_of(run, device, spec, lengths):
+def protocol_of(run: RunDirectory, device: Device, spec: Spec, lengths: Lengths) -> Protocol:
     """The Protocol of samples that are taken on `device` in this run."""
     source_lengths, target_steps = zip(*lengths.points, strict=True)
     reference = fingerprint(reference_architecture(run.config.search_space).to_dict())[:12]
@@ -52,21 +60,21 @@ class Measurer:
     DeviceError for a device that can't be used, StorageError where its disk is full.
     """
 
-    def __init__(self, run, device):
+    def __init__(self, run: RunDirectory, device: Device) -> None:
         self._run, self.device = run, device
         self._spec = measuring_spec(run)
         self.lengths = run_lengths(run)
         self.protocol = protocol_of(run, device, self._spec, self.lengths)
         self._bench = None
 
-    def __enter__(self):
+    def __enter__(self) -> "Measurer":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self._bench is not None:
             self._bench.close()
 
-    def measure(self, architecture, target_vocabulary=None):
+    def measure(self, architecture: Architecture, target_vocabulary: int | None = None) -> LatencySample:
         """The LatencySample of an Architecture; with `target_vocabulary` tokens to choose from if that is given.
 
         One that doesn't become stable is measured again; the steadier one counts.
@@ -83,7 +91,7 @@ class Measurer:
                 break
         return min(samples, key=lambda sample: sample.timing(self.lengths).half_width)
 
-    def measure_paced(self, architecture, target_vocabulary=None):
+    def measure_paced(self, architecture: Architecture, target_vocabulary: int | None = None) -> LatencySample:
         """What `measure` gives, as it would be at the median pace of the device's samples.
 
         As it was measured where there are none, or only some that were measured otherwise.
@@ -92,18 +100,18 @@ class Measurer:
         return sample if self._pace is None else self._pace.even(sample)
 
     @functools.cached_property
-    def _pace(self):
+    def _pace(self) -> Pace | None:
         space = self._run.config.search_space
         samples = read_samples(samples_path(self._run, self.device), space)
         if not samples or self.protocol.difference(samples[0].protocol):
             return None
         return Pace.of(samples, space, self.lengths)
 
-    def _sample(self, architecture, timed):
+    def _sample(self, architecture: Architecture, timed: dict[str, Any]) -> LatencySample:
         described = {"architecture": architecture.to_dict(), "device": self.device.name}
         return LatencySample.from_dict({**described, "protocol": to_mapping(self.protocol), **timed})
 
-    def _make_bench(self):
+    def _make_bench(self) -> Any:
         reference = reference_architecture(self._run.config.search_space), self._spec
         arguments = (self.device, self._run.task, self._run.config.latency, self.lengths.points, reference)
         if self.device.backend == "torch":
@@ -120,7 +128,14 @@ class AgentBench:
     the `reference`, an (Architecture, spec).
     """
 
-    def __init__(self, device, task, latency_config, points, reference):
+    def __init__(
+        self,
+        device: Device,
+        task: Task,
+        latency_config: LatencyConfig,
+        points: Sequence[tuple[int, int]],
+        reference: tuple[Architecture, Spec],
+    ) -> None:
         from latency_predictor.link.connection import Connection
 
         self._device, self._task, self._latency_config = device, task, latency_config
@@ -134,16 +149,16 @@ class AgentBench:
         for warning in self._connection.ready["warnings"]:
             print(f"warning: {device.name}: {warning}", file=sys.stderr)
 
-    def time(self, architecture, spec):
+    def time(self, architecture: Architecture, spec: Spec) -> dict[str, Any]:
         """The lengths, reference_ms, stable, taken and environment of a LatencySample, as a dictionary."""
         subject = self._skeleton(architecture, spec, self._device.precision)
         reply = self._connection.ask({"type": "measure", "subject": subject})
         return {name: value for name, value in reply.items() if name != "type"}
 
-    def close(self):
+    def close(self) -> None:
         self._connection.close()
 
-    def _skeleton(self, architecture, spec, precision):
+    def _skeleton(self, architecture: Architecture, spec: Spec, precision: str) -> dict[str, Any]:
         from latency_predictor.sampling.skeleton import make_skeleton
 
         return make_skeleton(self._task, architecture, spec, precision, self._latency_config)

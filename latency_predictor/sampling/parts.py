@@ -1,10 +1,16 @@
 """Where the time of a translation goes: encoder, decoder layers, output layer."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from hat import files
+from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
-from latency_predictor.sampling.measure import reference_architecture
+from hat.experiment.run_directory import RunDirectory
+from latency_predictor.link.devices import Device
+from latency_predictor.sampling.measure import Measurer, reference_architecture
 
 FEW_TOKENS = 64  # a vocabulary whose output layer costs next to nothing
 
@@ -21,7 +27,7 @@ class Parts:
     total_ms: tuple[float, ...]
 
 
-def measure_parts(measurer, space):
+def measure_parts(measurer: Measurer, space: SearchSpace) -> list[Parts]:
     """Parts of the smallest architecture, the reference and the full-size Transformer.
 
     The output layer, with the choice of the best tokens, is what a translation takes longer than one with a
@@ -35,7 +41,7 @@ def measure_parts(measurer, space):
     return [_measure(measurer, name, architecture) for name, architecture in chosen.items()]
 
 
-def _measure(measurer, name, architecture):
+def _measure(measurer: Measurer, name: str, architecture: Architecture) -> Parts:
     sample, fewer = (measurer.measure_paced(architecture, vocabulary) for vocabulary in (None, FEW_TOKENS))
     middle = len(sample.lengths) // 2
     decoder_ms = sample.lengths[middle].decoder_ms.p25
@@ -50,17 +56,17 @@ def _measure(measurer, name, architecture):
     )
 
 
-def parts_path(run, device):
+def parts_path(run: RunDirectory, device: Device) -> Path:
     """Where the Parts of a device are kept in a run directory."""
     return run.latency / f"{device.name}.parts.json"
 
 
-def write_parts(path, series, parts):
+def write_parts(path: Path, series: str | None, parts: Iterable[Parts]) -> None:
     """Keep Parts as JSON, with the series of samples whose pace they have."""
     files.write_json(path, {"series": series, "parts": [to_mapping(each) for each in parts]})
 
 
-def read_parts(path, series):
+def read_parts(path: Path, series: str | None) -> list[Parts]:
     """What `write_parts` kept with this series; [] if there is nothing of it."""
     if not path.exists():
         return []

@@ -2,15 +2,21 @@
 
 import base64
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hat import files
 from hat.deploy.bundle import DESCRIPTION, open_bundle
 from hat.errors import UsageError
+from hat.experiment.run_directory import RunDirectory
+from latency_predictor.budget import LatencyBudget
 from latency_predictor.latency import Latency, of_rounds
 from latency_predictor.link.connection import Connection
+from latency_predictor.link.devices import Device
 
 SPLIT = "valid"  # the sentences most like those to be translated
 SENTENCES = 100  # of them
@@ -30,18 +36,18 @@ class Calls:
     taken: float | None
     text: bool
 
-    def latency(self, quantile):
+    def latency(self, quantile: float) -> Latency:
         """The Latency that this share of the calls stayed within."""
         ms = float(np.quantile(self.calls_ms, quantile))
         return Latency(ms, ms, ms, self.taken)
 
 
-def sentences_needed(quantile):
+def sentences_needed(quantile: float) -> int:
     """How many sentences a latency of this quantile is judged by."""
     return max(SENTENCES, math.ceil(BEYOND / (1 - quantile)))
 
 
-def check_sentences(run, budgets):
+def check_sentences(run: RunDirectory, budgets: Iterable[LatencyBudget]) -> None:
     """Raise UsageError for the first LatencyBudget about a quantile that the validation text has too few lines for.
 
     Where the config fixes a length, sentences don't count.
@@ -65,18 +71,18 @@ class RealCalls:
     Raises DeviceError for a device that can't be used, StorageError where its disk is full.
     """
 
-    def __init__(self, run, device, quantile=0.5):
+    def __init__(self, run: RunDirectory, device: Device, quantile: float = 0.5) -> None:
         self._device, self._connection, self._sent = device, None, set()
         self._request = run.task.calls(run, SPLIT, sentences_needed(quantile))
 
-    def __enter__(self):
+    def __enter__(self) -> "RealCalls":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self._connection is not None:
             self._connection.close()
 
-    def time(self, bundle):
+    def time(self, bundle: Path) -> Calls:
         """The Calls of one round with the bundle in this folder."""
         if self._connection is None:
             self._connection = Connection(self._device, {"real_calls": True})
@@ -90,11 +96,11 @@ class RealCalls:
             self._sent.discard((self._agent, name))  # the agent had to be started again, or made room
 
     @property
-    def _agent(self):
+    def _agent(self) -> int:
         """What tells an agent from one that was started again."""
         return self._connection.ready["process"]
 
-    def _send(self, bundle, name):
+    def _send(self, bundle: Path, name: str) -> None:
         """Let the agent have the bundle."""
         while True:
             agent = self._agent
@@ -107,12 +113,14 @@ class RealCalls:
                 self._sent.add((agent, name))
                 return
 
-    def _put(self, content, **place):
+    def _put(self, content: bytes, **place: Any) -> None:
         encoded = base64.b64encode(content).decode()
         self._connection.ask({"type": "put", "content": encoded, **place})
 
 
-def latencies_of(run, device, bundle, quantiles):
+def latencies_of(
+    run: RunDirectory, device: Device, bundle: Path, quantiles: Sequence[float]
+) -> tuple[list[Latency], bool]:
     """([Latency of each quantile], whether text is in them) of the bundle in this folder, timed by itself."""
     with RealCalls(run, device, max(quantiles)) as real_calls:
         rounds = [real_calls.time(bundle) for _ in range(ROUNDS)]

@@ -2,17 +2,23 @@
 
 import json
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from hat import files
+from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
 from hat.errors import ArtifactError, UsageError
+from hat.experiment.run_directory import RunDirectory
+from latency_predictor.link.devices import Device
 from latency_predictor.on_device.environment import Environment
 from latency_predictor.on_device.timing import Timing, clock_name
+from latency_predictor.sampling.lengths import Lengths
 
 VERSION = 2  # of the protocol: samples of another one can't be compared
 
@@ -40,7 +46,7 @@ class Protocol:
     reference: str
     clock: Literal["processor", "wall"]
 
-    def difference(self, other):
+    def difference(self, other: "Protocol") -> str | None:
         """The first field in which `other` differs, as 'beam 4 instead of 5'; None if they are equal."""
         for name, value in vars(self).items():
             if getattr(other, name) != value:
@@ -48,7 +54,7 @@ class Protocol:
         return None
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
@@ -65,12 +71,12 @@ class LengthTiming:
     decoder_ms: Timing | None
     total_ms: Timing
 
-    def scaled(self, factor):
+    def scaled(self, factor: float) -> "LengthTiming":
         """All milliseconds times `factor`."""
         return replace(self, **{name: timing.scaled(factor) for name, timing in self.timings.items()})
 
     @property
-    def timings(self):
+    def timings(self) -> dict[str, Timing]:
         """{name: Timing} of the parts that there are, and of the whole."""
         return {name: timing for name, timing in vars(self).items() if isinstance(timing, Timing)}
 
@@ -99,11 +105,11 @@ class LatencySample:
     at_random: bool | None = None
     series: str | None = None
 
-    def scaled(self, factor):
+    def scaled(self, factor: float) -> "LatencySample":
         """This sample with the architecture's milliseconds times `factor`."""
         return replace(self, lengths=tuple(at.scaled(factor) for at in self.lengths))
 
-    def timing(self, lengths, quantile=0.5):
+    def timing(self, lengths: Lengths, quantile: float = 0.5) -> Timing:
         """Timing of the `quantile` of sentences among `lengths`: what budgets are about.
 
         Spread and confidence are, relatively, those measured at the middle length.
@@ -112,44 +118,44 @@ class LatencySample:
         middle = self.lengths[len(self.lengths) // 2].total_ms
         return middle.scaled(latency_ms / middle.p25)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON."""
         return to_mapping(self)
 
     @classmethod
-    def from_dict(cls, mapping, where="sample"):
+    def from_dict(cls, mapping: Any, where: str = "sample") -> "LatencySample":
         """Inverse of `to_dict`; raises UsageError naming the key that is wrong."""
         return from_mapping(cls, mapping, where)
 
 
-def latencies_ms(samples, lengths, quantile=0.5):
+def latencies_ms(samples: Sequence[LatencySample], lengths: Lengths, quantile: float = 0.5) -> np.ndarray:
     """Milliseconds (samples,) that the `quantile` of the sentences among `lengths` stay within."""
     encoder = [[at.encoder_ms.p25 for at in sample.lengths] for sample in samples]
     decoder = [[at.decoder_ms.p25 if at.target_steps else 0.0 for at in sample.lengths] for sample in samples]
     return lengths.quantile_ms(np.array(encoder), np.array(decoder), quantile)
 
 
-def samples_path(run, device):
+def samples_path(run: RunDirectory, device: Device) -> Path:
     """Where the samples of a device are kept in a run directory."""
     return run.latency / f"{device.name}.jsonl"
 
 
-def quantile_suffix(quantile):
+def quantile_suffix(quantile: float) -> str:
     """What tells files about this quantile of the sentences apart: '' for the median, '.p90'."""
     return "" if quantile == 0.5 else f".p{quantile * 100:g}"
 
 
-def predictor_directory(run, device, quantile=0.5):
+def predictor_directory(run: RunDirectory, device: Device, quantile: float = 0.5) -> Path:
     """Where the predictor of a quantile of the sentences is kept in a run directory."""
     return run.latency / f"{device.name}{quantile_suffix(quantile)}.predictor"
 
 
-def write_samples(path, samples):
+def write_samples(path: Path, samples: Iterable[LatencySample]) -> None:
     """Replace a file by these LatencySamples in one step."""
     files.write_text(path, "".join(json.dumps(sample.to_dict(), ensure_ascii=False) + "\n" for sample in samples))
 
 
-def read_samples(path, space, protocol=None):
+def read_samples(path: Path, space: SearchSpace, protocol: Protocol | None = None) -> list[LatencySample]:
     """The LatencySamples of a JSON-lines file ([] if there is none), the last one of each architecture.
 
     A sample of a device may come from a copy of the file that another name gave. Raises ArtifactError, naming the
@@ -170,7 +176,7 @@ def read_samples(path, space, protocol=None):
     return list(samples.values())
 
 
-def _read_sample(row, where):
+def _read_sample(row: Any, where: str) -> LatencySample:
     protocol = row.get("protocol") if isinstance(row, dict) else None
     if isinstance(protocol, dict) and protocol.get("version", 1) != VERSION:
         version = protocol.get("version", 1)
@@ -186,7 +192,7 @@ def _read_sample(row, where):
     return sample
 
 
-def _with_clock(row):
+def _with_clock(row: Any) -> Any:
     """The row of a sample; an earlier version didn't say by which clock, which followed from the device."""
     protocol = row.get("protocol") if isinstance(row, dict) else None
     if not isinstance(protocol, dict) or not {"threads", "accelerator"} <= protocol.keys():
@@ -194,7 +200,7 @@ def _with_clock(row):
     return row | {"protocol": {"clock": clock_name(protocol["threads"], protocol["accelerator"])} | protocol}
 
 
-def _check_times(sample, where):
+def _check_times(sample: LatencySample, where: str) -> None:
     """Raise UsageError for a time that nothing can have taken."""
     times = {"reference_ms": sample.reference_ms}
     for at in sample.lengths:

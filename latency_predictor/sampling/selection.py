@@ -5,11 +5,17 @@ for the whole space. The others are those of which the predictor is least sure, 
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import Architecture
 from latency_predictor.fitting.conformal import LEAST_SCORES
+from latency_predictor.fitting.predictor import LatencyPredictor
+from latency_predictor.sampling.history import Fit
+from latency_predictor.sampling.sample import LatencySample
 
 ATTEMPTS = 50  # random architectures drawn for each one wanted, before a small space counts as used up
 FIRST = 50  # architectures before the first fit: the fixed ones, and enough random ones to be sure of the bound
@@ -25,12 +31,12 @@ PLATEAU_GAIN = 0.05  # took less than this share off the error
 PLATEAU_LEAST = 80  # samples before that
 
 
-def fixed_architectures(space):
+def fixed_architectures(space: SearchSpace) -> list[Architecture]:
     """What every collection begins with: the extremes, and what budgets may be shares of."""
     return [space.smallest(), space.largest(), space.full_transformer()]
 
 
-def planned_architectures(space, seed, count):
+def planned_architectures(space: SearchSpace, seed: int, count: int) -> list[Architecture]:
     """`count` distinct architectures, or all that can be found in a small space.
 
     The fixed ones come first, then random ones, each from (seed, index). A smaller count gives the beginning of the
@@ -45,7 +51,7 @@ def planned_architectures(space, seed, count):
     return list(planned)
 
 
-def mark_random(samples, space, seed):
+def mark_random(samples: Sequence[LatencySample], space: SearchSpace, seed: int) -> list[LatencySample]:
     """The LatencySamples, each with its `at_random`.
 
     An earlier version didn't keep that, but every file of it began with the planned architectures. As far as these are
@@ -61,12 +67,18 @@ def mark_random(samples, space, seed):
     ]
 
 
-def fitted_count(measured, most):
+def fitted_count(measured: int, most: int) -> int:
     """To how many of so many measured architectures the predictor is fitted: whole batches, and all at the end."""
     return measured if measured <= FIRST or measured >= most else measured - (measured - FIRST) % BATCH
 
 
-def next_architectures(space, seed, measured, predictor, budgets_ms):
+def next_architectures(
+    space: SearchSpace,
+    seed: int,
+    measured: Sequence[Architecture],
+    predictor: LatencyPredictor,
+    budgets_ms: Sequence[float],
+) -> dict[Architecture, bool]:
     """{architecture: whether it was drawn at random} of those to measure after the ones in `measured`, at most BATCH.
 
     Empty if a small space is used up. `predictor` is a LatencyPredictor fitted to the measured ones; `budgets_ms` are
@@ -86,7 +98,9 @@ def next_architectures(space, seed, measured, predictor, budgets_ms):
     return chosen
 
 
-def _interest(predictor, architectures, budgets_ms):
+def _interest(
+    predictor: LatencyPredictor, architectures: Sequence[Architecture], budgets_ms: Sequence[float]
+) -> np.ndarray:
     """How much is to be learnt (architectures,): relative uncertainty, weighted by closeness to a budget."""
     predicted = predictor.predict(architectures)
     weight = np.full(len(architectures), FAR_WEIGHT)
@@ -95,7 +109,7 @@ def _interest(predictor, architectures, budgets_ms):
     return predictor.uncertainty(architectures) * weight
 
 
-def margin(predictor, architectures, budgets_ms):
+def margin(predictor: LatencyPredictor, architectures: Sequence[Architecture], budgets_ms: Sequence[float]) -> float:
     """Median of how far the upper bound is above the prediction, as a share of it, near the budgets."""
     predicted = predictor.predict(architectures)
     margins = predictor.upper(architectures) / predicted - 1
@@ -105,7 +119,7 @@ def margin(predictor, architectures, budgets_ms):
     return float(np.median(margins[near] if near.any() else margins))
 
 
-def stop_reason(history, most_samples):
+def stop_reason(history: Sequence[Fit], most_samples: int) -> str | None:
     """Why measuring can stop, as a sentence, or None; `history` are the fits so far, see sampling.history."""
     last = history[-1]
     error = (

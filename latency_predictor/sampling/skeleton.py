@@ -4,19 +4,25 @@ import base64
 import functools
 import math
 import zlib
+from typing import Any
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 from onnx.external_data_helper import set_external_data
 
-from hat.architecture.complexity import parameter_shapes
+from hat.architecture.complexity import Spec, parameter_shapes
+from hat.architecture.stacks import Architecture
 from hat.deploy.building.bundle_writer import ALIGNMENT, SMALLEST_EXTERNAL
+from hat.experiment.sections import LatencyConfig
+from hat.tasks.task import Task
 
 WEIGHT_KINDS = "fiu"  # numpy's kinds of what may be made up
 NOT_MADE_UP = ("int64",)  # sizes, axes and places: their values matter
 
 
-def make_skeleton(task, architecture, spec, precision, latency_config):
+def make_skeleton(
+    task: Task, architecture: Architecture, spec: Spec, precision: str, latency_config: LatencyConfig
+) -> dict[str, Any]:
     """What the device measures for an Architecture of a Task: {"graphs": {name: text}, "weights": {file: bytes}}.
 
     See on_device.bench for the form. Constants that a bundle keeps beside its graphs are named by their
@@ -33,7 +39,7 @@ def make_skeleton(task, architecture, spec, precision, latency_config):
     return {"graphs": packed, "weights": sizes}
 
 
-def _move_out(tensor, places, sizes):
+def _move_out(tensor: TensorProto, places: dict[tuple[str, str, int], int], sizes: dict[str, int]) -> None:
     size = len(tensor.raw_data)
     dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
     if size < SMALLEST_EXTERNAL or dtype.name in NOT_MADE_UP or dtype.kind not in WEIGHT_KINDS:
@@ -47,7 +53,7 @@ def _move_out(tensor, places, sizes):
     tensor.ClearField("raw_data")
 
 
-def _any_weights(architecture, spec):
+def _any_weights(architecture: Architecture, spec: Spec) -> dict[str, np.ndarray]:
     """Weights of the right names and shapes; their values are only there to be quantised."""
     shapes = parameter_shapes(architecture, spec)
     numbers = _numbers(max(math.prod(shape) for shape in shapes.values()))
@@ -55,5 +61,5 @@ def _any_weights(architecture, spec):
 
 
 @functools.lru_cache(maxsize=1)
-def _numbers(count):
+def _numbers(count: int) -> np.ndarray:
     return np.random.default_rng(1).uniform(-0.05, 0.05, count).astype(np.float32)

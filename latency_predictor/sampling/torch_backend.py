@@ -2,13 +2,20 @@
 
 import contextlib
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
 
+from hat.architecture.stacks import Architecture
 from hat.errors import DeviceError
-from hat.models.translation import Transformer
+from hat.experiment.translation import TranslationLatency
+from hat.models.translation import EncoderOutput, Transformer
+from hat.models.translation_spec import ModelSpec
+from hat.tasks.task import Task
+from latency_predictor.link.devices import Device
 from latency_predictor.on_device.environment import read_environment
 from latency_predictor.on_device.timing import clock_for, time_rounds
 
@@ -16,14 +23,14 @@ SEED = 1  # of the weights and sentences, whose values don't matter
 FIRST_WORD = 4  # token ids below are special symbols
 
 
-def gpu_name():
+def gpu_name() -> str:
     """Model of the CUDA GPU that is measured; raises DeviceError if PyTorch finds none."""
     if not torch.cuda.is_available():
         raise DeviceError("PyTorch finds no CUDA GPU here; run this on a machine with one and a CUDA build of PyTorch")
     return torch.cuda.get_device_name()
 
 
-def cuda_clock():
+def cuda_clock() -> float:
     """Seconds of the wall's clock, once the GPU has finished all that it was given before."""
     torch.cuda.synchronize()
     return time.perf_counter()
@@ -32,7 +39,14 @@ def cuda_clock():
 class TorchBench:
     """Times Transformers in this process; the arguments are those of latency_predictor.sampling.measure.AgentBench."""
 
-    def __init__(self, device, task, latency_config, points, reference):
+    def __init__(
+        self,
+        device: Device,
+        task: Task,
+        latency_config: TranslationLatency,
+        points: Sequence[tuple[int, int]],
+        reference: tuple[Architecture, ModelSpec],
+    ) -> None:
         if not task.decodes:
             raise DeviceError(f"backend torch times translators alone; give device {device.name} backend: onnxruntime")
         self._device, self._config, self._points = device, latency_config, points
@@ -42,7 +56,7 @@ class TorchBench:
         with _threads(device.threads):
             self._reference = self._translations(*reference, [points[len(points) // 2]])[0]
 
-    def time(self, architecture, spec):
+    def time(self, architecture: Architecture, spec: ModelSpec) -> dict[str, Any]:
         """The lengths, reference_ms, stable, taken and environment of a LatencySample, as a dictionary.
 
         Raises DeviceError, after the run in hand, once that takes longer than the device's `sample_timeout_s`.
@@ -55,13 +69,13 @@ class TorchBench:
             found = time_rounds(translations, self._reference, self._config.repeats, self._clock)
         return {**found.to_dict(self._points), "environment": asdict(read_environment(self._gpu))}
 
-    def close(self):
+    def close(self) -> None:
         """Nothing is held."""
 
-    def _ending(self, deadline, translate):
+    def _ending(self, deadline: float, translate: Callable[[], float]) -> Callable[[], float]:
         """`translate`, which raises DeviceError from the deadline on, a time of time.monotonic()."""
 
-        def run():
+        def run() -> float:
             if time.monotonic() > deadline:
                 limit = f"sample_timeout_s: {self._device.sample_timeout_s:g}"
                 remedy = "see what else runs here, or raise it in its file"
@@ -70,7 +84,9 @@ class TorchBench:
 
         return run
 
-    def _translations(self, architecture, spec, points):
+    def _translations(
+        self, architecture: Architecture, spec: ModelSpec, points: Sequence[tuple[int, int]]
+    ) -> list["TorchTranslation"]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
             model = Transformer(architecture, spec).eval().to(self._device.accelerator)
@@ -79,13 +95,13 @@ class TorchBench:
             for length, steps in points
         ]
 
-    def _sentence(self, length, spec):
+    def _sentence(self, length: int, spec: ModelSpec) -> list[int]:
         words = np.random.default_rng(SEED).integers(FIRST_WORD, self._source_vocabulary, size=length - 1)
         return [*words.tolist(), spec.end_of_sentence]
 
 
 @contextlib.contextmanager
-def _threads(count):
+def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -101,12 +117,19 @@ class TorchTranslation:
     with, and `scores` (beam,) their log-probabilities.
     """
 
-    def __init__(self, model, source, beam, target_steps, clock=time.perf_counter):
+    def __init__(
+        self,
+        model: Transformer,
+        source: Sequence[int],
+        beam: int,
+        target_steps: int,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._model, self._beam, self._target_steps, self._clock = model, beam, target_steps, clock
         self._device = next(model.parameters()).device
         self._source = torch.tensor([source], device=self._device)
 
-    def __call__(self):
+    def __call__(self) -> float:
         """Returns the seconds that the encoder took, by a clock that waits for the GPU where there is one."""
         start = self._clock()
         memory = self._model.encoder(self._source)
@@ -114,7 +137,7 @@ class TorchTranslation:
         self._decode(memory.select(torch.zeros(self._beam, dtype=torch.long, device=self._device)))
         return encoder_seconds
 
-    def _decode(self, memory):
+    def _decode(self, memory: EncoderOutput) -> None:
         spec, beam, decoder = self._model.spec, self._beam, self._model.decoder
         cache = decoder.new_cache()
         self.tokens = torch.full((beam, 1), spec.end_of_sentence, device=self._device)

@@ -1,7 +1,12 @@
 """Gradient boosted trees that correct a ridge: they learn the logarithm of measured over the ridge's prediction."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
+from latency_predictor.fitting.features import Inputs
+from latency_predictor.fitting.models.ridge import Ridge
 from latency_predictor.fitting.outliers import inliers
 
 TREES = 40
@@ -19,11 +24,11 @@ class Boosting:
     holds what the leaf adds to the logarithm.
     """
 
-    def __init__(self, arrays):
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self.arrays = arrays
 
     @classmethod
-    def fit(cls, inputs, latencies_ms, ridge, seed):
+    def fit(cls, inputs: Inputs, latencies_ms: np.ndarray, ridge: Ridge, seed: int) -> "Boosting":
         """Fit to Inputs and `latencies_ms` (samples,) what `ridge` leaves; disturbed samples are left out."""
         from sklearn.ensemble import GradientBoostingRegressor
 
@@ -42,7 +47,7 @@ class Boosting:
         model.fit(inputs.rows(kept).all(), np.log(ratio[kept]))
         return cls(_arrays([tree.tree_ for tree in model.estimators_[:, 0]]))
 
-    def predict(self, inputs, ridge_ms):
+    def predict(self, inputs: Inputs, ridge_ms: np.ndarray) -> np.ndarray:
         """Milliseconds (samples,) for Inputs, given what the ridge predicts for them."""
         a = self.arrays
         columns = inputs.all().astype(np.float32)  # scikit-learn's trees compare at this precision
@@ -54,7 +59,7 @@ class Boosting:
         return ridge_ms * np.exp(a["value"][trees, node].sum(axis=1))
 
 
-def _arrays(trees):
+def _arrays(trees: Sequence[Any]) -> dict[str, np.ndarray]:
     shape = (len(trees), max(tree.node_count for tree in trees))
     arrays = {name: np.zeros(shape, dtype=np.int64) for name in ("feature", "left", "right")}
     arrays |= {name: np.zeros(shape) for name in ("threshold", "value")}

@@ -6,10 +6,13 @@ fitted by L-BFGS, learns what a ridge leaves; it is fast enough to be compared b
 """
 
 import warnings
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from latency_predictor.fitting.models.ridge import moments
+from latency_predictor.fitting.features import Inputs
+from latency_predictor.fitting.models.ridge import Ridge, moments
 from latency_predictor.fitting.outliers import inliers
 
 PAPER_LAYERS = (400, 400, 400)
@@ -29,11 +32,11 @@ class Network:
     physical; 0 if it is that of milliseconds, and columns are raw.
     """
 
-    def __init__(self, arrays):
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self.arrays = arrays
 
     @classmethod
-    def fit_paper(cls, inputs, latencies_ms, ridge, seed):
+    def fit_paper(cls, inputs: Inputs, latencies_ms: np.ndarray, ridge: Ridge, seed: int) -> "Network":
         """The paper's, fitted to Inputs and `latencies_ms` (samples,); `ridge` only tells disturbed samples."""
         from sklearn.neural_network import MLPRegressor
 
@@ -54,7 +57,7 @@ class Network:
         return cls._fit(network, stages, inputs.raw[kept], np.log(latencies_ms[kept]), corrects=False)
 
     @classmethod
-    def fit_quick(cls, inputs, latencies_ms, ridge, seed, penalty):
+    def fit_quick(cls, inputs: Inputs, latencies_ms: np.ndarray, ridge: Ridge, seed: int, penalty: float) -> "Network":
         """The quick one, fitted to what `ridge` leaves of `latencies_ms` (samples,)."""
         from sklearn.neural_network import MLPRegressor
 
@@ -70,7 +73,9 @@ class Network:
         return cls._fit(network, [{}], inputs.rows(kept).all(), np.log(ratio[kept]), corrects=True)
 
     @classmethod
-    def _fit(cls, network, stages, columns, targets, corrects):
+    def _fit(
+        cls, network: Any, stages: Iterable[dict[str, Any]], columns: np.ndarray, targets: np.ndarray, corrects: bool
+    ) -> "Network":
         from sklearn.exceptions import ConvergenceWarning
 
         mean, scale = moments(columns)
@@ -85,7 +90,7 @@ class Network:
         numbers = {"target_mean": target_mean, "target_scale": target_scale, "corrects": float(corrects)}
         return cls({"mean": mean, "scale": scale, **layers, **numbers})
 
-    def predict(self, inputs, ridge_ms):
+    def predict(self, inputs: Inputs, ridge_ms: np.ndarray) -> np.ndarray:
         """Milliseconds (samples,) for Inputs, given what the ridge predicts for them."""
         a = self.arrays
         columns = inputs.all() if a["corrects"] else inputs.raw

@@ -23,11 +23,11 @@ class Ridge:
     covariance (1 + features, 1 + features) ms^2, for the leverage.
     """
 
-    def __init__(self, arrays):
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self.arrays = arrays
 
     @classmethod
-    def fit(cls, physical, latencies_ms):
+    def fit(cls, physical: np.ndarray, latencies_ms: np.ndarray) -> "Ridge":
         """Fit to `physical` (samples, features) and `latencies_ms` (samples,).
 
         Squared relative errors are minimised by weighting, repeatedly, with the square of what was predicted before;
@@ -46,38 +46,38 @@ class Ridge:
         covariance = np.linalg.pinv(rows.T @ rows + shrink, hermitian=True)
         return cls({"mean": mean, "scale": scale, "weight": weight, "floor": floor, "covariance": covariance})
 
-    def predict(self, physical):
+    def predict(self, physical: np.ndarray) -> np.ndarray:
         """Milliseconds (samples,) for `physical` (samples, features)."""
         return np.maximum(self._rows(physical) @ self.arrays["weight"], self.arrays["floor"])
 
-    def leverage(self, physical):
+    def leverage(self, physical: np.ndarray) -> np.ndarray:
         """Of each row of `physical` (samples, features), as an architecture that wasn't fitted: (samples,), >= 0."""
         rows = self._rows(physical) / self.predict(physical)[:, None]
         return np.maximum(np.einsum("si,ij,sj->s", rows, self.arrays["covariance"], rows), 0)
 
-    def _rows(self, physical):
+    def _rows(self, physical: np.ndarray) -> np.ndarray:
         return _with_constant((physical - self.arrays["mean"]) / self.arrays["scale"])
 
 
-def moments(matrix):
+def moments(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(mean, scale) of each column; the scale of one that never changes is its size."""
     mean, scale = matrix.mean(axis=0), matrix.std(axis=0)
     constant = scale <= 1e-9 * np.abs(mean)
     return mean, np.where(constant, np.maximum(np.abs(mean), 1.0), scale)
 
 
-def _trust(deviation):
+def _trust(deviation: np.ndarray) -> np.ndarray:
     """Huber's weights of relative deviations, 0 for outliers."""
     distance = np.abs(deviation - np.median(deviation))
     limit = max(HUBER * MAD_TO_DEVIATION * np.median(distance), SURELY_NOISE)
     return np.where(inliers(deviation), limit / np.maximum(distance, limit), 0.0)
 
 
-def _with_constant(inputs):
+def _with_constant(inputs: np.ndarray) -> np.ndarray:
     return np.column_stack([np.ones(len(inputs)), inputs])
 
 
-def _solve(inputs, targets, weights):
+def _solve(inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
     """(weight (1 + features,), penalty): weighted ridge, its penalty chosen by generalised cross-validation.
 
     Golub, Heath and Wahba, "Generalized cross-validation as a method for choosing a good ridge parameter", 1979.
