@@ -1,21 +1,26 @@
 """The search for one budget: evolve, choose by measuring, write, report."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hat import files
 from hat.architecture.stacks import Architecture
-from hat.experiment.run_directory import mark_done
+from hat.experiment.run_directory import RunDirectory, mark_done
+from hat.experiment.sections import Experiment
 from latency_predictor.budget import LatencyBudget
 from latency_predictor.fitting.conversion import Conversion
 from search.aim import aimed
 from search.choice import describe_choice, finalists_table, write_choice
 from search.constraints import Constraints
 from search.contest import hold_contest
+from search.evaluations import Evaluations
 from search.evolution import Evolution
 from search.evolving import evolve
+from search.finalists import Finalist
 from search.instruments import Instruments
 from search.limits import Limits
+from search.reference import Reference
 
 # A search whose full-size Transformer became faster or slower by this factor meanwhile aimed beside the mark.
 DRIFT = 1.25
@@ -47,7 +52,9 @@ class Prepared:
     starters: list[Architecture]
 
 
-def prepare(config, task, conversion, reference, instruments):
+def prepare(
+    config: Experiment, task: Task, conversion: Conversion, reference: Reference, instruments: Instruments
+) -> Prepared:
     """The Prepared of a Task; raises BudgetError, saying what is possible, if nothing meets its limits."""
     instruments = aimed(instruments, conversion)
     limit_ms = reference.limit_ms(task.budget)
@@ -59,11 +66,13 @@ def prepare(config, task, conversion, reference, instruments):
 class BudgetSearch:
     """The search for one Task, which is Prepared; `evaluations` are the run's."""
 
-    def __init__(self, run, task, prepared, reference, evaluations):
+    def __init__(
+        self, run: RunDirectory, task: Task, prepared: Prepared, reference: Reference, evaluations: Evaluations
+    ) -> None:
         self._run, self._task, self._prepared, self._reference = run, task, prepared, reference
         self._evaluations, self._directory = evaluations, run.search(task.name)
 
-    def run(self):
+    def run(self) -> list[Finalist]:
         """Do the whole search, from where an interrupted one stopped, and report on standard output.
 
         Returns all Finalists, in the order of timing.
@@ -83,7 +92,7 @@ class BudgetSearch:
         self._report(finalists, winner, losses)
         return finalists
 
-    def _evolve(self):
+    def _evolve(self) -> Evolution:
         config, prepared, path = self._run.config, self._prepared, self._directory / "state.json"
         instruments = prepared.instruments
         evolution = Evolution(
@@ -98,7 +107,9 @@ class BudgetSearch:
         evolve(evolution, title, path, fingerprint, self._evaluations, instruments.scores, config.search.parents)
         return evolution
 
-    def _report(self, finalists, winner, losses):
+    def _report(
+        self, finalists: Sequence[Finalist], winner: Finalist, losses: Mapping[Architecture, Mapping[int, float]]
+    ) -> None:
         name = self._task.name
         print(f"\nSearch {name}: finalists, best loss first, * chosen")
         print("\n".join(finalists_table(finalists, winner, losses, self._prepared.instruments.spec)))
@@ -110,7 +121,7 @@ class BudgetSearch:
             f"next: hat-train-sub {name}"
         )
 
-    def _warn_of_drift(self, winner):
+    def _warn_of_drift(self, winner: Finalist) -> None:
         before_ms, now_ms = self._reference.full_ms, winner.full.ms
         if not 1 / DRIFT < now_ms / before_ms < DRIFT:
             print(

@@ -1,13 +1,33 @@
 """What a finished search leaves: the winner, the front of everything scored, the history, a picture, a table."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from hat import files
-from hat.architecture.complexity import count_flops, count_parameters
+from hat.architecture.complexity import Spec, count_flops, count_parameters
+from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import Architecture
 from hat.config import to_mapping
+from search.candidate import Candidate
+from search.finalists import Finalist
 from search.pareto import pareto_front
 from search.report.pictures import draw_front
 
+if TYPE_CHECKING:
+    from search.budget_search import Prepared, Task
 
-def write_choice(directory, choice, winner, finalists, losses, candidates, scored, history):
+
+def write_choice(
+    directory: Path,
+    choice: dict[str, Any],
+    winner: Finalist,
+    finalists: Sequence[Finalist],
+    losses: Mapping[Architecture, Mapping[int, float]],
+    candidates: Iterable[Candidate],
+    scored: Sequence[Candidate],
+    history: list[dict[str, Any]],
+) -> None:
     """Write a search's results to its directory.
 
     `candidates` are those of this search, `scored` is everything scored in the run: the front is taken from it.
@@ -24,11 +44,11 @@ def write_choice(directory, choice, winner, finalists, losses, candidates, score
     files.write_json(directory / "choice.json", choice | trained)
 
 
-def _with_losses(finalist, losses):
+def _with_losses(finalist: Finalist, losses: Mapping[Architecture, Mapping[int, float]]) -> dict[str, Any]:
     return finalist.to_dict() | {"trained_nats": losses.get(finalist.candidate.architecture, {})}
 
 
-def describe_choice(task, winner, prepared, space):
+def describe_choice(task: "Task", winner: Finalist, prepared: "Prepared", space: SearchSpace) -> dict[str, Any]:
     """The dictionary of choice.json; latencies in ms with the range of their rounds, loss in nats per token.
 
     `prepared` is how the Task was prepared. The bundle's size is there if there is a limit of it.
@@ -64,7 +84,9 @@ def describe_choice(task, winner, prepared, space):
     }
 
 
-def finalists_table(finalists, winner, losses, spec):
+def finalists_table(
+    finalists: Sequence[Finalist], winner: Finalist, losses: Mapping[Architecture, Mapping[int, float]], spec: Spec
+) -> list[str]:
     """Lines of text: every finalist once, best loss first, the chosen one marked.
 
     `losses` are those of the trained: Architecture -> {update: loss}; a column for each update.

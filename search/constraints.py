@@ -1,15 +1,18 @@
 """What the candidates of one search must meet, and whether anything in the space meets all of it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hat.architecture.complexity import count_parameters
+from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import Architecture
 from hat.errors import BudgetError
 from search.fastest import find_least
-from search.limits import count_text, size_text
+from search.instruments import Instruments
+from search.limits import Limits, count_text, size_text
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Ceiling:
     of: Callable
     text: Callable
 
-    def check(self, smallest):
+    def check(self, smallest: Architecture) -> None:
         """Raise BudgetError, saying what is possible, if even the smallest architecture is above."""
         least = self.of(smallest)
         if least > self.most:
@@ -32,12 +35,12 @@ class Ceiling:
             )
 
 
-def ceilings(limits, instruments):
+def ceilings(limits: Limits, instruments: Instruments) -> list[Ceiling]:
     """The Ceilings that Limits mean."""
     found = []
     if limits.parameters is not None:
 
-        def parameters(architecture):
+        def parameters(architecture: Architecture) -> int:
             return count_parameters(architecture, instruments.spec)[0]
 
         found.append(Ceiling("--max-parameters", " parameters", limits.parameters, parameters, count_text))
@@ -52,11 +55,11 @@ class Constraints:
     The `fastest` was measured, and found within the budget, so its prediction doesn't matter.
     """
 
-    def __init__(self, limits, limit_ms, fastest, instruments):
+    def __init__(self, limits: Limits, limit_ms: float, fastest: Architecture, instruments: Instruments) -> None:
         self._limit_ms, self._fastest, self._predict = limit_ms, fastest, instruments.predict
         self._ceilings = ceilings(limits, instruments)
 
-    def allow(self, architectures):
+    def allow(self, architectures: Sequence[Architecture]) -> list[bool]:
         """Whether each of the architectures meets all: a list of booleans."""
         return [
             (milliseconds <= self._limit_ms or architecture == self._fastest)
@@ -64,7 +67,7 @@ class Constraints:
             for architecture, milliseconds in zip(architectures, self._predict(architectures), strict=True)
         ]
 
-    def starters(self, space, seed, budget_text):
+    def starters(self, space: SearchSpace, seed: int, budget_text: str) -> list[Architecture]:
         """Architectures that meet all, for a search to start from, the fastest among them if it does.
 
         Raises BudgetError, saying which limit nothing meets and what is possible, or that nothing meets all of them
@@ -79,14 +82,14 @@ class Constraints:
             raise BudgetError(self._not_together(nearest, budget_text))
         return [nearest]
 
-    def _excess(self, architectures):
+    def _excess(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """For each, the largest ratio of what it takes to what it may take; at most 1 where all is met."""
         ratios = [np.asarray(self._predict(architectures)) / self._limit_ms]
         for ceiling in self._ceilings:
             ratios.append([ceiling.of(architecture) / ceiling.most for architecture in architectures])
         return np.max(ratios, axis=0)
 
-    def _not_together(self, nearest, budget_text):
+    def _not_together(self, nearest: Architecture, budget_text: str) -> str:
         limits = [f"--latency {budget_text}", *(f"{each.option} {each.text(each.most)}" for each in self._ceilings)]
         taken = [f"{self._predict([nearest])[0]:.4g} ms"]
         taken += [f"{each.text(_rounded_up(each.of(nearest)))}{each.unit}" for each in self._ceilings]
@@ -96,7 +99,7 @@ class Constraints:
         )
 
 
-def _rounded_up(value):
+def _rounded_up(value: float) -> int:
     """An integer of at most three digits and then zeros, not below `value`."""
     step = 10 ** max(int(math.log10(value)) - 2, 0)
     return math.ceil(value / step) * step

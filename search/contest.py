@@ -1,16 +1,32 @@
 """From candidates to the winner: the best are timed, trained briefly, and the survivor is timed once more."""
 
 import functools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 from hat import files
+from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
 from hat.errors import BudgetError
+from hat.experiment.run_directory import RunDirectory
+from latency_predictor.budget import LatencyBudget
+from search.candidate import Candidate
 from search.finalists import Finalist, Finals
 from search.halving import Halving
+from search.instruments import Instruments
 from search.state import load_state, save_state
 
 
-def hold_contest(run, directory, budget, candidates, limit_ms, instruments, inputs):
+def hold_contest(
+    run: RunDirectory,
+    directory: Path,
+    budget: LatencyBudget,
+    candidates: Sequence[Candidate],
+    limit_ms: float,
+    instruments: Instruments,
+    inputs: Any,
+) -> tuple[Finalist, list[Finalist], dict[Architecture, dict[int, float]]]:
     """(the winner, all Finalists in the order of timing, Architecture -> {update: loss} of those that were trained).
 
     Timings are kept in `directory` as they are taken, so that one that was interrupted while it trained goes on with
@@ -31,5 +47,5 @@ def hold_contest(run, directory, budget, candidates, limit_ms, instruments, inpu
     return winner, finals.measured, halving.losses
 
 
-def _keep(path, fingerprint, batches):
+def _keep(path: Path, fingerprint: str, batches: Iterable[Iterable[Finalist]]) -> None:
     save_state(path, fingerprint, [[to_mapping(finalist) for finalist in batch] for batch in batches])

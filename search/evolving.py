@@ -1,11 +1,26 @@
 """The loop of a search: ask, score, tell, save, until it is finished."""
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hat.architecture.stacks import Architecture
 from hat.progress import Progress
+from search.candidate import Scores
+from search.evaluations import Evaluations
+from search.generations import Generations
 from search.sentence_race import raced_losses
 from search.state import load_state, save_state
 
 
-def evolve(evolution, title, path, inputs, evaluations, scores, parents=None):
+def evolve(
+    evolution: Generations,
+    title: str,
+    path: Path,
+    inputs: str,
+    evaluations: Evaluations,
+    scores: Scores,
+    parents: int | None = None,
+) -> None:
     """Run a search (Generations) to its end, from where one with the same `inputs` (a fingerprint) stopped.
 
     Its state is kept at `path` after every generation. `scores` is that of `Evaluations.known_or_scored`. With
@@ -17,7 +32,7 @@ def evolve(evolution, title, path, inputs, evaluations, scores, parents=None):
         evolution.restore(kept)
     with Progress(title, evolution.most_candidates, "candidates", initial=evolution.count) as progress:
 
-        def shown(architectures, part):
+        def shown(architectures: Sequence[Architecture], part: int) -> Iterator[tuple[float, int]]:
             for score in scores(architectures, part):
                 yield score
                 progress.advance(part == 0)

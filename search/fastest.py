@@ -1,12 +1,18 @@
 """The architecture of a space that takes least, time above all: what an impossible budget is told."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
+
+from hat.architecture.space import Gene, SearchSpace
+from hat.architecture.stacks import Architecture
+from search.candidate import Predict
 
 RANDOM_STARTS = 500
 DESCENTS = 3
 
 
-def find_least(space, predict, seed):
+def find_least(space: SearchSpace, predict: Predict, seed: int) -> tuple[Architecture, float]:
     """(architecture, what it takes): coordinate descent from the smallest and the least of random ones.
 
     `predict` maps a list of architectures to their latencies in ms, or to another cost. The smallest is not always
@@ -20,7 +26,7 @@ def find_least(space, predict, seed):
     return min(best, key=lambda pair: pair[1])
 
 
-def _descend(space, predict, genome):
+def _descend(space: SearchSpace, predict: Predict, genome: Sequence[int]) -> tuple[Architecture, float]:
     """Change one gene at a time, always to what saves most, until nothing does."""
     architecture = space.decode(genome)
     fastest_ms = float(predict([architecture])[0])
@@ -36,7 +42,7 @@ def _descend(space, predict, genome):
         genome, architecture, fastest_ms = neighbours[best], decoded[best], float(latencies[best])
 
 
-def _neighbours(genome, genes):
+def _neighbours(genome: Sequence[int], genes: Sequence[Gene]) -> Iterator[list[int]]:
     for position, gene in enumerate(genes):
         for index in range(len(gene.choices)):
             if index != genome[position]:

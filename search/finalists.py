@@ -7,9 +7,13 @@ some headroom.
 """
 
 import statistics
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from hat.errors import BudgetError, BusyMachineError
+from hat.architecture.stacks import Architecture
+from hat.errors import BudgetError, BusyMachineError, HatError
+from latency_predictor.budget import LatencyBudget
 from latency_predictor.latency import Latency, of_rounds
 from search.aim import HEADROOM
 from search.candidate import Candidate, best_first
@@ -28,7 +32,7 @@ class Finalist:
     budget_ms: float
     meets: bool
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON."""
         return self.candidate.to_dict() | {
             "measured_ms": self.latency.ms,
@@ -40,7 +44,7 @@ class Finalist:
         }
 
 
-def by_inherited_loss(finalists):
+def by_inherited_loss(finalists: Iterable[Finalist]) -> list[Finalist]:
     """The Finalists, best first by the loss that they inherit."""
     return sorted(finalists, key=lambda finalist: best_first(finalist.candidate))
 
@@ -53,17 +57,24 @@ class Finals:
     same candidates again. `keep` is called with them after each timing.
     """
 
-    def __init__(self, budget, full, measure, kept=(), keep=lambda batches: None):
+    def __init__(
+        self,
+        budget: LatencyBudget,
+        full: Architecture,
+        measure: Callable[[Architecture], Latency],
+        kept: Iterable[list[Finalist]] = (),
+        keep: Callable[[list[list[Finalist]]], None] = lambda batches: None,
+    ) -> None:
         self._budget, self._full, self._measure = budget, full, measure
         self._kept, self._keep = list(kept), keep
         self.batches = []  # what each timing found
 
     @property
-    def measured(self):
+    def measured(self) -> list[Finalist]:
         """Every Finalist, in the order of timing."""
         return [finalist for batch in self.batches for finalist in batch]
 
-    def time(self, candidates):
+    def time(self, candidates: Sequence[Candidate]) -> list[Finalist]:
         """The Finalists of these candidates, timed now if they weren't before an interruption."""
         finalists = self._kept.pop(0) if self._kept else []
         if [finalist.candidate for finalist in finalists] != list(candidates):
@@ -72,7 +83,7 @@ class Finals:
         self._keep(self.batches)
         return finalists
 
-    def _time(self, candidates):
+    def _time(self, candidates: Sequence[Candidate]) -> list[Finalist]:
         """Time the candidates, round by round, each round beginning with the full-size Transformer."""
         full_rounds, rounds = [], []
         for _ in range(ROUNDS):
@@ -88,7 +99,13 @@ class Finals:
             finalists.append(Finalist(candidate, of_rounds(latencies), full, budget_ms, meets))
         return finalists
 
-    def choose(self, candidates, limit_ms, few, rank=by_inherited_loss):
+    def choose(
+        self,
+        candidates: Sequence[Candidate],
+        limit_ms: float,
+        few: int,
+        rank: Callable[[list[Finalist]], list[Finalist]] = by_inherited_loss,
+    ) -> Finalist:
         """The best candidate, by `rank`, that really meets the budget, timed once more by itself.
 
         Times the best `few` with a predicted latency within `limit_ms`; while none of them meets the budget,
@@ -112,7 +129,7 @@ class Finals:
             remaining = [candidate for candidate in remaining if candidate not in batch]
         raise self._nothing_meets()
 
-    def _nothing_meets(self):
+    def _nothing_meets(self) -> HatError:
         """The error that says so."""
         if not self.measured:
             return BudgetError(f"latency budget {self._budget.text}: the search found no candidate; raise --latency")
@@ -137,7 +154,7 @@ class Finals:
         return BudgetError(f"{found}; raise --latency")
 
 
-def _overshoot(finalists, limit_ms):
+def _overshoot(finalists: Iterable[Finalist], limit_ms: float) -> float:
     """By which factor these took more of the budget than predicted (their median)."""
     return statistics.median(
         (finalist.latency.ms / (HEADROOM * finalist.budget_ms)) / (finalist.candidate.predicted_ms / limit_ms)

@@ -2,21 +2,24 @@
 
 import functools
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from hat import files
 from hat.architecture.complexity import count_parameters
 from hat.architecture.stacks import Architecture
-from hat.experiment.run_directory import check_supertransformer, is_current, mark_done, stamp
+from hat.experiment.run_directory import RunDirectory, check_supertransformer, is_current, mark_done, stamp
 from hat.progress import Progress
 from latency_predictor.budget import parse_budget
+from latency_predictor.latency import Latency
 from latency_predictor.link.devices import load_device
 from latency_predictor.sampling.measure import Measurer
 from search.aim import HEADROOM, JUDGED_BY, aimed, kept_conversion
 from search.candidate import LOSS_UNIT, Candidate
 from search.evolving import evolve
 from search.fastest import find_least
-from search.finalists import ROUNDS, Finals
-from search.instruments import instruments_maker
+from search.finalists import ROUNDS, Finalist, Finals
+from search.instruments import Instruments, instruments_maker
 from search.kept_timings import KeptTimings
 from search.nsga2 import FrontEvolution
 from search.pareto import pareto_front
@@ -39,7 +42,7 @@ PRECISIONS = ("fp32", "int8")  # of the bundles whose sizes are told
 MEDIAN = 0.5  # a front is about the median sentence
 
 
-def search_front(run, device_name):
+def search_front(run: RunDirectory, device_name: str) -> str:
     """Search the whole front on a device and return the result's name; one that is up to date stays.
 
     Raises ArtifactError naming the stage that has to run first, DeviceError for an unknown device.
@@ -52,11 +55,17 @@ def search_front(run, device_name):
         return search_front_with(run, device.name, inputs, make, functools.partial(_bundle_sizes, run))
 
 
-def _bundle_sizes(run):
+def _bundle_sizes(run: RunDirectory) -> dict[str, Callable[[Architecture], int]]:
     return {precision: run.task.bundle_size(run, precision) for precision in PRECISIONS}
 
 
-def search_front_with(run, device_name, inputs, make_instruments, make_sizes):
+def search_front_with(
+    run: RunDirectory,
+    device_name: str,
+    inputs: dict[str, Any],
+    make_instruments: Callable[[], Instruments],
+    make_sizes: Callable[[], dict[str, Callable[[Architecture], int]]],
+) -> str:
     """`search_front`, its tools given: functions, called only if there is work to do.
 
     `make_sizes` gives {precision: function from an architecture to bytes of its bundle}.
@@ -78,7 +87,14 @@ def search_front_with(run, device_name, inputs, make_instruments, make_sizes):
 class FrontSearch:
     """One search for the whole front: evolve, measure points along the front, write."""
 
-    def __init__(self, run, device_name, inputs, instruments, bundle_sizes):
+    def __init__(
+        self,
+        run: RunDirectory,
+        device_name: str,
+        inputs: dict[str, Any],
+        instruments: Instruments,
+        bundle_sizes: dict[str, Callable[[Architecture], int]],
+    ) -> None:
         self._run, self._device_name, self._inputs = run, device_name, inputs
         self._instruments, self._bundle_sizes = instruments, bundle_sizes
         self._name = front_name(device_name)
@@ -86,7 +102,7 @@ class FrontSearch:
         self._full = run.config.search_space.full_transformer()
         self._evaluations = open_evaluations(run, inputs["super"])
 
-    def run(self):
+    def run(self) -> list[Finalist]:
         """Do the whole search, from where an interrupted one stopped, and report on standard output.
 
         Returns the Finalists, which are the measured points.
@@ -107,7 +123,7 @@ class FrontSearch:
         self._report(rows, full)
         return finalists
 
-    def _evolve(self):
+    def _evolve(self) -> FrontEvolution:
         config, instruments = self._run.config, self._instruments
         space = config.search_space
         fastest, _ = find_least(space, instruments.predict, config.seed)
@@ -117,11 +133,11 @@ class FrontSearch:
         evolve(evolution, f"search {self._name}", path, inputs, self._evaluations, instruments.scores)
         return evolution
 
-    def _full_candidate(self):
+    def _full_candidate(self) -> Candidate:
         (loss,) = self._evaluations.known_or_scored([self._full], self._instruments.scores)
         return Candidate(self._full, float(self._instruments.predict([self._full])[0]), loss)
 
-    def _measure(self, front):
+    def _measure(self, front: Sequence[Candidate]) -> list[Finalist]:
         """Finalists of points along the front, timed in turns with the full-size Transformer."""
         points = spread_evenly(front, lambda candidate: candidate.predicted_ms, POINTS)
         inputs = files.fingerprint([self._inputs, [candidate.to_dict() for candidate in points]])
@@ -129,14 +145,14 @@ class FrontSearch:
         title = f"search {self._name}: timing {len(points)} points of {len(front)} on {self._device_name}"
         with Progress(title, ROUNDS * (len(points) + 1), "timings") as progress:
 
-            def measure(architecture):
+            def measure(architecture: Architecture) -> Latency:
                 latency = kept_or_measured(architecture)
                 progress.advance()
                 return latency
 
             return Finals(parse_budget("100%"), self._full, measure).time(points)
 
-    def _row(self, candidate, latency):
+    def _row(self, candidate: Candidate, latency: Latency | None) -> dict[str, Any]:
         """One architecture of front.json; `latency` is None for those that were not measured."""
         parameters, without_embeddings = count_parameters(candidate.architecture, self._instruments.spec)
         return candidate.to_dict() | {
@@ -147,7 +163,7 @@ class FrontSearch:
             "measured_range_ms": None if latency is None else [latency.low_ms, latency.high_ms],
         }
 
-    def _write(self, evolution, rows, full):
+    def _write(self, evolution: FrontEvolution, rows: Sequence[dict[str, Any]], full: dict[str, Any]) -> None:
         candidates, directory = [self._row(candidate, None) for candidate in evolution.candidates], self._directory
         files.write_json(directory / "front.json", rows)
         files.write_json(directory / "full.json", full)
@@ -163,14 +179,14 @@ class FrontSearch:
         )
         files.write_text(directory / "report.html", page)
 
-    def _report(self, rows, full):
+    def _report(self, rows: Sequence[dict[str, Any]], full: dict[str, Any]) -> None:
         print(f"\nSearch {self._name}: points measured along the front, fastest first")
         print("\n".join(points_table(rows, full)))
         print(f"results: {self._directory} (report.html, front.json, front.png, points/)")
         print("next, with a budget in mind, or with one of the points:")
         print("\n".join(f"  {command}" for command in self._commands(rows, full)))
 
-    def _commands(self, rows, full):
+    def _commands(self, rows: Sequence[dict[str, Any]], full: dict[str, Any]) -> list[str]:
         """What to run next: a search within a budget, here half the full-size's time, or a training of one point."""
         points = measured(rows)
         budget_ms = min((row["measured_ms"] for row in points), key=lambda ms: abs(ms - full["measured_ms"] / 2))
@@ -182,13 +198,13 @@ class FrontSearch:
         ]
 
 
-def _rounded_up(milliseconds):
+def _rounded_up(milliseconds: float) -> float:
     """To two significant digits."""
     unit = 10.0 ** (math.floor(math.log10(milliseconds)) - 1)
     return round(math.ceil(milliseconds / unit) * unit, 9)
 
 
-def points_table(rows, full):
+def points_table(rows: Sequence[dict[str, Any]], full: dict[str, Any]) -> list[str]:
     """Lines of text: the measured points of a front, and the full-size Transformer."""
     heads = ["", "nats/token", "predicted", "measured", "+-", "speed-up", *(size.label for size in SIZES), ""]
     lines = [heads]

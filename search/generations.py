@@ -4,11 +4,16 @@ No architecture is asked for twice. All randomness comes from (seed, generation)
 goes on exactly as it would have without the interruption.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from search.candidate import Candidate
+from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import Architecture
+from hat.experiment.sections import SearchConfig
+from search.candidate import Candidate, Predict
 
 # Rounds of proposals after which a generation makes do with what it has: this bounds every loop here.
 ROUNDS = 40
@@ -32,7 +37,14 @@ class Generations:
     how it stands, in a phrase (`standing`).
     """
 
-    def __init__(self, space, settings, predict, seed, starters=()):
+    def __init__(
+        self,
+        space: SearchSpace,
+        settings: SearchConfig,
+        predict: Predict,
+        seed: int,
+        starters: Sequence[Architecture] = (),
+    ) -> None:
         self._space, self._settings, self._predict = space, settings, predict
         self._seed, self._starters = seed, starters
         self._choices = np.array([len(gene.choices) for gene in space.genes])
@@ -42,31 +54,31 @@ class Generations:
         self.history = []
 
     @property
-    def finished(self):
+    def finished(self) -> bool:
         """Whether all iterations are done, or nothing new that is allowed was found."""
         return self._exhausted or self._generation >= self._settings.iterations
 
     @property
-    def most_candidates(self):
+    def most_candidates(self) -> int:
         """How many are asked for at most."""
         settings = self._settings
         return settings.population + (settings.iterations - 1) * (settings.mutations + settings.crossovers)
 
     @property
-    def candidates(self):
+    def candidates(self) -> list[Candidate]:
         """Every Candidate with a loss, in the order of asking."""
         return [individual.candidate for individual in self._individuals]
 
     @property
-    def _individuals(self):
+    def _individuals(self) -> list[Individual]:
         return [kept for kept in self._scored.values() if kept.candidate.valid_nats is not None]
 
     @property
-    def count(self):
+    def count(self) -> int:
         """How many were asked for and told."""
         return len(self._scored)
 
-    def ask(self):
+    def ask(self) -> list[Architecture]:
         """The next generation: allowed architectures, none asked before; [] ends the search."""
         rng = np.random.default_rng([self._seed, self._generation])
         self._asked = {}
@@ -78,13 +90,13 @@ class Generations:
         self._exhausted = not self._asked
         return list(self._asked)
 
-    def _breed(self, rng, pool):
+    def _breed(self, rng: np.random.Generator, pool: Sequence[Sequence[int]]) -> None:
         mutants, children = self._settings.mutations, self._settings.mutations + self._settings.crossovers
         self._fill(mutants, lambda count: self._mutated(rng, pool, count))
         self._fill(children, lambda count: self._crossed(rng, pool, count))
         self._fill(children, lambda count: self._random(rng, count))
 
-    def tell(self, losses):
+    def tell(self, losses: Sequence[float | None]) -> None:
         """Give the losses of the architectures last asked for, in their order; None for those that were given up."""
         for (architecture, (genome, predicted_ms)), loss in zip(self._asked.items(), losses, strict=True):
             self._scored[architecture] = Individual(genome, Candidate(architecture, predicted_ms, loss))
@@ -92,7 +104,7 @@ class Generations:
         self.history.append({"iteration": self._generation, **self._summary(losses), "evaluations": len(self._scored)})
         self._asked = {}
 
-    def _fill(self, wanted, propose):
+    def _fill(self, wanted: int, propose: Callable[[int], np.ndarray]) -> None:
         """Add allowed new proposals until `wanted` are asked for, in a bounded number of rounds.
 
         `propose(count)` gives an array of genomes (count, genes).
@@ -103,7 +115,7 @@ class Generations:
                 return
             self._keep_new(propose(missing), wanted)
 
-    def _keep_new(self, genomes, wanted):
+    def _keep_new(self, genomes: Iterable[Sequence[int]], wanted: int) -> None:
         new = {}
         for genome in genomes:
             architecture = self._space.decode(genome)
@@ -116,21 +128,21 @@ class Generations:
             if allowed and len(self._asked) < wanted:
                 self._asked[architecture] = genome, float(predicted_ms)
 
-    def _random(self, rng, count):
+    def _random(self, rng: np.random.Generator, count: int) -> np.ndarray:
         return rng.integers(self._choices, size=(count, len(self._choices)))
 
-    def _mutated(self, rng, parents, count):
+    def _mutated(self, rng: np.random.Generator, parents: Sequence[Sequence[int]], count: int) -> np.ndarray:
         """Copies of random parents, each gene drawn anew with `mutation_probability`."""
         chosen = np.array(parents)[rng.integers(len(parents), size=count)]
         changed = rng.random(chosen.shape) < self._settings.mutation_probability
         return np.where(changed, self._random(rng, count), chosen)
 
-    def _crossed(self, rng, parents, count):
+    def _crossed(self, rng: np.random.Generator, parents: Sequence[Sequence[int]], count: int) -> np.ndarray:
         """Children of two random parents, each gene from either with equal chance."""
         mothers, fathers = np.array(parents)[rng.integers(len(parents), size=(2, count))]
         return np.where(rng.random(mothers.shape) < 0.5, mothers, fathers)
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """All that `restore` needs, JSON-like; between tell and the next ask."""
         scored = [
             [list(individual.genome), individual.candidate.predicted_ms, individual.candidate.valid_nats]
@@ -138,7 +150,7 @@ class Generations:
         ]
         return {"generation": self._generation, "scored": scored, "history": self.history}
 
-    def restore(self, state):
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self._generation, self.history = state["generation"], list(state["history"])
         for genome, predicted_ms, loss in state["scored"]:

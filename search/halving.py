@@ -4,7 +4,12 @@ An order by inherited weights often turns round once the weights are trained; wh
 beginning of its final training.
 """
 
-from search.finalists import by_inherited_loss
+from collections.abc import Callable, Iterable, Sequence
+
+from hat.architecture.stacks import Architecture
+from hat.experiment.run_directory import RunDirectory
+from hat.training.options import TrainingOptions
+from search.finalists import Finalist, by_inherited_loss
 
 
 class Halving:
@@ -15,11 +20,13 @@ class Halving:
     `losses` is what was found: Architecture -> {update: loss}.
     """
 
-    def __init__(self, updates, most, train):
+    def __init__(
+        self, updates: Sequence[int], most: int, train: Callable[[Sequence[Architecture], int], Sequence[float]]
+    ) -> None:
         self._updates, self._most, self._train = updates, most, train
         self.losses = {}
 
-    def rank(self, finalists):
+    def rank(self, finalists: Iterable[Finalist]) -> list[Finalist]:
         """The Finalists best first: the survivors by their last loss, then those dropped, the last to go first."""
         ranked = by_inherited_loss(finalists)
         alive, dropped = ranked[: self._most], ranked[self._most :]
@@ -36,7 +43,9 @@ class Halving:
         return alive + dropped
 
 
-def train_finalists(run, options, architectures, until):
+def train_finalists(
+    run: RunDirectory, options: TrainingOptions, architectures: Sequence[Architecture], until: int
+) -> list[float]:
     """The validation losses, in nats per target token, of these architectures after `until` updates of their training.
 
     They are trained at the same time, one process a core, by the run's own recipe with TrainingOptions `options`, in

@@ -3,18 +3,26 @@
 import contextlib
 import functools
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hat import files
+from hat.architecture.stacks import Architecture
 from hat.config import to_mapping
-from hat.experiment.run_directory import stamp
+from hat.experiment.run_directory import RunDirectory, stamp
 from hat.models.translation_spec import ModelSpec
+from hat.training.options import TrainingOptions
+from latency_predictor.fitting.predictor import LatencyPredictor
 from latency_predictor.latency import Latency
-from latency_predictor.sampling.measure import measuring_spec
+from latency_predictor.sampling.measure import Measurer, measuring_spec
+from latency_predictor.sampling.real_calls import Calls, RealCalls
 from latency_predictor.sampling.sample import predictor_directory
 from search.halving import train_finalists
+
+if TYPE_CHECKING:
+    from search.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,14 @@ class Instruments:
     train: Callable | None = None
 
 
-def instruments_maker(run, device_name, measurer, quantile, options, real_calls=None):
+def instruments_maker(
+    run: RunDirectory,
+    device_name: str,
+    measurer: Measurer,
+    quantile: float,
+    options: TrainingOptions,
+    real_calls: "InheritedCalls | None" = None,
+) -> tuple[Callable[[], Instruments], dict[str, Any]]:
     """(function that makes the Instruments, what latencies depend on, for fingerprints).
 
     Latencies are those of `real_calls`, a RealCalls; without, of the `measurer`'s ruler.
@@ -54,7 +69,14 @@ def instruments_maker(run, device_name, measurer, quantile, options, real_calls=
     return functools.partial(_make_instruments, run, measurer, predictor, quantile, options, real_calls), inputs
 
 
-def _make_instruments(run, measurer, predictor, quantile, options, real_calls):
+def _make_instruments(
+    run: RunDirectory,
+    measurer: Measurer,
+    predictor: LatencyPredictor,
+    quantile: float,
+    options: TrainingOptions,
+    real_calls: "InheritedCalls | None",
+) -> Instruments:
     # loaded when the first candidate needs it
     scorer = functools.cache(lambda: _load_scorer(run))
     size_bytes = functools.cache(lambda: run.task.bundle_size(run, measurer.device.precision))
@@ -74,12 +96,12 @@ def _make_instruments(run, measurer, predictor, quantile, options, real_calls):
     )
 
 
-def _by_ruler(measurer, quantile, architecture):
+def _by_ruler(measurer: Measurer, quantile: float, architecture: Architecture) -> Latency:
     timing = measurer.measure_paced(architecture).timing(measurer.lengths, quantile)
     return Latency(timing.p25, timing.ci_low, timing.ci_high)
 
 
-def _by_calls(real_calls, quantile, architecture):
+def _by_calls(real_calls: "InheritedCalls", quantile: float, architecture: Architecture) -> Latency:
     return real_calls.time(architecture).latency(quantile)
 
 
@@ -89,21 +111,21 @@ class InheritedCalls:
     `real_calls` is a RealCalls; use as a context manager.
     """
 
-    def __init__(self, run, real_calls, precision):
+    def __init__(self, run: RunDirectory, real_calls: RealCalls, precision: str) -> None:
         self._run, self._real_calls, self._precision = run, real_calls, precision
         self._folder = None
 
-    def __enter__(self):
+    def __enter__(self) -> "InheritedCalls":
         with contextlib.ExitStack() as stack:
             self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hat-trial-")))
             stack.enter_context(self._real_calls)
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: Any) -> None:
         self._stack.__exit__(*exception)
 
-    def time(self, architecture):
+    def time(self, architecture: Architecture) -> Calls:
         """The Calls of one round."""
         folder = self._folder / files.fingerprint(architecture.to_dict())
         if not folder.exists():
@@ -111,19 +133,21 @@ class InheritedCalls:
         return self._real_calls.time(folder)
 
     @functools.cached_property
-    def _super(self):
+    def _super(self) -> Any:
         from hat.models.checkpoint import load_model
 
         return load_model(self._run.super_)
 
 
-def _load_scorer(run):
+def _load_scorer(run: RunDirectory) -> "Scorer":
     from search.scorer import load_scorer
 
     return load_scorer(run)
 
 
-def _spread(run, scorer, architectures, part):
+def _spread(
+    run: RunDirectory, scorer: "Scorer", architectures: Sequence[Architecture], part: int
+) -> Iterator[tuple[float, int]]:
     from search.ranks import spread
 
     return spread(run, scorer, architectures, part)

@@ -1,8 +1,11 @@
 """Timings kept on disk as they are taken, so that a stopped search doesn't measure again what it had measured."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from hat import files
+from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
 from latency_predictor.latency import Latency
 
@@ -22,7 +25,7 @@ class KeptTimings:
     `path` yet is measured with the `measure` given, and kept there before it is returned.
     """
 
-    def __init__(self, path, inputs, measure):
+    def __init__(self, path: Path, inputs: str, measure: Callable[[Architecture], Latency]) -> None:
         self._path, self._inputs, self._measure = path, inputs, measure
         rows = [
             from_mapping(KeptTiming, row, f"{path}, line {number}")
@@ -30,7 +33,7 @@ class KeptTimings:
         ]
         self._before = [row.latency for row in rows if row.inputs == inputs]
 
-    def __call__(self, architecture):
+    def __call__(self, architecture: Architecture) -> Latency:
         if self._before:
             return self._before.pop(0)
         latency = self._measure(architecture)

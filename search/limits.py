@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hat.errors import UsageError
@@ -19,17 +20,17 @@ class Limits:
     parameters: int | None = None
     size_bytes: int | None = None
 
-    def texts(self):
+    def texts(self) -> list[str]:
         """The limits that there are, to be shown: `5M parameters`, `6MB`."""
         parameters = [] if self.parameters is None else [f"{count_text(self.parameters)} parameters"]
         return parameters + ([] if self.size_bytes is None else [size_text(self.size_bytes)])
 
-    def options(self):
+    def options(self) -> list[str]:
         """The limits that there are, as options of hat-search."""
         parameters = [] if self.parameters is None else [f"--max-parameters {count_text(self.parameters)}"]
         return parameters + ([] if self.size_bytes is None else [f"--max-size {size_text(self.size_bytes)}"])
 
-    def slug(self):
+    def slug(self) -> str:
         """What they add to a file name: `-5M-6MB`."""
         return "".join(f"-{text.removesuffix(' parameters')}" for text in self.texts())
 
@@ -37,7 +38,7 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-def parse_limits(max_parameters=None, max_size=None):
+def parse_limits(max_parameters: str | None = None, max_size: str | None = None) -> Limits:
     """The Limits of the options' texts; raises UsageError naming the option that is wrong and giving an example."""
     return Limits(
         _parse("--max-parameters", max_parameters, _COUNTS, "5M, 500k or 5000000"),
@@ -45,7 +46,7 @@ def parse_limits(max_parameters=None, max_size=None):
     )
 
 
-def _parse(option, text, units, examples):
+def _parse(option: str, text: str | None, units: Mapping[str, int], examples: str) -> int | None:
     if text is None:
         return None
     match = _PATTERN.fullmatch("".join(text.split()).lower())
@@ -57,16 +58,16 @@ def _parse(option, text, units, examples):
     return int(value)
 
 
-def count_text(count):
+def count_text(count: int) -> str:
     """A number of parameters as the user would write it: `5M`."""
     return _compact(count, (("M", 10**6), ("k", 10**3), ("", 1)))
 
 
-def size_text(size_bytes):
+def size_text(size_bytes: int) -> str:
     """A size as the user would write it: `6MB`."""
     return _compact(size_bytes, (("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("B", 1)))
 
 
-def _compact(value, units):
+def _compact(value: int, units: Sequence[tuple[str, int]]) -> str:
     unit, factor = next((unit for unit in units if value >= unit[1]), units[-1])
     return f"{value / factor:.12g}{unit}"

@@ -6,10 +6,13 @@ breed. Latencies are compared by their logarithm, so that a gap from 2 to 4 ms i
 """
 
 import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from search.generations import Generations
+from hat.architecture.stacks import Architecture
+from search.generations import Generations, Individual
 from search.pareto import pareto_front
 from search.spread import spread_evenly
 
@@ -24,11 +27,11 @@ class FrontEvolution(Generations):
     """
 
     @property
-    def standing(self):
+    def standing(self) -> str:
         """How long the front is so far."""
         return f"{self.history[-1]['front']} on the front"
 
-    def _ask_first(self, rng):
+    def _ask_first(self, rng: np.random.Generator) -> None:
         population = self._settings.population
         missing = population - len(self._asked)
         if missing > 0:
@@ -38,23 +41,23 @@ class FrontEvolution(Generations):
             self._keep_new(pool[list(order)], population)
         self._fill(population, lambda count: self._random(rng, count))
 
-    def _mating_pool(self, rng):
+    def _mating_pool(self, rng: np.random.Generator) -> list[tuple[int, ...]]:
         survivors = best_spread(self._scored.values(), _latency_and_loss, self._settings.population)
         winners = rng.integers(len(survivors), size=(len(survivors), 2)).min(axis=1)  # survivors: best first
         return [survivors[index].genome for index in winners]
 
-    def _allowed(self, architectures):
+    def _allowed(self, architectures: Sequence[Architecture]) -> Sequence[bool]:
         return [True] * len(architectures)
 
-    def _summary(self, _losses):
+    def _summary(self, _losses: Sequence[float | None]) -> dict[str, Any]:
         return {"front": len(pareto_front(self._scored.values(), _latency_and_loss))}
 
 
-def _latency_and_loss(individual):
+def _latency_and_loss(individual: Individual) -> tuple[float, float]:
     return individual.candidate.predicted_ms, individual.candidate.valid_nats
 
 
-def best_spread(items, key, count):
+def best_spread(items: Iterable[Any], key: Callable[[Any], tuple[float, float]], count: int) -> list[Any]:
     """The `count` best of the items: front after front, within a front the largest crowding distance first.
 
     `key(item)` gives (latency, loss), latencies above 0. Of items equal in both, all but the first are beaten.
@@ -70,7 +73,7 @@ def best_spread(items, key, count):
     return best[:count]
 
 
-def crowding_distances(front):
+def crowding_distances(front: Iterable[tuple[float, float]]) -> np.ndarray:
     """How far apart the neighbours of each point of a front are, infinite at the ends.
 
     `front`: (latency, loss), fastest first. Each of the two is a share of the front's whole range.

@@ -1,11 +1,17 @@
 """What a search can expect: how fast the space's SubTransformers are, and how many of them meet the limits."""
 
+from collections.abc import Mapping
+
 import numpy as np
+
+from hat.architecture.space import SearchSpace
+from search.budget_search import Prepared
+from search.reference import Reference
 
 SAMPLE = 1000  # random architectures
 
 
-def outlook(space, reference, prepared, seed):
+def outlook(space: SearchSpace, reference: Reference, prepared: Mapping[str, Prepared], seed: int) -> list[str]:
     """Lines of text, to be told before anything is scored.
 
     `reference` is the Reference of the device; `prepared` maps the name of each search to its Prepared.
@@ -25,9 +31,9 @@ def outlook(space, reference, prepared, seed):
     return lines
 
 
-def _count(size):
+def _count(size: int) -> str:
     return f"{size:,}" if size < 10**6 else f"{size:.1e}".replace("e+", "e")
 
 
-def _percent(share):
+def _percent(share: float) -> str:
     return f"{share:.1%}" if share else f"fewer than 1 in {SAMPLE}"

@@ -5,11 +5,16 @@ are compared by loss, which is that of their float32 weights: int8 is taken to l
 known once the winner is trained, from hat-export, which refuses a bundle that loses too much.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from hat import files
 from hat.errors import BudgetError, UsageError
-from hat.experiment.run_directory import mark_done
+from hat.experiment.run_directory import RunDirectory, mark_done
+from hat.training.options import TrainingOptions
+from latency_predictor.budget import LatencyBudget
 from latency_predictor.link.devices import load_device, with_precision
-from search.limits import NO_LIMITS
+from search.limits import NO_LIMITS, Limits
 from search.run import PLAIN, name_budgets, search
 
 ANY = "any"
@@ -17,7 +22,14 @@ PRECISIONS = ("int8", "fp32")  # of equal losses the first one wins: its bundle 
 CHOSEN = ("architecture.yaml", "choice.json")
 
 
-def search_precisions(run, device_name, budgets, name=None, limits=NO_LIMITS, options=PLAIN):
+def search_precisions(
+    run: RunDirectory,
+    device_name: str,
+    budgets: Sequence[LatencyBudget],
+    name: str | None = None,
+    limits: Limits = NO_LIMITS,
+    options: TrainingOptions = PLAIN,
+) -> list[str]:
     """`search` for bundles of any precision; returns the names of the results, in the budgets' order.
 
     A result holds the architecture.yaml and choice.json of the better winner, `precision` among it. Raises what
@@ -37,7 +49,14 @@ def search_precisions(run, device_name, budgets, name=None, limits=NO_LIMITS, op
     return list(named)
 
 
-def _winners(run, device_name, budget, name, limits, options):
+def _winners(
+    run: RunDirectory,
+    device_name: str,
+    budget: LatencyBudget,
+    name: str | None,
+    limits: Limits,
+    options: TrainingOptions,
+) -> dict[str, dict[str, Any]]:
     """{name of the search: its choice.json} of the precisions in which the budget can be met."""
     winners, impossible = {}, []
     for precision in PRECISIONS:
@@ -54,7 +73,7 @@ def _winners(run, device_name, budget, name, limits, options):
     return winners
 
 
-def _choose(run, name, winners):
+def _choose(run: RunDirectory, name: str, winners: Mapping[str, dict[str, Any]]) -> None:
     """Leave the better one of the `winners` as the search `name`."""
     losses = dict(zip(winners, comparable_losses(list(winners.values())), strict=True))
     best = min(losses, key=losses.get)
@@ -69,7 +88,7 @@ def _choose(run, name, winners):
     )
 
 
-def comparable_losses(choices):
+def comparable_losses(choices: Sequence[Mapping[str, Any]]) -> list[float]:
     """A loss of each choice.json: after the most updates that all of them were trained for, or the inherited one."""
     updates = set.intersection(*(set(choice["trained_nats"]) for choice in choices))
     if not updates:

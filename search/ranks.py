@@ -5,21 +5,27 @@ travel, by gloo, which also tells at once when a process has ended.
 """
 
 import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import distributed
 
 from hat import files
+from hat.architecture.stacks import Architecture
 from hat.errors import ArtifactError, ProcessError
-from hat.experiment.run_directory import stamp
+from hat.experiment.run_directory import RunDirectory, stamp
 from hat.training import processes
+from search.candidate import Scores
 
 # Candidates for every thread of a process between two exchanges: few, since a kill loses them; several, since some
 # take longer than others.
 SHARE = 4
 
 
-def spread(run, scorer, architectures, part):
+def spread(
+    run: RunDirectory, scorer: Scores, architectures: Sequence[Architecture], part: int
+) -> Iterator[tuple[float, int]]:
     """Iterate over scores of the architectures in their order, computed by all processes; called by the first.
 
     `scorer` maps (architectures, part of the sentences) to an iterator of scores, in this process.
@@ -41,7 +47,7 @@ def spread(run, scorer, architectures, part):
 
 
 @contextlib.contextmanager
-def leading():
+def leading() -> Iterator[None]:
     """The first process's search; when it ends, however it ends, so do the others."""
     try:
         yield
@@ -53,7 +59,7 @@ def leading():
     _tell(None)
 
 
-def follow(run, load_scorer):
+def follow(run: RunDirectory, load_scorer: Callable[[RunDirectory], Scores]) -> None:
     """Score what the first process deals out, until it says that this is the end.
 
     Raises ArtifactError if this machine's run directory has other weights or sentences than the first process's.
@@ -70,16 +76,16 @@ def follow(run, load_scorer):
         _collect(list(scorer(dealt[processes.rank() :: processes.world_size()], part)))
 
 
-def _identity(run):
+def _identity(run: RunDirectory) -> str:
     """What losses depend on, as this process's machine has it."""
     return files.fingerprint([stamp(run.super_), stamp(run.data), run.sections("seed", "data", "search")])
 
 
-def _tell(message):
+def _tell(message: Any) -> Any:
     """The first process's message, in every process."""
     return processes.from_first(lambda: message)
 
 
-def _collect(value):
+def _collect(value: Any) -> Any:
     """Every process's value."""
     return processes.gathered(value)

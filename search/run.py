@@ -1,30 +1,40 @@
 """The search stage: from a SuperTransformer, a latency predictor and budgets to one measured winner a budget."""
 
 import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from hat import files
 from hat.config import to_mapping
 from hat.errors import UsageError
-from hat.experiment.run_directory import CALLS, check_supertransformer, is_current, stamp
+from hat.experiment.run_directory import CALLS, RunDirectory, check_supertransformer, is_current, stamp
 from hat.training.options import TrainingOptions
-from latency_predictor.link.devices import load_device
+from latency_predictor.budget import LatencyBudget
+from latency_predictor.link.devices import Device, load_device
 from latency_predictor.sampling.lengths import check_quantiles
 from latency_predictor.sampling.measure import Measurer
 from latency_predictor.sampling.real_calls import RealCalls, check_sentences
 from latency_predictor.sampling.sample import quantile_suffix
 from search.aim import JUDGED_BY, KnownLatencies, find_conversion, kept_conversion
-from search.budget_search import BudgetSearch, Task, prepare
+from search.budget_search import BudgetSearch, Prepared, Task, prepare
 from search.candidate import LOSS_UNIT
 from search.evaluations import Evaluations
-from search.instruments import InheritedCalls, instruments_maker
-from search.limits import NO_LIMITS
+from search.instruments import InheritedCalls, Instruments, instruments_maker
+from search.limits import NO_LIMITS, Limits
 from search.outlook import outlook
-from search.reference import find_reference
+from search.reference import Reference, find_reference
 
 PLAIN = TrainingOptions()
 
 
-def search(run, device_name, budgets, name=None, limits=NO_LIMITS, options=PLAIN):
+def search(
+    run: RunDirectory,
+    device_name: str,
+    budgets: Sequence[LatencyBudget],
+    name: str | None = None,
+    limits: Limits = NO_LIMITS,
+    options: TrainingOptions = PLAIN,
+) -> list[str]:
     """Search for every budget (LatencyBudgets) and return the names of the results, in the budgets' order.
 
     The winners are within the other Limits, too. Finalists are trained with the TrainingOptions `options`, as their
@@ -54,7 +64,7 @@ def search(run, device_name, budgets, name=None, limits=NO_LIMITS, options=PLAIN
 
 
 @contextlib.contextmanager
-def real_calls_on(run, device, quantile):
+def real_calls_on(run: RunDirectory, device: Device, quantile: float) -> Iterator[InheritedCalls | None]:
     """The InheritedCalls to judge by; None where the ruler has to do.
 
     That is so in this process's PyTorch, and where the config fixes a length that sentences don't have.
@@ -66,7 +76,9 @@ def real_calls_on(run, device, quantile):
             yield real_calls
 
 
-def check_budgets(run, device_name, budgets, limits=NO_LIMITS):
+def check_budgets(
+    run: RunDirectory, device_name: str, budgets: Sequence[LatencyBudget], limits: Limits = NO_LIMITS
+) -> None:
     """Raise BudgetError if a LatencyBudget or another limit is impossible, or all of them together are.
 
     By the ruler, as no SuperTransformer is needed, but latency samples are.
@@ -83,7 +95,7 @@ def check_budgets(run, device_name, budgets, limits=NO_LIMITS):
                 prepare(run.config, task, find_conversion(reference), reference, instruments)
 
 
-def _by_quantile(named):
+def _by_quantile(named: Mapping[str, LatencyBudget]) -> dict[float, dict[str, LatencyBudget]]:
     """{quantile: {name: budget}}: budgets about the same quantile of sentences share a predictor and a reference."""
     alike = {}
     for name, budget in named.items():
@@ -91,7 +103,9 @@ def _by_quantile(named):
     return alike
 
 
-def name_budgets(device_name, budgets, name=None, limits=NO_LIMITS):
+def name_budgets(
+    device_name: str, budgets: Sequence[LatencyBudget], name: str | None = None, limits: Limits = NO_LIMITS
+) -> dict[str, LatencyBudget]:
     """{name of the result: budget}; raises UsageError for a `name` that can't be used."""
     if name is None:
         return {f"{device_name}-{budget.slug()}{limits.slug()}": budget for budget in budgets}
@@ -104,12 +118,19 @@ def name_budgets(device_name, budgets, name=None, limits=NO_LIMITS):
     return {name: budgets[0]}
 
 
-def front_name(device_name):
+def front_name(device_name: str) -> str:
     """Name of the whole front's search on a device."""
     return f"{device_name}-front"
 
 
-def search_with(run, device_name, named, inputs, make_instruments, limits=NO_LIMITS):
+def search_with(
+    run: RunDirectory,
+    device_name: str,
+    named: Mapping[str, LatencyBudget],
+    inputs: dict[str, Any],
+    make_instruments: Callable[[], Instruments],
+    limits: Limits = NO_LIMITS,
+) -> list[str]:
     """`search` of budgets of one quantile, its instruments given: a function, called only if there is work to do."""
     pending = _pending(run, named, _all_inputs(run, inputs, limits))
     for name in named:
@@ -128,7 +149,7 @@ def search_with(run, device_name, named, inputs, make_instruments, limits=NO_LIM
     return list(named)
 
 
-def open_evaluations(run, super_stamp):
+def open_evaluations(run: RunDirectory, super_stamp: str | None) -> Evaluations:
     """The Evaluations of a run: what was scored with this SuperTransformer."""
     settings = run.config.search
     sentences = [settings.validation_sentences, settings.rungs, run.config.seed]  # what draws and parts them
@@ -136,7 +157,7 @@ def open_evaluations(run, super_stamp):
     return Evaluations(run.path / "search" / "evaluations.jsonl", key, len(settings.rungs) + 1)
 
 
-def _pending(run, named, inputs):
+def _pending(run: RunDirectory, named: Mapping[str, LatencyBudget], inputs: dict[str, Any]) -> dict[str, LatencyBudget]:
     """Those of the named budgets that have no current result."""
     return {
         name: budget
@@ -145,16 +166,20 @@ def _pending(run, named, inputs):
     }
 
 
-def _search_inputs(inputs, budget):
+def _search_inputs(inputs: dict[str, Any], budget: LatencyBudget) -> dict[str, Any]:
     return inputs | {"budget": budget.text, "loss_unit": LOSS_UNIT, "judged_by": JUDGED_BY}
 
 
-def _tasks(run, device_name, named, inputs, limits):
+def _tasks(
+    run: RunDirectory, device_name: str, named: Mapping[str, LatencyBudget], inputs: dict[str, Any], limits: Limits
+) -> list[Task]:
     shared = _all_inputs(run, inputs, limits)
     return [Task(name, device_name, budget, limits, _search_inputs(shared, budget)) for name, budget in named.items()]
 
 
-def _prepare(run, tasks, inputs, instruments):
+def _prepare(
+    run: RunDirectory, tasks: Sequence[Task], inputs: dict[str, Any], instruments: Instruments
+) -> tuple[Reference, dict[str, Prepared]]:
     """(Reference, {name: Prepared}) of Tasks of one quantile; BudgetError if one is impossible."""
     device_name, quantile = tasks[0].device_name, tasks[0].budget.quantile
     budgets = [task.budget for task in tasks]
@@ -172,7 +197,15 @@ def _prepare(run, tasks, inputs, instruments):
     }
 
 
-def run_reference(run, device_name, quantile, inputs, instruments, budgets=(), kind="reference"):
+def run_reference(
+    run: RunDirectory,
+    device_name: str,
+    quantile: float,
+    inputs: dict[str, Any],
+    instruments: Instruments,
+    budgets: Sequence[LatencyBudget] = (),
+    kind: str = "reference",
+) -> Reference:
     """The Reference of a quantile of the sentences on a device, kept in the run; BudgetError for impossible budgets."""
     path = run.path / "search" / f"{kind}.{device_name}{quantile_suffix(quantile)}.json"
     fingerprint = files.fingerprint(inputs | search_settings(run))
@@ -181,19 +214,19 @@ def run_reference(run, device_name, quantile, inputs, instruments, budgets=(), k
     )
 
 
-def known_latencies(run, device_name, quantile, inputs):
+def known_latencies(run: RunDirectory, device_name: str, quantile: float, inputs: dict[str, Any]) -> KnownLatencies:
     """The KnownLatencies of a quantile of the sentences on a device."""
     path = run.latency / f"{device_name}{quantile_suffix(quantile)}{CALLS}.jsonl"
     predicted_by = {name: value for name, value in inputs.items() if name != "super"}
     return KnownLatencies(path, files.fingerprint(predicted_by))
 
 
-def _all_inputs(run, inputs, limits):
+def _all_inputs(run: RunDirectory, inputs: dict[str, Any], limits: Limits) -> dict[str, Any]:
     """What every search of a call depends on, the `inputs` from earlier stages among it."""
     return inputs | search_settings(run) | {"limits": to_mapping(limits)}
 
 
-def search_settings(run):
+def search_settings(run: RunDirectory) -> dict[str, Any]:
     """The config that a search depends on beside the earlier stages."""
     trained = ("sub_training",) if run.config.search.trained_finalists > 1 else ()
     sections = run.sections("seed", "search_space", "latency", "search", *trained)

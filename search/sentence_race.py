@@ -5,13 +5,20 @@ what is left on all. How far a loss on the few may be from that on all is seen o
 """
 
 import statistics
+from collections.abc import Sequence
+
+from hat.architecture.stacks import Architecture
+from search.candidate import Scores
+from search.evaluations import Evaluations
 
 # Standard errors of the difference between a candidate's loss on few sentences and that on all, by which it has to be
 # behind the parents to be given up.
 MARGIN = 2.0
 
 
-def raced_losses(asked, whole, evaluations, scores, parents):
+def raced_losses(
+    asked: Sequence[Architecture], whole: Sequence[Architecture], evaluations: Evaluations, scores: Scores, parents: int
+) -> list[float | None]:
     """Losses on all sentences of the architectures asked for, in order; None for those given up on the way.
 
     `whole` are the architectures of this search that were scored on all sentences before: what is asked for has to

@@ -1,9 +1,12 @@
 """An even spread over a range of latencies."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 
 
-def spread_evenly(items, latency_ms, count):
+def spread_evenly(items: Iterable[Any], latency_ms: Callable[[Any], float], count: int) -> list[Any]:
     """At most `count` of the items, fastest first, as evenly spread in the logarithm of their latency as can be.
 
     The fastest and the slowest are among them, if `count` is 2 or more. `latency_ms(item)` is above 0.

@@ -1,8 +1,12 @@
 """Elastic encoder and decoder layers: attention, feed-forward and layer norms around residual connections."""
 
-from torch import nn
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hat.architecture.stacks import Architecture
 from hat.elastic.attention import ElasticCrossAttention, ElasticSelfAttention
 from hat.elastic.dropout import dropout
 from hat.elastic.layers import ElasticLayerNorm, ElasticLinear
@@ -13,7 +17,7 @@ ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
 class _ElasticBlock(nn.Module):
     """What both layers share: self-attention, feed-forward, residual connections, post- or pre-norm."""
 
-    def __init__(self, embed_dim, heads, architecture, spec):
+    def __init__(self, embed_dim: int, heads: int, architecture: Architecture, spec: Any) -> None:
         super().__init__()
         self.spec = spec
         self.residual_dropout = spec.dropout
@@ -22,12 +26,12 @@ class _ElasticBlock(nn.Module):
         )
         self.self_attn_layer_norm = ElasticLayerNorm(embed_dim, spec.layer_norm_epsilon)
 
-    def _add_feed_forward(self, embed_dim, ffn_dim):
+    def _add_feed_forward(self, embed_dim: int, ffn_dim: int) -> None:
         self.fc1 = ElasticLinear(embed_dim, ffn_dim)
         self.fc2 = ElasticLinear(ffn_dim, embed_dim)
         self.final_layer_norm = ElasticLayerNorm(embed_dim, self.spec.layer_norm_epsilon)
 
-    def _activate_block(self, embed_dim, ffn_dim, heads, dropout):
+    def _activate_block(self, embed_dim: int, ffn_dim: int, heads: int, dropout: float) -> None:
         self.residual_dropout = dropout
         self.self_attn.activate(embed_dim, heads)
         self.self_attn_layer_norm.activate(embed_dim)
@@ -35,13 +39,13 @@ class _ElasticBlock(nn.Module):
         self.fc2.activate(ffn_dim, embed_dim)
         self.final_layer_norm.activate(embed_dim)
 
-    def _residual(self, x, norm, function):
+    def _residual(self, x: Tensor, norm: ElasticLayerNorm, function: Callable[[Tensor], Tensor]) -> Tensor:
         """x + dropout(function(x)), normalised after (post-norm) or before (pre-norm) `function`."""
         y = function(norm(x) if self.spec.normalize_before else x)
         x = x + dropout(y, self.residual_dropout, self.training)
         return x if self.spec.normalize_before else norm(x)
 
-    def _feed_forward(self, x):
+    def _feed_forward(self, x: Tensor) -> Tensor:
         hidden = ACTIVATIONS[self.spec.activation](self.fc1(x))
         return self.fc2(dropout(hidden, self.spec.activation_dropout, self.training))
 
@@ -49,16 +53,16 @@ class _ElasticBlock(nn.Module):
 class ElasticEncoderLayer(_ElasticBlock):
     """One encoder layer; weights for the full sizes of `architecture` in its layer of that index."""
 
-    def __init__(self, architecture, layer, spec):
+    def __init__(self, architecture: Architecture, layer: int, spec: Any) -> None:
         full = architecture.encoder
         super().__init__(full.embed_dim, full.self_attention_heads[layer], architecture, spec)
         self._add_feed_forward(full.embed_dim, full.ffn_dim[layer])
 
-    def activate(self, embed_dim, ffn_dim, heads, dropout):
+    def activate(self, embed_dim: int, ffn_dim: int, heads: int, dropout: float) -> None:
         """Use the first features of each weight from now on; `dropout` is the scaled residual dropout."""
         self._activate_block(embed_dim, ffn_dim, heads, dropout)
 
-    def forward(self, x, key_mask):
+    def forward(self, x: Tensor, key_mask: Tensor | None) -> Tensor:
         """x (batch, time, embed_dim); key_mask (batch, 1, 1, time) or None -> like x"""
         x = self._residual(x, self.self_attn_layer_norm, lambda y: self.self_attn(y, key_mask))
         return self._residual(x, self.final_layer_norm, self._feed_forward)
@@ -67,7 +71,7 @@ class ElasticEncoderLayer(_ElasticBlock):
 class ElasticDecoderLayer(_ElasticBlock):
     """One decoder layer; weights for the full sizes of `architecture` in its layer of that index."""
 
-    def __init__(self, architecture, layer, spec):
+    def __init__(self, architecture: Architecture, layer: int, spec: Any) -> None:
         full = architecture.decoder
         super().__init__(full.embed_dim, full.self_attention_heads[layer], architecture, spec)
         self.encoder_attn = ElasticCrossAttention(
@@ -81,22 +85,30 @@ class ElasticDecoderLayer(_ElasticBlock):
         self.encoder_attn_layer_norm = ElasticLayerNorm(full.embed_dim, spec.layer_norm_epsilon)
         self._add_feed_forward(full.embed_dim, full.ffn_dim[layer])
 
-    def activate(self, embed_dim, encoder_embed_dim, ffn_dim, heads, cross_heads, dropout):
+    def activate(
+        self, embed_dim: int, encoder_embed_dim: int, ffn_dim: int, heads: int, cross_heads: int, dropout: float
+    ) -> None:
         """Use the first features of each weight from now on; `dropout` is the scaled residual dropout."""
         self._activate_block(embed_dim, ffn_dim, heads, dropout)
         self.encoder_attn.activate(embed_dim, encoder_embed_dim, cross_heads)
         self.encoder_attn_layer_norm.activate(embed_dim)
 
-    def forward(self, x, memory, memory_mask):
+    def forward(self, x: Tensor, memory: Tensor, memory_mask: Tensor | None) -> Tensor:
         """x (batch, time, embed_dim), memory (batch, source, encoder_embed_dim) -> like x; causal."""
         x = self._residual(x, self.self_attn_layer_norm, lambda y: self.self_attn(y, is_causal=True))
         return self._attend_and_feed_forward(x, self.encoder_attn.keys_and_values(memory), memory_mask)
 
-    def forward_step(self, x, self_cache, memory_keys_and_values, memory_mask):
+    def forward_step(
+        self,
+        x: Tensor,
+        self_cache: tuple[Tensor, Tensor] | None,
+        memory_keys_and_values: Sequence[Tensor],
+        memory_mask: Tensor | None,
+    ) -> tuple[Tensor, Any]:
         """One step: x (batch, 1, embed_dim) -> (like x, grown self-attention cache)."""
         grown = None
 
-        def attend(y):
+        def attend(y: Tensor) -> Tensor:
             nonlocal grown
             y, grown = self.self_attn.forward_step(y, self_cache)
             return y
@@ -104,7 +116,9 @@ class ElasticDecoderLayer(_ElasticBlock):
         x = self._residual(x, self.self_attn_layer_norm, attend)
         return self._attend_and_feed_forward(x, memory_keys_and_values, memory_mask), grown
 
-    def _attend_and_feed_forward(self, x, keys_and_values, memory_mask):
+    def _attend_and_feed_forward(
+        self, x: Tensor, keys_and_values: Sequence[Tensor], memory_mask: Tensor | None
+    ) -> Tensor:
         x = self._residual(
             x, self.encoder_attn_layer_norm, lambda y: self.encoder_attn(y, keys_and_values, memory_mask)
         )

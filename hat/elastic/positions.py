@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class SinusoidalPositions(nn.Module):
@@ -12,12 +12,12 @@ class SinusoidalPositions(nn.Module):
     The first non-padding token has index `padding + 1`; padding gets a zero vector. The table grows on demand.
     """
 
-    def __init__(self, dim, padding, initial_length=256):
+    def __init__(self, dim: int, padding: int, initial_length: int = 256) -> None:
         super().__init__()
         self.dim, self.padding = dim, padding
         self.register_buffer("table", self._build(initial_length + padding + 1), persistent=False)
 
-    def _build(self, rows):
+    def _build(self, rows: int) -> Tensor:
         half = self.dim // 2
         frequencies = torch.exp(torch.arange(half, dtype=torch.float) * -(math.log(10000) / (half - 1)))
         angles = torch.arange(rows, dtype=torch.float).unsqueeze(1) * frequencies
@@ -27,11 +27,11 @@ class SinusoidalPositions(nn.Module):
         table[self.padding] = 0
         return table
 
-    def _cover(self, rows):
+    def _cover(self, rows: int) -> None:
         if rows > self.table.size(0):
             self.table = self._build(2 * rows).to(self.table)
 
-    def of_tokens(self, tokens, active):
+    def of_tokens(self, tokens: Tensor, active: int) -> Tensor:
         """Positions of `tokens` (batch, time), counted from each row's first non-padding token.
 
         Returns (batch, time, active).
@@ -41,7 +41,7 @@ class SinusoidalPositions(nn.Module):
         index = present.cumsum(dim=1).mul(present).long() + self.padding
         return self.table[index, :active]
 
-    def of_step(self, step, active):
+    def of_step(self, step: int, active: int) -> Tensor:
         """Position vector (active,) of the token at 0-based `step` of an unpadded sequence."""
         self._cover(step + self.padding + 2)
         return self.table[step + self.padding + 1, :active]
