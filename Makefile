@@ -14,7 +14,7 @@ READY := .venv/.ready
 help:
 	@echo "make quickstart  train, search, deploy and report on an embedded small corpus (about 8 minutes on 2 cores)"
 	@echo "make test        run the tests"
-	@echo "make lint        check style"
+	@echo "make lint        check style and types"
 	@echo "make clean       remove .venv/ and build products (runs/ stays)"
 
 # fairseq's build needs torch to be there already; with build isolation it would fetch another torch of its own.
@@ -37,6 +37,7 @@ test: $(READY)
 lint: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/mypy
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

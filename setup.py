@@ -50,6 +50,8 @@ setup(
         "jinja2>=3.1",  # templates of the reports' pages: autoescaped, so that no name or sentence can be read as HTML
         "tensorboard>=2.16",
     ],
-    extras_require={"dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.6", "psutil>=5.9", "transformers>=4.40"]},
+    extras_require={
+        "dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "psutil>=5.9", "transformers>=4.40"]
+    },
     entry_points={"console_scripts": [f"hat-{name} = hat.cli.{name.replace('-', '_')}:main" for name in COMMANDS]},
 )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,7 @@ class Constraints:
 
     def _excess(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """For each, the largest ratio of what it takes to what it may take; at most 1 where all is met."""
-        ratios = [np.asarray(self._predict(architectures)) / self._limit_ms]
+        ratios: list[Any] = [np.asarray(self._predict(architectures)) / self._limit_ms]
         for ceiling in self._ceilings:
             ratios.append([ceiling.of(architecture) / ceiling.most for architecture in architectures])
         return np.max(ratios, axis=0)

@@ -31,7 +31,8 @@ class Evaluations:
 
     def __init__(self, path: Path, key: str, parts: int = 1) -> None:
         self._path, self._key, self.parts = path, key, parts
-        self._sums = {}  # Architecture -> [(nats, tokens) of its first part, of the first two, ...]
+        # Architecture -> [(nats, tokens) of its first part, of the first two, ...]
+        self._sums: dict[Architecture, list[tuple[float, int]]] = {}
         for number, row in enumerate(files.read_json_lines(path), start=1):
             if isinstance(row, dict) and row.get("key", key) != key:
                 continue  # perhaps an older version's, with other fields

@@ -42,7 +42,7 @@ def evolve(
             if not asked:
                 break
             if parents is None:
-                losses = list(evaluations.known_or_scored(asked, shown))
+                losses: list[float | None] = list(evaluations.known_or_scored(asked, shown))
             else:
                 whole = [candidate.architecture for candidate in evolution.candidates]
                 losses = raced_losses(asked, whole, evaluations, shown, parents)

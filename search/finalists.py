@@ -67,7 +67,7 @@ class Finals:
     ) -> None:
         self._budget, self._full, self._measure = budget, full, measure
         self._kept, self._keep = list(kept), keep
-        self.batches = []  # what each timing found
+        self.batches: list[list[Finalist]] = []  # what each timing found
 
     @property
     def measured(self) -> list[Finalist]:
@@ -85,12 +85,14 @@ class Finals:
 
     def _time(self, candidates: Sequence[Candidate]) -> list[Finalist]:
         """Time the candidates, round by round, each round beginning with the full-size Transformer."""
-        full_rounds, rounds = [], []
+        full_rounds: list[Latency] = []
+        rounds: list[list[Latency]] = []
         for _ in range(ROUNDS):
             full_rounds.append(self._measure(self._full))
             rounds.append([self._measure(candidate.architecture) for candidate in candidates])
         full = of_rounds(full_rounds)
-        budget_ms, finalists = self._budget.resolve(full.ms), []
+        budget_ms = self._budget.resolve(full.ms)
+        finalists: list[Finalist] = []
         for candidate, latencies in zip(candidates, zip(*rounds, strict=True), strict=True):
             meets = all(
                 latency.ms <= HEADROOM * self._budget.resolve(beside.ms)

@@ -49,14 +49,20 @@ class Generations:
         self._seed, self._starters = seed, starters
         self._choices = np.array([len(gene.choices) for gene in space.genes])
         self._generation, self._exhausted = 0, False
-        self._scored = {}  # Architecture -> Individual, in the order of asking
-        self._asked = {}  # Architecture -> (genome, predicted_ms) of the generation in hand
-        self.history = []
+        self._scored: dict[Architecture, Individual] = {}  # in the order of asking
+        # (genome, predicted_ms) of the generation in hand
+        self._asked: dict[Architecture, tuple[tuple[int, ...], float]] = {}
+        self.history: list[dict[str, Any]] = []
 
     @property
     def finished(self) -> bool:
         """Whether all iterations are done, or nothing new that is allowed was found."""
         return self._exhausted or self._generation >= self._settings.iterations
+
+    @property
+    def standing(self) -> str:
+        """How it stands, in a phrase."""
+        raise NotImplementedError
 
     @property
     def most_candidates(self) -> int:
@@ -104,6 +110,22 @@ class Generations:
         self.history.append({"iteration": self._generation, **self._summary(losses), "evaluations": len(self._scored)})
         self._asked = {}
 
+    def _ask_first(self, rng: np.random.Generator) -> None:
+        """Add what else the first generation holds."""
+        raise NotImplementedError
+
+    def _mating_pool(self, rng: np.random.Generator) -> Sequence[Sequence[int]]:
+        """The genomes that breed the next generation."""
+        raise NotImplementedError
+
+    def _allowed(self, architectures: Sequence[Architecture]) -> Sequence[bool]:
+        """Which of the proposals are allowed."""
+        raise NotImplementedError
+
+    def _summary(self, losses: Sequence[float | None]) -> dict[str, Any]:
+        """What the history keeps of a generation."""
+        raise NotImplementedError
+
     def _fill(self, wanted: int, propose: Callable[[int], np.ndarray]) -> None:
         """Add allowed new proposals until `wanted` are asked for, in a bounded number of rounds.
 
@@ -116,7 +138,7 @@ class Generations:
             self._keep_new(propose(missing), wanted)
 
     def _keep_new(self, genomes: Iterable[Sequence[int]], wanted: int) -> None:
-        new = {}
+        new: dict[Architecture, tuple[int, ...]] = {}
         for genome in genomes:
             architecture = self._space.decode(genome)
             if architecture not in self._scored and architecture not in self._asked:

@@ -24,7 +24,7 @@ class Halving:
         self, updates: Sequence[int], most: int, train: Callable[[Sequence[Architecture], int], Sequence[float]]
     ) -> None:
         self._updates, self._most, self._train = updates, most, train
-        self.losses = {}
+        self.losses: dict[Architecture, dict[int, float]] = {}
 
     def rank(self, finalists: Iterable[Finalist]) -> list[Finalist]:
         """The Finalists best first: the survivors by their last loss, then those dropped, the last to go first."""

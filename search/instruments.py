@@ -113,7 +113,7 @@ class InheritedCalls:
 
     def __init__(self, run: RunDirectory, real_calls: RealCalls, precision: str) -> None:
         self._run, self._real_calls, self._precision = run, real_calls, precision
-        self._folder = None
+        self._folder: Any = None
 
     def __enter__(self) -> "InheritedCalls":
         with contextlib.ExitStack() as stack:

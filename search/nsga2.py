@@ -62,7 +62,8 @@ def best_spread(items: Iterable[Any], key: Callable[[Any], tuple[float, float]],
 
     `key(item)` gives (latency, loss), latencies above 0. Of items equal in both, all but the first are beaten.
     """
-    best, rest = [], list(items)
+    best: list[Any] = []
+    rest = list(items)
     while rest and len(best) < count:
         front = pareto_front(rest, key)
         distances = crowding_distances([key(item) for item in front])

@@ -10,7 +10,7 @@ def pareto_front(items: Iterable[Any], key: Callable[[Any], tuple[float, float]]
     `key(item)` gives (latency, loss). An item is beaten by another that is no worse in both and better in one;
     of items equal in both, the first is kept.
     """
-    front = []
+    front: list[Any] = []
     for item in sorted(items, key=key):
         if not front or key(item)[1] < key(front[-1])[1]:
             front.append(item)

@@ -58,7 +58,8 @@ def _winners(
     options: TrainingOptions,
 ) -> dict[str, dict[str, Any]]:
     """{name of the search: its choice.json} of the precisions in which the budget can be met."""
-    winners, impossible = {}, []
+    winners: dict[str, dict[str, Any]] = {}
+    impossible: list[BudgetError] = []
     for precision in PRECISIONS:
         try:
             own_name = name and f"{name}.{precision}"
@@ -76,7 +77,7 @@ def _winners(
 def _choose(run: RunDirectory, name: str, winners: Mapping[str, dict[str, Any]]) -> None:
     """Leave the better one of the `winners` as the search `name`."""
     losses = dict(zip(winners, comparable_losses(list(winners.values())), strict=True))
-    best = min(losses, key=losses.get)
+    best = min(losses, key=lambda found: losses[found])
     directory, choice = run.search(name), winners[best] | {"name": name}
     files.write_text(directory / CHOSEN[0], (run.search(best) / CHOSEN[0]).read_text(encoding="utf-8"))
     files.write_json(directory / CHOSEN[1], choice)

@@ -96,8 +96,8 @@ def find_reference(
 
 def _measure_reference(space: SearchSpace, instruments: Instruments, seed: int) -> Reference:
     """The fastest is by measurement that of two: the fastest by prediction, which may err, and the smallest."""
-    fastest, _ = find_least(space, instruments.predict, seed)
-    likely = list(dict.fromkeys([fastest, space.smallest()]))  # no set: their order counts
+    predicted_fastest, _ = find_least(space, instruments.predict, seed)
+    likely = list(dict.fromkeys([predicted_fastest, space.smallest()]))  # no set: their order counts
     full = space.full_transformer()
     full_predicted_ms, *predicted_ms = map(float, instruments.predict([full, *likely]))
     unscored = [Candidate(*pair, math.inf) for pair in zip(likely, predicted_ms, strict=True)]

@@ -97,7 +97,7 @@ def check_budgets(
 
 def _by_quantile(named: Mapping[str, LatencyBudget]) -> dict[float, dict[str, LatencyBudget]]:
     """{quantile: {name: budget}}: budgets about the same quantile of sentences share a predictor and a reference."""
-    alike = {}
+    alike: dict[float, dict[str, LatencyBudget]] = {}
     for name, budget in named.items():
         alike.setdefault(budget.quantile, {})[name] = budget
     return alike

@@ -22,7 +22,7 @@ class Scorer:
     """
 
     def __init__(self, loss: Any, threads: int) -> None:
-        self._free = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for twin in [loss, *(loss.twin() for _ in range(threads - 1))]:
             self._free.put(twin)
         self._pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))

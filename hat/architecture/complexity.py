@@ -28,7 +28,7 @@ def parameter_shapes(architecture: Architecture, spec: Spec) -> Shapes:
 
 def encoder_layer_shapes(architecture: Architecture) -> Shapes:
     """Name -> shape of every weight of the encoder's layers."""
-    shapes = {}
+    shapes: Shapes = {}
     for layer in range(architecture.encoder.layers):
         shapes |= self_attention_shapes("encoder", layer, architecture)
         shapes |= ffn_shapes("encoder", layer, architecture)

@@ -24,7 +24,7 @@ def span_from_hat(value: int) -> int:
 
 def architecture_from_hat(mapping: dict[str, Any], where: str) -> Architecture:
     """An Architecture from the keys `*-subtransformer` of HAT's YAML; raises UsageError naming a missing key."""
-    stacks = {}
+    stacks: dict[str, Any] = {}
     for name, cls in (("encoder", EncoderArchitecture), ("decoder", DecoderArchitecture)):
         layers = _require(mapping, f"{name}-layer-num-subtransformer", where)
         values = {"embed_dim": _require(mapping, f"{name}-embed-dim-subtransformer", where)}
@@ -39,7 +39,7 @@ def architecture_from_hat(mapping: dict[str, Any], where: str) -> Architecture:
 
 def space_from_hat(mapping: dict[str, Any], where: str) -> SearchSpace:
     """A SearchSpace from the keys `*-choice` of HAT's YAML; raises UsageError naming a missing key."""
-    stacks = {}
+    stacks: dict[str, Any] = {}
     for name, cls in (("encoder", EncoderSpace), ("decoder", DecoderSpace)):
         values = {
             "embed_dim": tuple(_require(mapping, f"{name}-embed-choice", where)),

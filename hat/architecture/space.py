@@ -118,7 +118,7 @@ class SearchSpace:
     @cached_property
     def genes(self) -> tuple[Gene, ...]:
         """The genome's positions in order: per stack embed_dim, layers, then each per-layer choice."""
-        genes = []
+        genes: list[Gene] = []
         for name, stack in stacks_of(self).items():
             genes += [Gene(name, "embed_dim", stack.embed_dim), Gene(name, "layers", stack.layers)]
             for field, choices in per_layer_fields(self, name).items():
@@ -127,7 +127,8 @@ class SearchSpace:
 
     def decode(self, genome: Sequence[int]) -> Architecture:
         """The Architecture that a genome means; a value above its limit becomes the largest choice within it."""
-        values, per_layer = {}, {}
+        values: dict[tuple[str, str], int] = {}
+        per_layer: dict[str, dict[str, list[int]]] = {}
         for gene, index in zip(self.genes, genome, strict=True):
             value = gene.choices[index]
             if gene.limit is not None:

@@ -36,7 +36,7 @@ def token_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
 
     A batch holds at least one index, however long.
     """
-    batches = []
+    batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
         if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= batch_tokens:
             batches[-1].append(index)
@@ -47,7 +47,7 @@ def token_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
 
 def usable_cores() -> int:
     """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_parallel_options(threads: int, workers: int, batch_tokens: int) -> None:
@@ -81,7 +81,8 @@ class Pool:
     """Objects that only one thread may use at a time, made by `make` when all others are in use."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        self._make, self._free = make, []
+        self._make = make
+        self._free: list[Any] = []
 
     @contextlib.contextmanager
     def borrowed(self) -> Iterator[Any]:

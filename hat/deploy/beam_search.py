@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class BeamSearch:
     def __init__(self, sessions: Sessions, padding: int = 1, end_of_sentence: int = 2, loops: bool = True) -> None:
         self._sessions, self._padding, self._end, self.loops = sessions, padding, end_of_sentence, loops
         self.encoder = SourceEncoder(sessions["encoder"], padding)
-        self._searches = {}
+        self._searches: dict[str, Any] = {}
 
     def search(
         self,

@@ -50,7 +50,7 @@ class Beams:
         self._options, self._beam = options, beam
         self._padding, self._end, self._unknown = padding, end_of_sentence, unknown
         self._may_end = may_end
-        self._pools = [[] for _ in limits]
+        self._pools: list[list[Hypothesis]] = [[] for _ in limits]
         self._sentences = np.arange(sentences)  # which sentence each row group belongs to
         self._limits = np.asarray(limits)
         self._unfinished = np.ones(sentences, bool)

@@ -71,9 +71,12 @@ class _Sentence:
     def __init__(self, limit: int, options: SearchOptions, end: int, may_end: bool) -> None:
         self.limit, self._beam, self._may_end = limit, options.beam, may_end
         self._min_len, self._end = options.min_len, end
-        self._tokens, self._parents = [], []  # per step, of each hypothesis that went on
-        self._scores = [0.0] + [float("-inf")] * (options.beam - 1)  # of each hypothesis that is there now
-        self.pool = []  # (tokens before </s>, log-probability with it)
+        self._tokens: list[Sequence[int]] = []  # per step, of each hypothesis that went on
+        self._parents: list[Sequence[int]] = []  # likewise
+        self._scores: Sequence[float] = [0.0] + [float("-inf")] * (
+            options.beam - 1
+        )  # of each hypothesis that is there now
+        self.pool: list[tuple[list[int], float]] = []  # (tokens before </s>, log-probability with it)
 
     def follow(self, steps: Iterable[tuple[list, ...]]) -> bool:
         """Take the (scores, tokens, parents, end_scores) of more steps; returns whether the sentence is finished."""
@@ -89,7 +92,8 @@ class _Sentence:
     def _choose(self, scores: Sequence[float], tokens: Sequence[int], parents: Sequence[int]) -> None:
         """The best hypotheses that don't end go on; those that do, and are among the best of all, go to the pool."""
         may_end = self._may_end and len(self._tokens) >= self._min_len
-        going, rank = [], 0
+        going: list[tuple[float, int, int]] = []
+        rank = 0
         for candidate in zip(scores, tokens, parents):
             score, token, parent = candidate
             if score == float("-inf"):

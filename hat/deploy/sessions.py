@@ -37,7 +37,8 @@ class Sessions:
 
     def __init__(self, models: Mapping[str, Path | str | bytes], threads: int, accelerator: str = "cpu") -> None:
         self._models, self._threads, self._accelerator = models, threads, accelerator
-        self._opened, self._lock = {}, threading.Lock()
+        self._opened: dict[str, onnxruntime.InferenceSession] = {}
+        self._lock = threading.Lock()
 
     def __contains__(self, name: str) -> bool:
         return name in self._models

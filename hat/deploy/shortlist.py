@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,8 +34,9 @@ class Shortlist:
         dtype = np.uint16 if largest < 2**16 else np.uint32
         differences = np.diff(self._lists, prepend=0).astype(dtype)  # wrap around where a list ends
         arrays = (self._offsets.astype(np.uint32), differences, self._common.astype(dtype))
+        named: dict[str, Any] = dict(zip(ARRAYS, arrays))
         with open(path, "wb") as handle:
-            np.savez_compressed(handle, **dict(zip(ARRAYS, arrays)))
+            np.savez_compressed(handle, **named)
 
     @classmethod
     def load(cls, path: Path | str) -> Shortlist:

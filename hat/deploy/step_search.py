@@ -34,7 +34,8 @@ class StepSearch:
         self._cache_names = [name[len("next_") :] for name in self._output_names if name.startswith("next_")]
         self._cache_shapes = {name: shapes[name] for name in self._cache_names}  # (rows, heads, steps, head_dim)
         self._vocabulary = encoder.target_vocabulary
-        self._binding, self._bound = step_session.io_binding(), {}
+        self._binding = step_session.io_binding()
+        self._bound: dict[str, onnxruntime.OrtValue] = {}
 
     def search(
         self,

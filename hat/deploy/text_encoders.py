@@ -34,6 +34,10 @@ class TextEncoder:
     A pair has `pair_separators` (1 or 2) between its texts.
     """
 
+    vocabulary: int
+    first: int
+    separator: int
+    padding: int
     pair_separators = 1
 
     def encode(self, text: str, pair: str | None = None, max_tokens: int | None = None) -> list[int]:
@@ -55,7 +59,7 @@ class TextEncoder:
         raise NotImplementedError
 
     def _sequence(
-        self, text: Sequence[int], pair: Sequence[int] | None = None, max_tokens: int | None = None
+        self, text: Sequence[int], pair: Sequence[int] | None = None, *, max_tokens: int | None = None
     ) -> list[int]:
         between = [self.separator] * (0 if pair is None else self.pair_separators)
         lengths = len(text), len(pair or ())
@@ -100,9 +104,10 @@ class _TokenizersEncoder(TextEncoder):
         self.first, self.separator = empty_pair[:2]
         self.pair_separators = len(empty_pair) - 2
         paddings = [self._tokenizer.token_to_id(name) for name in PADDING_NAMES]
-        self.padding = next((token for token in paddings if token is not None), None)
-        if self.padding is None:
+        padding = next((token for token in paddings if token is not None), None)
+        if padding is None:
             raise ArtifactError(f"{path} has no token {' or '.join(PADDING_NAMES)}; a classifier needs one for padding")
+        self.padding = padding
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]

@@ -128,13 +128,15 @@ class Translator:
 
     def _translate_window(self, pairs: Sequence[tuple[str, str]], n: int) -> list[list[tuple[str, float]]]:
         """[(text, score)] of length `n` for each (sentence, prefix)."""
-        sources, prefixes, owners = [], [], []
+        sources: list[list[int]] = []
+        prefixes: list[list[int]] = []
+        owners: list[int] = []
         for index, (sentence, prefix) in enumerate(pairs):
             parts = self._tokenizers.parts(sentence)
             sources += parts
             prefixes += [self._tokenizers.prefix(prefix) if at == 0 else [] for at in range(len(parts))]
             owners += [index] * len(parts)
-        found = [[] for _ in pairs]
+        found: list[list[list[Hypothesis]]] = [[] for _ in pairs]
         for owner, hypotheses in zip(owners, self.translate_ids(sources, prefixes if any(prefixes) else None)):
             found[owner].append(hypotheses)
         return [self._joined(parts, n) for parts in found]
@@ -165,7 +167,7 @@ class Translator:
             with self._searches.borrowed() as beam_search:
                 return beam_search.search(chosen, self.options, prefixes=forced, shortlist=tokens)
 
-        hypotheses = [None] * len(sources)
+        hypotheses: list[Any] = [None] * len(sources)
         for batch, found in zip(batches, map_in_threads(search, batches, self._workers)):
             for index, sentence_hypotheses in zip(batch, found):
                 hypotheses[index] = sentence_hypotheses
@@ -183,7 +185,7 @@ def _paired(sentences: Iterable[str], prefixes: Iterable[str] | None) -> Iterato
 
 
 def _zipped(sentences: Iterable[str], prefixes: Iterable[str]) -> Iterator[tuple[str, str]]:
-    pairs = itertools.zip_longest(sentences, prefixes, fillvalue=MISSING)
+    pairs: Iterator[tuple[Any, Any]] = itertools.zip_longest(sentences, prefixes, fillvalue=MISSING)
     for number, (sentence, prefix) in enumerate(pairs, start=1):
         if sentence is MISSING or prefix is MISSING:
             fewer, more = ("sentences", "prefixes") if sentence is MISSING else ("prefixes", "sentences")

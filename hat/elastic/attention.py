@@ -6,7 +6,7 @@ a fused projection then stand head by head, so that fewer heads use the first ro
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,6 +29,8 @@ def _attend_in_float32(query: Tensor, key: Tensor, value: Tensor, **options: Any
 
 
 class _ElasticAttention(nn.Module):
+    out_proj: ElasticLinear
+
     def __init__(self, qkv_dim: int | None, head_dim: int | None, heads: int, dropout: float) -> None:
         super().__init__()
         self.qkv_dim, self.head_dim, self.heads, self.dropout = qkv_dim, head_dim, heads, dropout
@@ -50,7 +52,7 @@ class _ElasticAttention(nn.Module):
         self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None = None, is_causal: bool = False
     ) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        attend = F.scaled_dot_product_attention
+        attend: Callable[..., Tensor] = F.scaled_dot_product_attention
         if query.device.type == "cpu" and query.dtype != torch.float32:
             attend = _attend_in_float32
         return self.out_proj(
@@ -117,11 +119,12 @@ class ElasticCrossAttention(_ElasticAttention):
         self.kv_proj.activate(encoder_embed_dim, 2 * self.width)
         self.out_proj.activate(self.width, embed_dim)
 
-    def keys_and_values(self, memory: Tensor) -> tuple[Tensor, ...]:
+    def keys_and_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """memory (batch, source, encoder_embed_dim) -> key, value (batch, heads, source, head_dim)"""
-        return tuple(self._split(self.kv_proj(memory), 2))
+        key, value = self._split(self.kv_proj(memory), 2)
+        return key, value
 
-    def forward(self, x: Tensor, keys_and_values: Sequence[Tensor], key_mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, keys_and_values: tuple[Tensor, Tensor], key_mask: Tensor | None = None) -> Tensor:
         """x (batch, time, embed_dim); key_mask (batch, 1, 1, source), True = attend, or None -> like x"""
         (query,) = self._split(self.q_proj(x), 1)
         return self._attend(query, *keys_and_values, key_mask)

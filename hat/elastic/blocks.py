@@ -1,6 +1,6 @@
 """Elastic encoder and decoder layers: attention, feed-forward and layer norms around residual connections."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from hat.elastic.attention import ElasticCrossAttention, ElasticSelfAttention
 from hat.elastic.dropout import dropout
 from hat.elastic.layers import ElasticLayerNorm, ElasticLinear
 
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
 
 
 class _ElasticBlock(nn.Module):
@@ -102,11 +102,11 @@ class ElasticDecoderLayer(_ElasticBlock):
         self,
         x: Tensor,
         self_cache: tuple[Tensor, Tensor] | None,
-        memory_keys_and_values: Sequence[Tensor],
+        memory_keys_and_values: tuple[Tensor, Tensor],
         memory_mask: Tensor | None,
     ) -> tuple[Tensor, Any]:
         """One step: x (batch, 1, embed_dim) -> (like x, grown self-attention cache)."""
-        grown = None
+        grown: Any = None
 
         def attend(y: Tensor) -> Tensor:
             nonlocal grown
@@ -117,7 +117,7 @@ class ElasticDecoderLayer(_ElasticBlock):
         return self._attend_and_feed_forward(x, memory_keys_and_values, memory_mask), grown
 
     def _attend_and_feed_forward(
-        self, x: Tensor, keys_and_values: Sequence[Tensor], memory_mask: Tensor | None
+        self, x: Tensor, keys_and_values: tuple[Tensor, Tensor], memory_mask: Tensor | None
     ) -> Tensor:
         x = self._residual(
             x, self.encoder_attn_layer_norm, lambda y: self.encoder_attn(y, keys_and_values, memory_mask)

@@ -50,7 +50,7 @@ class ElasticEmbedding(nn.Embedding):
         nn.init.normal_(self.weight, std=self.embedding_dim**-0.5)
         self._fill_padding_idx_with_zero()
 
-    def forward(self, tokens: Tensor, active: int) -> Tensor:
+    def forward(self, tokens: Tensor, active: int) -> Tensor:  # type: ignore[override]
         """(batch, time) -> (batch, time, active)"""
         return super().forward(tokens)[..., :active]
 

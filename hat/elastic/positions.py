@@ -12,6 +12,8 @@ class SinusoidalPositions(nn.Module):
     The first non-padding token has index `padding + 1`; padding gets a zero vector. The table grows on demand.
     """
 
+    table: Tensor
+
     def __init__(self, dim: int, padding: int, initial_length: int = 256) -> None:
         super().__init__()
         self.dim, self.padding = dim, padding

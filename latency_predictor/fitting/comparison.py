@@ -66,7 +66,8 @@ def cross_validate(
 ) -> CrossValidation:
     """CrossValidation of the models `names`; with `quick` the MLP is the quick one, its penalty chosen on one fold."""
     count = len(latencies_ms)
-    predicted, leverage, penalty = {name: np.zeros(count) for name in names}, np.zeros(count), None
+    predicted, leverage = {name: np.zeros(count) for name in names}, np.zeros(count)
+    penalty: float | None = None
     for fitted, fold in folds(count, seed):
         seen, unseen, targets = inputs.rows(fitted), inputs.rows(fold), latencies_ms[fitted]
         ridge = Ridge.fit(seen.physical, targets)
@@ -125,7 +126,7 @@ def choose(measured_ms: np.ndarray, predicted_ms: Mapping[str, np.ndarray]) -> t
     """
     relative = {name: np.abs(predicted / measured_ms - 1) for name, predicted in predicted_ms.items()}
     errors = {name: values.mean() for name, values in relative.items()}
-    best = min(errors, key=errors.get)
+    best = min(errors, key=lambda name: errors[name])
     limit = errors[best] + max(relative[best].std() / np.sqrt(len(measured_ms)), LEAST_GAIN)
     name = next(name for name in errors if errors[name] <= limit)
     others = " and ".join(f"{other} ({errors[other]:.2%})" for other in errors if other != name)

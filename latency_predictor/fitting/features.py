@@ -8,6 +8,7 @@ sentence being translated at a time), heads, and encoder layers attended to.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ AVERAGED = {
     "decoder_arbitrary_ende_attn_avg": ("decoder", "cross_attention_span"),
 }
 WIDTHS_AND_DEPTHS = ("embed_dim", "layers")  # one value a stack; every other field has one a layer
-Totals = Mapping[tuple[str, ...], np.ndarray]  # of each (stack, field)
+Totals = Mapping[Any, np.ndarray]  # of each (stack, field)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class PerLayerFeatures:
     @cached_property
     def dimensions(self) -> dict[str, list[int]]:
         """Columns of each dimension, its layers together: {dimension: column indices}."""
-        found = {}
+        found: dict[str, list[int]] = {}
         for column, gene in enumerate(self.space.genes):
             found.setdefault(f"{gene.stack}.{gene.field}", []).append(column)
         return found
@@ -151,7 +152,7 @@ Features = AveragedFeatures | PerLayerFeatures
 
 def _row(architecture: Architecture, widths: Mapping[str, int]) -> list[int]:
     """The values of every dimension in the order of the genes, each filled up with zeros, or cut, to its width."""
-    row = []
+    row: list[int] = []
     for dimension, width in widths.items():
         stack, field = dimension.split(".")
         value = getattr(getattr(architecture, stack), field)
@@ -165,7 +166,7 @@ def _physical(totals: Totals) -> dict[str, np.ndarray]:
     `totals` holds (n,) for each (stack, field): the width and depth of a stack, and every other choice summed over
     the stack's layers. Attention's projections have embed_dim x qkv_dim weights a layer where qkv_dim is fixed.
     """
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for stack in dict.fromkeys(stack for stack, _ in totals):
         width, depth, ffn = (totals[stack, field] for field in ("embed_dim", "layers", "ffn_dim"))
         columns |= {

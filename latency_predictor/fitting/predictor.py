@@ -33,7 +33,7 @@ from latency_predictor.fitting.quality import errors
 FORMAT = "hat-latency-predictor"
 VERSION = 3
 REMEDY = "run hat-fit-predictor again"
-CORRECTIONS = {"boosting": Boosting, "mlp": Network}
+CORRECTIONS: dict[str, type[Boosting] | type[Network]] = {"boosting": Boosting, "mlp": Network}
 CALIBRATION = ("level", "bound", "deviation", "largest_leverage", "out_of_fold", "out_of_fold_upper", "at_random")
 
 
@@ -73,7 +73,7 @@ class LatencyPredictor:
         seed: int,
         features: Features,
         model: str = "auto",
-        at_random: np.ndarray | None = None,
+        at_random: np.ndarray | Sequence[bool] | None = None,
     ) -> "LatencyPredictor":
         """Fit to measured architectures; `latencies_ms` (architectures,); see `fit_matrix`."""
         return cls.fit_matrix(features.matrix(architectures), latencies_ms, seed, features, model, at_random)
@@ -86,7 +86,7 @@ class LatencyPredictor:
         seed: int,
         features: Features,
         model: str = "auto",
-        at_random: np.ndarray | None = None,
+        at_random: np.ndarray | Sequence[bool] | None = None,
     ) -> "LatencyPredictor":
         """Fit to raw features, `matrix` (samples, raw columns), and positive `latencies_ms` (samples,).
 
@@ -248,7 +248,7 @@ def _read_arrays(path: Path, description: dict[str, Any]) -> dict[str, dict[str,
         raise ArtifactError(f"{path} is missing; {REMEDY}")
     if files.sha256_of_file(path) != description.get("weights_sha256"):
         raise ArtifactError(f"{path} is damaged or belongs to another predictor; {REMEDY}")
-    parts = {}
+    parts: dict[str, dict[str, np.ndarray]] = {}
     try:
         with np.load(path, allow_pickle=False) as stored:
             for key in stored.files:

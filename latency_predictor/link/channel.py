@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import Any
 
 CHUNK = 1 << 16  # bytes read at a time
 KEPT = 20_000  # bytes of standard error: the end of it tells what went wrong
@@ -115,7 +115,7 @@ class Channel:
         except BrokenPipeError:
             return unsent[:0]
 
-    def _take_in(self, pipe: IO[bytes]) -> bool:
+    def _take_in(self, pipe: Any) -> bool:
         """Read what a pipe holds; False at its end."""
         try:
             content = os.read(pipe.fileno(), CHUNK)

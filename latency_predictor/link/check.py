@@ -146,7 +146,7 @@ def _condition_lines(environment: Environment, threads: int) -> list[Line]:
 def _torch_lines(device: Device) -> list[Line]:
     import torch
 
-    lines = [(OK, "torch", torch.__version__)]
+    lines: list[Line] = [(OK, "torch", torch.__version__)]
     if device.accelerator == "cuda":
         if torch.cuda.is_available():
             lines.append((OK, "gpu", torch.cuda.get_device_name(0)))

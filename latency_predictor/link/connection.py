@@ -51,7 +51,8 @@ class Connection:
             **setup,
             "session": uuid.uuid4().hex,
         }
-        self._channel = self.ready = None
+        self._channel: Channel | None = None
+        self.ready: Any = None
         self._persist(self._connect)
 
     def __enter__(self) -> "Connection":

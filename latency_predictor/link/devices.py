@@ -62,7 +62,8 @@ def with_precision(device: Device, precision: str) -> Device:
         return device
     before = f".{device.precision}"  # a name ends so where the file says otherwise
     name = device.name.removesuffix(before) if device.name.endswith(before) else f"{device.name}.{precision}"
-    changed = replace(device, name=name, precision=precision)
+    changes: dict[str, Any] = {"name": name, "precision": precision}
+    changed = replace(device, **changes)
     problem = _problem(changed, {})
     if problem:
         raise UsageError(f"device {device.name}: {problem}")

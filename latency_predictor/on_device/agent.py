@@ -21,6 +21,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from hat.errors import ArtifactError, HatError, StorageError
@@ -47,9 +48,12 @@ class Agent:
 
     def __init__(self, answers: BinaryIO, make_bench: Callable[[str, dict[str, Any]], Any] | None = None) -> None:
         self._answers, self._writing = answers, threading.Lock()
-        self._requests = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._make_bench = make_bench or _make_bench
-        self._bench = self._lock = self._folder = self._gpu = None
+        self._bench: Any = None
+        self._lock: DeviceLock | None = None
+        self._folder: Path | None = None
+        self._gpu: str | None = None
         self._busy_wait_s, self._idle_limit_s = 0.0, IDLE_LIMIT_S
 
     def read(self, lines: Iterable[bytes]) -> None:

@@ -25,7 +25,9 @@ class CallBench:
 
     def __init__(self, folder: Path | str, setup: dict[str, Any]) -> None:
         self._folder, self._threads, self._accelerator = Path(folder), setup["threads"], setup["accelerator"]
-        self._calls = collections.OrderedDict()  # bundle: function of a sentence and its ids, the latest used last
+        # bundle: function of a sentence and its ids, the latest used last
+        self._calls: collections.OrderedDict[str, tuple[Callable[[Any, list[int]], Any], bool]]
+        self._calls = collections.OrderedDict()
 
     def put(self, request: dict[str, Any]) -> dict[str, Any]:
         """Write `content` (base64) at `offset` of a bundle's `file`; bundle.json comes last."""

@@ -187,8 +187,8 @@ def _cpu_folder(cpu: int) -> Path:
 
 
 def _governor(cpus: Iterable[int]) -> str | None:
-    found = {_read(_cpu_folder(cpu) / "cpufreq" / "scaling_governor") for cpu in cpus} - {None}
-    return ", ".join(sorted(found)) or None
+    found = {_read(_cpu_folder(cpu) / "cpufreq" / "scaling_governor") for cpu in cpus}
+    return ", ".join(sorted(governor for governor in found if governor is not None)) or None
 
 
 def _frequency(cpus: Iterable[int]) -> float | None:

@@ -18,7 +18,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class Rounds:
         return {"lengths": lengths, "reference_ms": reference_ms, "stable": self.stable, "taken": self.taken}
 
 
-def clock_name(threads: int, accelerator: str = "cpu") -> str:
+def clock_name(threads: int, accelerator: str = "cpu") -> Literal["processor", "wall"]:
     """Which of CLOCKS to time with: processor time of the calling thread if it does all the work, else the wall's."""
     return "processor" if threads == 1 and accelerator == "cpu" else "wall"
 
@@ -109,17 +109,18 @@ def time_rounds(
     for each in timed:
         each.warm_up()
     least = math.ceil(repeats / ROUNDS)
-    before, rounds = timed[0].batch(least), []
+    before = timed[0].batch(least)
+    rounds: list[tuple[np.ndarray, list[np.ndarray], np.ndarray]] = []
     while True:
         batches = [each.batch(least) for each in timed[1:]]
         after = timed[0].batch(least)
         rounds.append((before, batches, after))
         before = after
         if len(rounds) >= ROUNDS:
-            translations, reference, half_width = _summary(rounds)
+            timings, reference_timing, half_width = _summary(rounds)
             if half_width <= PRECISE or len(rounds) == MAX_ROUNDS:
                 taken = 1 - (clock() - start) / (time.perf_counter() - wall_start)
-                return Rounds(translations, reference, half_width <= WIDE, max(taken, 0.0))
+                return Rounds(timings, reference_timing, half_width <= WIDE, max(taken, 0.0))
 
 
 class _Timed:
@@ -143,7 +144,7 @@ class _Timed:
 
     def batch(self, least: int) -> np.ndarray:
         """Seconds (runs, 2) of the encoder and of the whole."""
-        runs = []
+        runs: list[tuple[float, float]] = []
         while len(runs) < least or sum(total for _, total in runs) < BATCH_SECONDS:
             runs.append(self._run())
         return np.array(runs)

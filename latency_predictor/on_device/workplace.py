@@ -39,8 +39,8 @@ def pin(cpus: Sequence[int], threads: int) -> list[int]:
         return usable
     wrong = sorted(set(cpus) - set(usable))
     if wrong:
-        wrong, usable = (", ".join(map(str, numbers)) for numbers in (wrong, usable))
-        raise DeviceError(f"cpus: {wrong} can't be used there, only {usable}; mend the device's file")
+        unusable, allowed = (", ".join(map(str, numbers)) for numbers in (wrong, usable))
+        raise DeviceError(f"cpus: {unusable} can't be used there, only {allowed}; mend the device's file")
     os.sched_setaffinity(0, cpus or choose_cpus(usable, threads))
     return cpus_in_use()
 
@@ -50,7 +50,9 @@ def choose_cpus(usable: Sequence[int], count: int) -> list[int]:
 
     Some machines have cores of several kinds, and the first CPUs of many serve interrupts.
     """
-    firsts, others, cores = [], [], set()
+    firsts: list[int] = []
+    others: list[int] = []
+    cores: set[str] = set()
     for cpu in sorted(usable, key=lambda cpu: (highest_frequency(cpu), cpu), reverse=True):
         siblings = siblings_of(cpu)
         (others if siblings in cores else firsts).append(cpu)

@@ -117,7 +117,7 @@ def _share_beyond(data: PageData) -> float | None:
 
 def _charts(data: PageData, judged: np.ndarray, errors: np.ndarray) -> dict[str, tuple[Any, ...]]:
     """{name: (function that draws, *its data)} of all figures for which there are data."""
-    made = {}
+    made: dict[str, tuple[Any, ...]] = {}
     if len(errors):
         columns = data.measured_ms, data.predicted_ms, data.upper_ms, data.parameters
         measured, predicted, upper, parameters = (np.array(column, float)[judged] for column in columns)

@@ -100,7 +100,8 @@ def _minute(sample: LatencySample) -> str:
 
 def _warnings(samples: Sequence[LatencySample], pace: Pace) -> tuple[str, ...]:
     """What may have spoilt the samples, and how many of them."""
-    counts, texts = Counter(), {}
+    counts: Counter[str] = Counter()
+    texts: dict[str, str] = {}
     for sample in samples:
         environment = replace(sample.environment, load=None)  # the load was our own
         for what, _, warning in conditions(environment, sample.protocol.threads):

@@ -41,7 +41,7 @@ def collect_all(run: RunDirectory, device_names: Sequence[str], samples: int | N
     """
     names = list(dict.fromkeys(device_names))
     remote = [name for name in names if load_device(name).host is not None]
-    errors = []
+    errors: list[Exception] = []
 
     def attempt(name: str) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,9 +46,9 @@ def _weights(points: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
     """Matrix (points, lengths) of the weight that each point has in the value interpolated at each length."""
     if len(points) == 1:
         return np.ones((1, len(lengths)))
-    lengths = np.asarray(lengths, dtype=float)
-    right = np.clip(np.searchsorted(points, lengths), 1, len(points) - 1)
-    share = (lengths - points[right - 1]) / (points[right] - points[right - 1])
+    places = np.asarray(lengths, dtype=float)
+    right = np.clip(np.searchsorted(points, places), 1, len(points) - 1)
+    share = (places - points[right - 1]) / (points[right] - points[right - 1])
     weights = np.zeros((len(points), len(lengths)))
     columns = np.arange(len(lengths))
     weights[right - 1, columns] = 1 - share
@@ -68,8 +69,8 @@ def run_lengths(run: RunDirectory) -> Lengths:
             f"{run.data} holds no prepared data, whose sentence lengths latencies are about; run hat-prepare, or set "
             f"{' and '.join(run.task.length_keys)} in {run.path / 'config.yaml'}"
         )
-    sides = run.task.corpus_lengths(run.prepared(), SPLIT)
-    return Lengths(*sides, _points(*sides))
+    source, target = run.task.corpus_lengths(run.prepared(), SPLIT)
+    return Lengths(source, target, _points(source, target))
 
 
 def fixed_lengths(source_length: int, target_steps: int) -> Lengths:
@@ -92,7 +93,7 @@ def check_quantiles(run: RunDirectory, budgets: Iterable[LatencyBudget]) -> None
 
 def _points(source: Sequence[int], target: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Pairs at the same quantiles of both sides, rising strictly on both, the steps apart where there are none."""
-    points = []
+    points: list[Any] = []
     for quantile in MEASURED_QUANTILES:
         point = tuple(int(np.quantile(side, quantile, method="nearest")) for side in (source, target))
         if not points or (point[0] > points[-1][0] and (point[1] > points[-1][1] or not any(target))):

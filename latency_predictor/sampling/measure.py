@@ -65,7 +65,7 @@ class Measurer:
         self._spec = measuring_spec(run)
         self.lengths = run_lengths(run)
         self.protocol = protocol_of(run, device, self._spec, self.lengths)
-        self._bench = None
+        self._bench: Any = None
 
     def __enter__(self) -> "Measurer":
         return self
@@ -84,7 +84,7 @@ class Measurer:
         spec = self._spec
         if target_vocabulary is not None:
             spec = replace(spec, target_vocabulary=target_vocabulary, share_all_embeddings=False)
-        samples = []
+        samples: list[LatencySample] = []
         for _ in range(ATTEMPTS):
             samples.append(self._sample(architecture, self._bench.time(architecture, spec)))
             if samples[-1].stable:

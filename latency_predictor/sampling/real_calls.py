@@ -72,7 +72,9 @@ class RealCalls:
     """
 
     def __init__(self, run: RunDirectory, device: Device, quantile: float = 0.5) -> None:
-        self._device, self._connection, self._sent = device, None, set()
+        self._device = device
+        self._connection: Connection | None = None
+        self._sent: set[tuple[int, str]] = set()
         self._request = run.task.calls(run, SPLIT, sentences_needed(quantile))
 
     def __enter__(self) -> "RealCalls":

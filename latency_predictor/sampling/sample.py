@@ -73,7 +73,8 @@ class LengthTiming:
 
     def scaled(self, factor: float) -> "LengthTiming":
         """All milliseconds times `factor`."""
-        return replace(self, **{name: timing.scaled(factor) for name, timing in self.timings.items()})
+        scaled: dict[str, Any] = {name: timing.scaled(factor) for name, timing in self.timings.items()}
+        return replace(self, **scaled)
 
     @property
     def timings(self) -> dict[str, Timing]:

@@ -43,7 +43,7 @@ def planned_architectures(space: SearchSpace, seed: int, count: int) -> list[Arc
     same list.
     """
     random = (space.sample(np.random.default_rng((seed, index))) for index in range(ATTEMPTS * count))
-    planned = {}  # keeps the order
+    planned: dict[Architecture, None] = {}  # keeps the order
     for architecture in itertools.chain(fixed_architectures(space), random):
         if len(planned) == count:
             break
@@ -85,7 +85,7 @@ def next_architectures(
     the latencies of interest.
     """
     rng = np.random.default_rng([seed, len(measured)])
-    chosen = {}
+    chosen: dict[Architecture, bool] = {}
     for number in range(BATCH):
         pool = [space.sample(rng) for _ in range(POOL)]
         pool = [architecture for architecture in pool if architecture not in measured and architecture not in chosen]

@@ -29,7 +29,8 @@ def make_skeleton(
     place in one file for each type of number; a weight that two graphs share has one place.
     """
     graphs = task.measured_graphs(architecture, spec, _any_weights(architecture, spec), precision, latency_config)
-    places, sizes = {}, {}
+    places: dict[tuple[str, str, int], int] = {}
+    sizes: dict[str, int] = {}
     for graph in graphs.values():
         for tensor in graph.graph.initializer:
             _move_out(tensor, places, sizes)

@@ -65,8 +65,8 @@ class TorchBench:
         deadline = time.monotonic() + self._device.sample_timeout_s
         with _threads(self._device.threads), torch.no_grad():
             translations = self._translations(architecture, spec, self._points)
-            translations = [self._ending(deadline, translate) for translate in translations]
-            found = time_rounds(translations, self._reference, self._config.repeats, self._clock)
+            ending = [self._ending(deadline, translate) for translate in translations]
+            found = time_rounds(ending, self._reference, self._config.repeats, self._clock)
         return {**found.to_dict(self._points), "environment": asdict(read_environment(self._gpu))}
 
     def close(self) -> None:

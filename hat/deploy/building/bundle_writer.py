@@ -42,7 +42,7 @@ def write_bundle(
     graph_names = {name: f"{name}.onnx" for name in graphs}
     for name, graph in graphs.items():
         onnx.save(graph, directory / graph_names[name])
-    names = {"graphs": graph_names, "tokenizers": tokenizer_names(tokenizers)}
+    names: dict[str, Any] = {"graphs": graph_names, "tokenizers": tokenizer_names(tokenizers)}
     for role, name in names["tokenizers"].items():
         shutil.copyfile(tokenizers[role], directory / name)
     if shortlist is not None:
@@ -79,7 +79,8 @@ class _WeightStore:
     """Appends constants to one file; equal ones of several graphs share their place in it."""
 
     def __init__(self, handle: BinaryIO) -> None:
-        self._handle, self._places = handle, {}
+        self._handle = handle
+        self._places: dict[bytes, int] = {}
 
     def take(self, model: onnx.ModelProto) -> None:
         """Move the larger constants of `model` into the file and leave references to it."""

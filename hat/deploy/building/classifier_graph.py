@@ -4,6 +4,7 @@ The logits follow from the first token's state alone. So beyond its keys and val
 layer is computed for the first token only.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -114,7 +115,7 @@ def _first_states(blocks: Blocks, x: str, tokens: str) -> str:
             return _attention(blocks, f"{prefix}.self_attn", count, y, y, shape, shape, mask=mask)
 
         x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", attention)
-        x = blocks.residual(x, f"{prefix}.final_layer_norm", lambda y, prefix=prefix: blocks.feed_forward(y, prefix))
+        x = blocks.residual(x, f"{prefix}.final_layer_norm", functools.partial(blocks.feed_forward, prefix=prefix))
 
     prefix = f"encoder.layers.{len(heads)}"
     norm = f"{prefix}.self_attn_layer_norm"

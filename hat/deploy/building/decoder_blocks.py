@@ -1,5 +1,6 @@
 """What one decoder step is made of: shared by the step graph and by the searches that loop inside a graph."""
 
+import functools
 from collections.abc import Mapping
 
 from hat.architecture.stacks import Architecture
@@ -26,7 +27,7 @@ def declare_memory(graph: GraphBuilder, architecture: Architecture) -> None:
     """Declare what the encoder graph puts out as inputs of `graph`."""
     decoder = architecture.decoder
     for layer, (heads, span) in enumerate(zip(decoder.cross_attention_heads, decoder.cross_attention_span)):
-        shape = ["batch", heads, f"memory_{span}", architecture.qkv_dim // heads]
+        shape: list[int | str] = ["batch", heads, f"memory_{span}", architecture.qkv_dim // heads]
         for part in ("key", "value"):
             graph.input(f"cross_{part}.{layer}", "float32", shape)
     for name, (_, shape) in memory_bias_shapes(architecture).items():
@@ -45,7 +46,7 @@ def memory_bias_shapes(architecture: Architecture) -> dict[str, tuple[int, list[
 
 def cache_shapes(architecture: Architecture) -> dict[str, list[int | str]]:
     """{name: shape} of the keys and values of self-attention that go from step to step."""
-    shapes = {}
+    shapes: dict[str, list[int | str]] = {}
     for layer, heads in enumerate(architecture.decoder.self_attention_heads):
         for part in ("key", "value"):
             shapes[f"self_{part}.{layer}"] = ["rows", heads, "length", architecture.qkv_dim // heads]
@@ -63,7 +64,7 @@ def decoder_layers(
     """
     graph, decoder = blocks.graph, architecture.decoder
     shape = graph.node("Concat", [batch_and_beam, graph.constant([architecture.qkv_dim])], axis=0)
-    grown = {}
+    grown: dict[str, str] = {}
     for layer, span in enumerate(decoder.cross_attention_span):
         prefix = f"decoder.layers.{layer}"
 
@@ -81,7 +82,7 @@ def decoder_layers(
 
         x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", self_attention)
         x = blocks.residual(x, f"{prefix}.encoder_attn_layer_norm", cross_attention)
-        x = blocks.residual(x, f"{prefix}.final_layer_norm", lambda y, prefix=prefix: blocks.feed_forward(y, prefix))
+        x = blocks.residual(x, f"{prefix}.final_layer_norm", functools.partial(blocks.feed_forward, prefix=prefix))
     return x, grown
 
 
@@ -98,7 +99,8 @@ def _self_attention_step(
     for part, fresh in zip(("key", "value"), new):
         name = f"self_{part}.{layer}"
         grown[name] = graph.node("Concat", [caches[name], fresh], [f"next_{name}"], axis=2)
-    attended = blocks.attend(query, *grown.values(), heads, [-1, 1, architecture.qkv_dim])
+    key, value = grown.values()
+    attended = blocks.attend(query, key, value, heads, [-1, 1, architecture.qkv_dim])
     return blocks.products.linear(attended, f"{prefix}.self_attn.out_proj"), grown
 
 

@@ -1,10 +1,10 @@
 """GraphBuilder: nodes and constants of one ONNX graph, each tensor known by its name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 CONTRIB = "com.microsoft"  # onnxruntime's own operators
 OPSET = 18
@@ -26,10 +26,12 @@ class GraphBuilder:
 
     def __init__(self, name: str, parent: "GraphBuilder | None" = None) -> None:
         self._name, self._parent = name, parent
-        self.root = parent.root if parent else self
-        self._nodes, self._inputs, self._outputs = [], [], []
-        self._constants = {}
-        self._small_constants = {}
+        self.root: GraphBuilder = parent.root if parent else self
+        self._nodes: list[NodeProto] = []
+        self._inputs: list[ValueInfoProto] = []
+        self._outputs: list[ValueInfoProto] = []
+        self._constants: dict[str, TensorProto] = {}
+        self._small_constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._count = 0
 
     def input(self, name: str, dtype: str, shape: Sequence[int | str]) -> str:
@@ -95,7 +97,7 @@ class GraphBuilder:
             self._nodes, self._name, self._inputs, self._outputs, initializer=list(self._constants.values())
         )
 
-    def model(self, metadata: Mapping[str, str]) -> ModelProto:
+    def model(self, metadata: dict[str, str]) -> ModelProto:
         """The finished onnx.ModelProto; `metadata` are texts that the session shows to its user."""
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
         model = helper.make_model(self.body(), opset_imports=opsets, ir_version=IR_VERSION, producer_name="hat")

@@ -7,7 +7,7 @@ sentence are the queries of its encoder-decoder attention, so its keys and value
 """
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -121,7 +121,7 @@ def _encoder_layers(blocks: Blocks, architecture: Architecture, x: str, tokens: 
             return blocks.products.linear(attended, f"{prefix}.self_attn.out_proj")
 
         x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", self_attention)
-        x = blocks.residual(x, f"{prefix}.final_layer_norm", lambda y, prefix=prefix: blocks.feed_forward(y, prefix))
+        x = blocks.residual(x, f"{prefix}.final_layer_norm", functools.partial(blocks.feed_forward, prefix=prefix))
         states.append(x)
     if blocks.spec.normalize_before:
         states = [blocks.layer_norm(state, "encoder.layer_norm") for state in states]
@@ -213,7 +213,7 @@ def _cache_inputs(graph: GraphBuilder, architecture: Architecture, reorder: str)
     return caches
 
 
-GRAPHS = {
+GRAPHS: dict[str, Callable[..., ModelProto]] = {
     "encoder": _encoder_graph,
     "step": _step_graph,
     "beam": beam_graph,

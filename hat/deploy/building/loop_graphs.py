@@ -123,8 +123,10 @@ class _SearchLoop:
         self.body = GraphBuilder("body", self.graph)
         self._architecture, self._spec = architecture, spec
         self._shortlisted, self._single_row = shortlisted, single_row
-        self._initial, self._states, self._traces = [], {}, []
-        self._next = {}
+        self._initial: list[str] = []
+        self._states: dict[str, tuple[str, Sequence[int | str]]] = {}
+        self._traces: list[tuple[str, str, str, Sequence[int | str]]] = []
+        self._next: dict[str, str] = {}
         self.graph.input("first_step", "int64", [])
         self.graph.input("most_steps", "int64", [])
         self.graph.input("wanted", "float32", [])

@@ -48,7 +48,8 @@ def one_file(header: str, modules: Mapping[str, Path], footer: str) -> str:
 
 def needed_modules(entry: str, packages: Sequence[str] = ("hat",)) -> dict[str, Path]:
     """{name: path} of the modules of `packages` that `entry` imports anywhere, directly or not, and of itself."""
-    found, waiting = {}, [entry]
+    found: dict[str, Path] = {}
+    waiting = [entry]
     while waiting:
         name = waiting.pop()
         if name in found:

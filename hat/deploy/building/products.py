@@ -29,7 +29,8 @@ class Float32Products:
     """Weights as they were trained, (outputs, inputs)."""
 
     def __init__(self, graph: GraphBuilder, weights: Mapping[str, np.ndarray], ranges: Ranges | None = None) -> None:
-        self._graph, self._weights, self._shortlist = graph, weights, None
+        self._graph, self._weights = graph, weights
+        self._shortlist: str | None = None
 
     def linear(self, x: str, name: str) -> str:
         """x (rows, inputs) @ weight.T, + bias where there is one -> (rows, outputs)"""
@@ -77,7 +78,7 @@ class Float16Products(Float32Products):
 
     def __init__(self, graph: GraphBuilder, weights: Mapping[str, np.ndarray], ranges: Ranges | None = None) -> None:
         super().__init__(graph, weights)
-        self._widened = {}
+        self._widened: dict[str, str] = {}
 
     def _matrix(self, name: str) -> str:
         if name not in self._widened:
@@ -102,7 +103,8 @@ class Int8Products:
     """
 
     def __init__(self, graph: GraphBuilder, weights: Mapping[str, np.ndarray], ranges: Ranges | None = None) -> None:
-        self._graph, self._weights, self._ranges, self._shortlist = graph, weights, ranges, None
+        self._graph, self._weights, self._ranges = graph, weights, ranges
+        self._shortlist: str | None = None
 
     def linear(self, x: str, name: str) -> str:
         """x (rows, inputs) @ weight.T, + bias where there is one -> (rows, outputs)"""
@@ -158,8 +160,8 @@ class Int8Products:
         self, x: str, name: str, weight: str, scale: str, zero: str, bias: Sequence[str] = (), transposed: int = 1
     ) -> str:
         graph = self._graph
-        input_scale, input_zero = activation_parameters(*self._range(name))
-        input_scale, input_zero = graph.constant(input_scale, np.float32), graph.constant(input_zero, np.uint8)
+        step, offset = activation_parameters(*self._range(name))
+        input_scale, input_zero = graph.constant(step, np.float32), graph.constant(offset, np.uint8)
         x = graph.node("QuantizeLinear", [x, input_scale, input_zero])
         return graph.contrib("QGemm", [x, input_scale, input_zero, weight, scale, zero, *bias], transB=transposed)
 

@@ -5,6 +5,8 @@ it has seen little: the leverage of an architecture is the variance that its pre
 samples, in units of the noise of one sample (Hoaglin and Welsch, "The hat matrix in regression and ANOVA", 1978).
 """
 
+from typing import Any
+
 import numpy as np
 
 from latency_predictor.fitting.outliers import inliers
@@ -88,7 +90,8 @@ def _solve(inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tupl
     root = np.sqrt(weights)
     rows, goal = root[:, None] * (inputs - center), root * (targets - level)
     left, singular, right = np.linalg.svd(rows, full_matrices=False)
-    projected, best = left.T @ goal, (np.inf, None, None)
+    projected = left.T @ goal
+    best: tuple[float, Any, Any] = (np.inf, None, None)
     for penalty in PENALTIES:
         kept = singular**2 / (singular**2 + penalty)
         residual = goal - left @ (kept * projected)
