@@ -5,9 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from hat.architecture.stacks import (
     Architecture,
@@ -20,6 +18,9 @@ from hat.architecture.stacks import (
 )
 from hat.config import left_out, to_mapping
 from hat.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Dimensions (stack, field) whose value may not exceed the depth of a stack. The ordinary Transformer has their least.
 DEPTH_LIMITS = {("decoder", "cross_attention_span"): "encoder"}
@@ -188,7 +189,7 @@ class SearchSpace:
             return False
         return True
 
-    def sample(self, rng: np.random.Generator) -> Architecture:
+    def sample(self, rng: "np.random.Generator") -> Architecture:
         """A random architecture: every dimension uniform over its choices, `rng` a numpy Generator."""
         genome = [int(rng.integers(len(gene.choices))) for gene in self.genes]
         drawn = zip(self.genes, genome, strict=True)
