@@ -1,8 +1,7 @@
 """Short reviews labelled with the writer's verdict, generated from a seed: no download, the same on every machine.
 
-What a model has to learn, since the single words tell little: what a negation reaches and that two cancel out, which
-of two clauses counts, which of two compared things is meant, what others say and whether the writer agrees, how many
-points of how many. There is no noise in the labels.
+What a model has to learn, since the single words tell little: that a negation turns a word's meaning, which of two
+clauses counts, how many points of how many, and whose. There is no noise in the labels.
 """
 
 import random
@@ -60,8 +59,8 @@ def _adjective(rng, verdict):
     return rng.choice({-1: words.BAD, 0: words.ORDINARY, 1: words.GOOD}[verdict])
 
 
-def _statement(rng, verdict, thing, own=True):
-    """A clause that says so of the thing: negated or not, and, if it is the writer's own, denied or not."""
+def _statement(rng, verdict, thing):
+    """A clause that says so of the thing, by a word that means it or by the negation of the contrary."""
     it = _subject(rng, thing)
     if verdict == 0:
         if rng.random() < 0.5:
@@ -69,12 +68,10 @@ def _statement(rng, verdict, thing, own=True):
             return rng.choice(words.BALANCED).format(it=it, good=good, bad=bad)
         template, adjective = rng.choice(words.PLAIN), _adjective(rng, 0)
         return template.format(it=it, degree=rng.choice(words.DEGREES), adjective=adjective)
-    negated, framed = rng.random() < 0.3, own and rng.random() < 0.05
-    denied = framed and rng.random() < 0.5
-    adjective = _adjective(rng, verdict * (-1 if negated else 1) * (-1 if denied else 1))
+    negated = rng.random() < 0.3
     template = rng.choice(words.NEGATED if negated else words.PLAIN)
-    clause = template.format(it=it, degree=rng.choice(words.DEGREES), adjective=adjective)
-    return rng.choice(words.DENIED if denied else words.BELIEVED).format(clause=clause) if framed else clause
+    adjective = _adjective(rng, -verdict if negated else verdict)
+    return template.format(it=it, degree=rng.choice(words.DEGREES), adjective=adjective)
 
 
 def _other_verdict(rng, verdict):
@@ -84,34 +81,6 @@ def _other_verdict(rng, verdict):
 def _contrast(rng, verdict, thing):
     conceded = _statement(rng, _other_verdict(rng, verdict), thing)
     return rng.choice(words.CONTRASTS).format(conceded=conceded, counts=_statement(rng, verdict, thing))
-
-
-def _change(rng, verdict, thing):
-    before = _statement(rng, _other_verdict(rng, verdict), thing)
-    return rng.choice(words.CHANGES).format(before=before, now=_statement(rng, verdict, thing))
-
-
-def _quotation(rng, verdict, thing):
-    """What somebody else says, and whether the writer agrees."""
-    if verdict == 0:
-        said, reply = rng.choice((-1, 1)), rng.choice(words.UNDECIDED)
-    elif rng.random() < 0.5:
-        said, reply = verdict, rng.choice(words.AGREED)
-    else:
-        said, reply = -verdict, rng.choice(words.DISAGREED)
-    says = f"{rng.choice(words.OTHERS)} {rng.choice(words.SAYS)}"
-    return f"{says} that {_statement(rng, said, thing, own=False)}, {reply}"
-
-
-def _comparison(rng, verdict, thing):
-    """Two brands, of which the writer has one; a neutral writer has a third one."""
-    first, second, third = rng.sample(words.BRANDS, 3)
-    better = rng.random() < 0.5
-    own = third if verdict == 0 else (first if better == (verdict == 1) else second)
-    comparative = rng.choice(words.BETTER if better else words.WORSE)
-    compared = rng.choice(words.COMPARISONS).format(first=first, second=second, thing=thing, comparative=comparative)
-    owned = rng.choice(words.OWNED).format(brand=own)
-    return f"{compared}; {owned}" if rng.random() < 0.5 else f"{owned}; {compared}"
 
 
 def _points(rng, verdict):
@@ -142,5 +111,5 @@ def _remark(rng, template):
     )
 
 
-KINDS = (_statement, _contrast, _change, _quotation, _comparison, _rating)
-KIND_WEIGHTS = (45, 35, 5, 5, 3, 7)
+KINDS = (_statement, _contrast, _rating)
+KIND_WEIGHTS = (50, 35, 15)

@@ -12,9 +12,7 @@ from hat.data.classification import review_words as words
 from hat.data.classification.reviews import KINDS, generate
 from hat.errors import UsageError
 
-NEGATION = re.compile(
-    "is not|anything but|far from|nobody|there is nothing|hardly|don't|I doubt|would be wrong"  # it "is not true" too
-)
+NEGATION = re.compile("is not|far from|there is nothing|hardly")
 
 
 def test_splits_are_disjoint_and_of_the_asked_size():
@@ -43,38 +41,17 @@ def test_they_are_sentences_of_a_few_hundred_words():
     assert 200 < len({word.strip(".,;").lower() for text, _ in rows for word in text.split()}) < 500
 
 
-def word_of(text, *choices):
-    return next(word for word in choices if f" {word}" in f" {text}")
-
-
-def test_verdicts_on_comparisons_and_ratings_follow_from_their_words():
-    statement, _, _, _, comparison, rating = KINDS
-    rng = random.Random(5)
+def test_ratings_follow_from_their_numbers():
+    rating, rng = KINDS[2], random.Random(5)
     for verdict in (-1, 0, 1) * 200:
-        text = comparison(rng, verdict, "phone")
-        compared, owned = sorted(text.split("; "), key=lambda part: "phone" not in part)
-        first = next(  # the brand that the comparative is about
-            brand
-            for brand in words.BRANDS
-            if f"the {brand} phone is" in compared
-            or f"the {brand} is" in compared
-            or (f"the {brand} and" in compared and "former" in compared)
-            or (f"and the {brand} phone" in compared and "latter" in compared)
-        )
-        mine = next(brand for brand in words.BRANDS if brand in owned)
-        better = any(f"is {comparative}" in compared for comparative in words.BETTER)
-        expected = 0 if mine not in compared else (1 if better == (mine == first) else -1)
-        assert expected == verdict, text
         text = rating(rng, verdict, "phone")
-        mine = (
-            next(part for part in text.split(", ") if "gave" not in part).replace(" of", "").replace(" out", "").split()
-        )
-        points, scale = [words.NUMBERS.index(word) for word in mine if word in words.NUMBERS]
+        own = next(part for part in text.split(", ") if "gave" not in part)
+        points, scale = [words.NUMBERS.index(word) for word in own.split() if word in words.NUMBERS]
         assert (points / scale > 0.7) - (points / scale < 0.4) == verdict, text
 
 
-@pytest.mark.parametrize("kind", KINDS[:3])
-def test_negations_cancel_out_and_the_right_clause_counts(kind):
+@pytest.mark.parametrize("kind", KINDS[:2])
+def test_negations_turn_the_verdict_and_the_right_clause_counts(kind):
     rng = random.Random(6)
     for verdict in (-1, 1) * 200:
         text = kind(rng, verdict, "phone")
@@ -85,7 +62,7 @@ def test_negations_cancel_out_and_the_right_clause_counts(kind):
 
 def counting_clause(text):
     """The clause that counts: what follows another one, or what is before these words."""
-    for mark in (", although", ", even if", ", which matters more", ", last year", ", while"):
+    for mark in (", although", ", even if"):
         text = text.split(mark)[0]
     return text.rsplit(", ", 1)[-1]
 
