@@ -12,7 +12,9 @@ def main(arguments=None):
     parser = ArgumentParser(DESCRIPTION)
     parser.add_argument("file", help="architecture (ours or HAT's YAML), search space or experiment config")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--vocabulary", type=positive_int, default=32768, help="entries of the shared vocabulary")
+    parser.add_argument(
+        "--vocabulary", type=positive_int, help="entries of the vocabulary (default: the experiment's, else 32768)"
+    )
     parser.add_argument("--length", type=positive_int, default=30, help="source and target tokens for FLOPs")
     run_command(parser, _inspect, arguments)
 

@@ -1,5 +1,7 @@
 """Describes architectures and search spaces: layers, parameters, FLOPs, number of SubTransformers."""
 
+from dataclasses import replace
+
 from hat.architecture.complexity import count_flops, count_parameters
 from hat.architecture.file import load_architecture
 from hat.architecture.hat_format import space_from_hat
@@ -9,29 +11,46 @@ from hat.config import from_mapping, read_yaml_mapping
 from hat.errors import UsageError
 from hat.experiment.config import load_experiment
 from hat.models.translation_spec import ModelSpec
+from hat.tasks import task_of
+
+READ = {"encoder": "source", "decoder": "target"}  # what a stack reads
+VOCABULARY = 32768  # where neither the user nor an experiment says how many words there are
 
 
 def inspect_file(path, vocabulary, length):
     """Describe the architecture, search space or experiment in a YAML or JSON file as a dictionary.
 
-    `vocabulary` is the size of a shared embedding table, `length` the source and target tokens for FLOPs.
+    `vocabulary` is the number of words, None for the experiment's or VOCABULARY; `length` is the source and target
+    tokens for FLOPs. An experiment is described with all that its model has, else the stacks with one shared embedding.
     For a space, the figures are those of its largest architecture. Raises UsageError for any other file.
     """
     mapping = read_yaml_mapping(path)
-    space = _space_of(mapping, path)
+    if "search_space" in mapping:
+        return _describe_experiment(load_experiment(path), vocabulary, length)
+    size = vocabulary or VOCABULARY
+    spec, space = ModelSpec(size, size), _space_of(mapping, path)
     if space is not None:
-        largest = describe(space.largest(), vocabulary, length)
-        smallest = describe(space.smallest(), vocabulary, length)
-        return {"kind": "search space", "size": space.size(), **largest, "smallest": smallest}
+        return _describe_space(space, spec, size, length)
     is_architecture = any(key in STACKS or key.endswith("-subtransformer") for key in mapping)
     if not is_architecture:
         raise UsageError(f"{path} is neither an architecture, a search space nor an experiment config")
-    return {"kind": "architecture", **describe(load_architecture(path), vocabulary, length)}
+    return {"kind": "architecture", **describe(load_architecture(path), spec, size, length)}
+
+
+def _describe_experiment(config, vocabulary, length):
+    if vocabulary:
+        config = replace(config, data=replace(config.data, vocabulary_size=vocabulary))
+    spec = task_of(config).announced_spec(config)
+    size = max(task_of(config).vocabularies(spec).values())
+    return _describe_space(config.search_space, spec, size, length)
+
+
+def _describe_space(space, spec, vocabulary, length):
+    largest, smallest = (describe(each, spec, vocabulary, length) for each in (space.largest(), space.smallest()))
+    return {"kind": "search space", "size": space.size(), **largest, "smallest": smallest}
 
 
 def _space_of(mapping, path):
-    if "search_space" in mapping:
-        return load_experiment(path).search_space
     if "encoder-embed-choice" in mapping:
         return space_from_hat(mapping, str(path))
     stacks = [mapping[name] for name in STACKS if isinstance(mapping.get(name), dict)]
@@ -40,9 +59,11 @@ def _space_of(mapping, path):
     return None
 
 
-def describe(architecture: Architecture, vocabulary, length):
-    """Layers, parameters (total and without embeddings and output layer) and FLOPs at `length` tokens."""
-    spec = ModelSpec(vocabulary, vocabulary)
+def describe(architecture: Architecture, spec, vocabulary, length):
+    """Layers, parameters (total and without embeddings and output layer) and FLOPs at `length` tokens.
+
+    `spec` is the task's (ModelSpec, ClassifierSpec) with `vocabulary` words.
+    """
     total, without_embeddings = count_parameters(architecture, spec)
     return {
         "architecture": architecture.to_dict(),
@@ -50,7 +71,7 @@ def describe(architecture: Architecture, vocabulary, length):
         "length": length,
         "parameters": total,
         "parameters_without_embeddings": without_embeddings,
-        "flops": count_flops(architecture, spec, length, length),
+        "flops": count_flops(architecture, spec, length, length if architecture.decoder else 0),
     }
 
 
@@ -81,8 +102,9 @@ def _render_stacks(architecture):
 
 
 def _render_costs(described):
+    tokens = " and ".join(name for stack, name in READ.items() if stack in described["architecture"])
     return [
-        f"parameters: {described['parameters'] / 1e6:.2f} M with a shared vocabulary of {described['vocabulary']}, "
+        f"parameters: {described['parameters'] / 1e6:.2f} M with a vocabulary of {described['vocabulary']}, "
         f"{described['parameters_without_embeddings'] / 1e6:.2f} M without embeddings and output layer",
-        f"FLOPs: {described['flops'] / 1e9:.2f} G at {described['length']} source and target tokens",
+        f"FLOPs: {described['flops'] / 1e9:.2f} G at {described['length']} {tokens} tokens",
     ]

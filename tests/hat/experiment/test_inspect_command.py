@@ -7,9 +7,12 @@ import sys
 import pytest
 from test_config_files import EXPERIMENT, HAT_YAML
 from tiny import DECODER_SPACE, ENCODER_SPACE, TINY_SPACE
+from tiny_classifier import CONFIG
 from torch import nn
 
 from hat import files
+from hat.experiment.config import load_experiment
+from hat.models.classification import Classifier
 
 
 def hat_inspect(*arguments):
@@ -70,3 +73,21 @@ def test_other_files_are_refused_in_one_line(tmp_path, content, message, status)
     assert result.returncode == status
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_an_experiment_is_counted_with_all_that_its_model_has(tmp_path):
+    path = tmp_path / "classifier.yaml"
+    files.write_yaml(path, CONFIG | {"data": {**CONFIG["data"], "vocabulary_size": 50}})
+    found = json.loads(hat_inspect(path, "--json").stdout)
+    classifier = Classifier(load_experiment(path).search_space.largest(), classifier_spec_of(path))
+    assert found["parameters"] == sum(weight.numel() for weight in classifier.parameters())
+    assert found["vocabulary"] == 50
+    assert json.loads(hat_inspect(path, "--json", "--vocabulary", 60).stdout)["parameters"] == (
+        found["parameters"] + 10 * 32
+    )
+    assert "at 30 source tokens" in hat_inspect(path).stdout
+
+
+def classifier_spec_of(path):
+    """That of two labels, 50 words, no segments."""
+    return load_experiment(path).classifier_spec(50, ("a", "b"), first=0, separator=2, padding=1, segments=0)
