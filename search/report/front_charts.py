@@ -34,7 +34,7 @@ class Quantity:
 
 
 LATENCY = Quantity("latency", "predicted latency (ms)", lambda row: row["predicted_ms"], "{:.2f} ms")
-LOSS = Quantity("loss", "validation loss (nats per token)", lambda row: row["valid_nats"], "{:.3f} nats")
+LOSS = Quantity("loss", "validation loss (nats)", lambda row: row["valid_nats"], "{:.3f} nats")
 MEASURES = [Quantity(size.label, f"{size.label} ({size.unit})", size.value, "{:.2f} " + size.unit) for size in SIZES]
 VIEWS = {
     "latency and loss": lambda size: (LATENCY, LOSS, size),

@@ -3,7 +3,7 @@
 from hat.report.figures import BLUE, FAINT, INK, MARKERS, SERIES, SOFT, VERMILLION, dots, whole_numbers
 from latency_predictor.report.device_charts import draw_held_out
 
-LOSS = "validation loss (nats per token)"
+LOSS = "validation loss (nats)"
 
 
 def colour(index):

@@ -24,12 +24,15 @@ REMEDY = "run hat-run with this run directory's config again"
 class Bundle:
     """One deployable form of a system; `scores` are {title: value}, the one that counts first, `note` tells of them.
 
-    `latency_ms` is that of the median sentence, `p90_ms` of nine of ten. Both are None where the device doesn't run
-    such bundles; `no_latency` says why.
+    `interval` is the 95 % interval of the one that counts, `confusion` {reference: {answer: count}}; each is None where
+    the task has none. `latency_ms` is that of the median sentence, `p90_ms` of nine of ten. Both are None where the
+    device doesn't run such bundles; `no_latency` says why.
     """
 
     scores: dict[str, float]
     note: str
+    interval: tuple[float, float] | None
+    confusion: dict[str, dict[str, int]] | None
     latency_ms: float | None
     p90_ms: float | None
     no_latency: str | None
@@ -40,6 +43,11 @@ class Bundle:
     def quality(self):
         """The score that counts."""
         return next(iter(self.scores.values()))
+
+    @property
+    def labels(self):
+        """All that is in `confusion`, true or given."""
+        return sorted({*self.confusion, *(given for row in self.confusion.values() for given in row)})
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,8 @@ class Curve:
 class ReportData:
     """All that is shown. `candidates` and `fronts` hold (predicted ms, validation loss, one-line summary).
 
-    `precision` is that of the bundles that were searched for; `bundles` of each System hold the others too.
+    `precision` is that of the bundles that were searched for; `bundles` of each System hold the others too. `answers`
+    is what the task's bundles give.
     """
 
     config: object
@@ -107,6 +116,7 @@ class ReportData:
     curves: list[Curve]
     environment: dict
     samples: int
+    answers: str
 
     @property
     def other_precision(self):
@@ -148,6 +158,7 @@ def load_report_data(run, device, names):
         curves=[_curve("SuperTransformer", run.super_), *(_curve(name, run.sub(name)) for name in [FULL, *names])],
         environment=samples[-1]["environment"] if samples else {},
         samples=len(samples),
+        answers=run.task.answers,
     )
 
 
@@ -246,6 +257,8 @@ def _bundle(judge, evaluation):
     return Bundle(
         scores={title: evaluation[key] for title, key in judge.columns},
         note=judge.note(evaluation),
+        interval=judge.interval(evaluation),
+        confusion=evaluation.get("confusion"),
         latency_ms=evaluation["latency_ms"],
         p90_ms=evaluation["latency_p90_ms"],
         no_latency=evaluation.get("no_latency"),

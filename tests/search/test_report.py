@@ -384,6 +384,24 @@ def test_text_is_escaped_and_dots_tell_what_they_are(run):
     assert re.search(rf"<title>[0-9.]+ ms, [0-9.]+ nats: {architecture.summary()}</title>", html)
 
 
+def test_confusions_are_shown_where_there_are_some(run):
+    assert "What is taken for what" not in write_report(run, "cpu", NAMES, [])[0].read_text()
+    for name in ("full", *NAMES):
+        path = run.export(name) / "evaluation.fp32.json"
+        confusion = {"good": {"good": 30, "bad": 9, "odd": 1}, "bad": {"bad": 50}}
+        files.write_json(path, files.read_json(path, "") | {"confusion": confusion})
+    table = re.search(
+        r'<table class="confusion">.*?</table>', write_report(run, "cpu", NAMES, [])[0].read_text(), re.DOTALL
+    )[0]
+    rows = [re.findall(r"<t[hd][^>]*>(?:<[^>]*>)*([^<]*)", row) for row in table.split("</tr>")[:-1]]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["", "bad", "good", "odd"],
+        ["bad", "50", "0", "0"],
+        ["good", "9", "30", "1"],
+    ]
+    assert "30 <small>(75 %)</small>" in table
+
+
 def test_the_same_run_gives_the_same_bytes(run):
     first = write_report(run, "cpu", NAMES, [])[0].read_bytes()
     assert write_report(run, "cpu", NAMES, [])[0].read_bytes() == first

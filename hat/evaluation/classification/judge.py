@@ -97,8 +97,11 @@ class ClassificationJudge:
 
     def note(self, row):
         """A few words on how an evaluation was scored."""
-        low, high = row["accuracy_ci95"]
-        return f"the accuracy's 95 % interval is {low:.1f} to {high:.1f}"
+        return "accuracies have their 95 % interval below them"
+
+    def interval(self, row):
+        """The 95 % interval of what counts."""
+        return tuple(row["accuracy_ci95"])
 
     def signatures(self, row):
         """The line that tells by what an evaluation was made."""

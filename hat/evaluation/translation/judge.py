@@ -87,6 +87,10 @@ class TranslationJudge:
         """A few words on how an evaluation was scored."""
         return f"BLEU is sacreBLEU {row['bleu_signature']}"
 
+    def interval(self, row):
+        """None: an evaluation resamples no test set, a comparison does."""
+        return None
+
     def signatures(self, row):
         """The line that tells by what an evaluation was made."""
         names = f"{row['bleu_signature']}; {row['chrf_signature']}"
