@@ -1,9 +1,10 @@
 """Kills training, measuring and searching (SIGKILL) at random moments and compares with runs left alone.
 
-    python benchmarks/kill_and_resume.py [--kills 3] [--seed 1] [--json FILE]
+    python benchmarks/kill_and_resume.py [--config FILE] [--kills 3] [--seed 1] [--json FILE]
 
-Trains the smallest quickstart configuration; a few minutes on two cores. What is measured (latencies, and so the
-last choice among finalists of nearly equal loss) differs between any two runs; all else must be equal.
+Trains the smallest quickstart configuration unless FILE names another; a few minutes on two cores. What is measured
+(latencies, and so the last choice among finalists of nearly equal loss) differs between any two runs; all else must be
+equal.
 """
 
 import argparse
@@ -19,7 +20,8 @@ from pathlib import Path
 from hat.files import read_json_lines, sha256_of_file
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIG = ROOT / "configs" / "quickstart.smallest.yaml"
+SMALLEST = ROOT / "configs" / "quickstart.smallest.yaml"
+CONFIG = "killed.yaml"  # the copy that is run
 BUDGETS = ("--latency", "85%", "--latency", "70%")
 
 
@@ -55,10 +57,10 @@ def train(alone, killed, kills, rng):
     """Same weights to the last bit, same validation losses."""
 
     def arguments(run):
-        return command("hat-train-super", run.parent / CONFIG.name, "--run", run, "--threads", 1)
+        return command("hat-train-super", run.parent / CONFIG, "--run", run, "--threads", 1)
 
     for run in (alone, killed):
-        run_alone(command("hat-prepare", run.parent / CONFIG.name, "--run", run))
+        run_alone(command("hat-prepare", run.parent / CONFIG, "--run", run))
     moments = run_killed(arguments(killed), kills, run_alone(arguments(alone)), rng)
     weights = [sha256_of_file(run / "super" / "model.safetensors") for run in (alone, killed)]
     losses = [[row["valid"] for row in read_json_lines(run / "super" / "metrics.jsonl")] for run in (alone, killed)]
@@ -107,13 +109,14 @@ def same_file(first, second):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", type=Path, default=SMALLEST)
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(CONFIG, folder)  # so that an edit meanwhile doesn't change the experiment
+        shutil.copy(options.config, Path(folder) / CONFIG)  # so that an edit meanwhile doesn't change the experiment
         runs = Path(folder) / "alone", Path(folder) / "killed"
         results = {}
         for stage in (train, measure, search):

@@ -2,8 +2,9 @@
 
     python benchmarks/promised_latency.py --run runs/quickstart --json promised.json
 
-Every bundle of every search, and those of the full-size Transformer, translates validation sentences one at a time with
-`hat.Translator`, in this process, in blocks that take turns. The sentences are drawn by another seed than the run's.
+Every bundle of every search, and those of the full-size Transformer, is called with validation sentences one at a time,
+by `hat.Translator` or `hat.Classifier`, in this process, in blocks that take turns. The sentences are drawn by another
+seed than the run's.
 
 For each bundle the JSON holds `promised_ms`, what its evaluation says of the quantile that its budget is about (other
 quantiles than p50 and p90 are in none: there it is what the search measured of the chosen one), `seen_ms` here and
@@ -36,13 +37,16 @@ def main(arguments=None):
 
 def _main(options):
     from hat import files
-    from hat.data.translation.pairs import sample_text
-    from hat.data.translation.prepared import PreparedData
+    from hat.errors import ArtifactError
 
     run = RunDirectory.open(options.run)
-    sentences = [line for line in sample_text(PreparedData(run.data), "valid", options.calls, SEED)[0] if line.strip()]
-    sentences = list(itertools.islice(itertools.cycle(sentences), options.calls))
     promises = list(_promises(run))
+    if FULL not in (promise["name"] for promise in promises):
+        raise ArtifactError(
+            f"{run.export(FULL)} holds no bundle whose latency was measured; finish the run with hat-run"
+        )
+    given = run.task.calls(run, "valid", options.calls, SEED)
+    sentences = list(itertools.islice(itertools.cycle(given["sentences"]), options.calls))
     calls_ms, taken = _call({promise["bundle"] for promise in promises}, sentences)
     quantiles = {promise["quantile"] for promise in promises}
     full_ms = {quantile: _quantile(calls_ms, run.export(FULL), quantile) for quantile in quantiles}
@@ -80,18 +84,18 @@ def _promises(run):
 
 def _call(bundles, sentences):
     """({bundle: milliseconds of each call}, share of the time that other work had the processor)."""
-    from hat.deploy.translator import Translator
+    from latency_predictor.on_device.bundle_calls import bundle_call
 
     os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])
-    translators = {bundle: Translator(bundle) for bundle in sorted(bundles)}
-    calls_ms = {bundle: [] for bundle in translators}
+    calls = {bundle: bundle_call(bundle, threads=1, accelerator="cpu")[0] for bundle in sorted(bundles)}
+    calls_ms = {bundle: [] for bundle in calls}
     busy, start = time.process_time(), time.perf_counter()
     for at in range(0, len(sentences), BLOCK):
-        for bundle, translator in translators.items():
-            translator.translate(sentences[at : at + 1])  # after the others' weights were in the caches
+        for bundle, call in calls.items():
+            call(sentences[at], None)  # after the others' weights were in the caches
             for sentence in sentences[at : at + BLOCK]:
                 before = time.perf_counter()
-                translator.translate([sentence])
+                call(sentence, None)  # token ids are for devices without a tokenizer
                 calls_ms[bundle].append(1e3 * (time.perf_counter() - before))
     taken = 1 - (time.process_time() - busy) / (time.perf_counter() - start)
     return calls_ms, taken

@@ -30,8 +30,7 @@ def run(tmp_path, monkeypatch):
     write_choice(run, "p50", "50%", 0.5)
     write_choice(run, "p95", "9ms@p95", 0.95)
     monkeypatch.setattr(benchmark, "_call", lambda bundles, sentences: ({each: times(each) for each in bundles}, 0.02))
-    monkeypatch.setattr("hat.data.translation.pairs.sample_text", lambda *_: (["Hallo."],))
-    monkeypatch.setattr("hat.data.translation.prepared.PreparedData", lambda _folder: None)
+    monkeypatch.setattr(type(run.task), "calls", lambda *_: {"sentences": ["Hallo."], "ids": [[4, 2]]})
     return run
 
 
@@ -66,18 +65,23 @@ def test_every_percentile_is_held_against_its_budget(run, capsys):
     assert "MISSED" in capsys.readouterr().out
 
 
+def test_a_run_without_results_is_refused_in_a_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    files.write_yaml(tmp_path / "toy.yaml", CONFIG)
+    RunDirectory.create(tmp_path / "toy.yaml", tmp_path / "run")
+    with pytest.raises(SystemExit):
+        benchmark.main(["--run", str(tmp_path / "run")])
+    assert "holds no bundle whose latency was measured; finish the run with hat-run" in capsys.readouterr().err
+
+
 def test_calls_are_timed_in_blocks_that_take_turns(monkeypatch):
     """Each block begins with a call that isn't counted."""
     asked, clock = [], itertools.count()
 
-    class Translator:
-        def __init__(self, bundle):
-            self.bundle = bundle
+    def bundle_call(bundle, threads, accelerator):
+        return lambda sentence, _ids: asked.append((bundle, sentence)), True
 
-        def translate(self, sentences):
-            asked.append((self.bundle, *sentences))
-
-    monkeypatch.setattr("hat.deploy.translator.Translator", Translator)
+    monkeypatch.setattr("latency_predictor.on_device.bundle_calls.bundle_call", bundle_call)
     monkeypatch.setattr(benchmark, "BLOCK", 2)
     monkeypatch.setattr(benchmark.os, "sched_setaffinity", lambda *_: None)
     monkeypatch.setattr(benchmark.time, "perf_counter", lambda: float(next(clock)))

@@ -75,7 +75,7 @@ class RealCalls:
         self._device = device
         self._connection: Connection | None = None
         self._sent: set[tuple[int, str]] = set()
-        self._request = run.task.calls(run, SPLIT, sentences_needed(quantile))
+        self._request = run.task.calls(run, SPLIT, sentences_needed(quantile), run.config.seed)
 
     def __enter__(self) -> "RealCalls":
         return self
