@@ -6,13 +6,15 @@
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
-CONFIG ?= configs/quickstart.yaml
+TASK ?= translation
+CONFIG ?= $(patsubst %.translation.yaml,%.yaml,configs/quickstart.$(TASK).yaml)
 READY := .venv/.ready
 
 .PHONY: quickstart test lint clean help
 
 help:
-	@echo "make quickstart  train, search, deploy and report on an embedded small corpus (about 8 minutes on 2 cores)"
+	@echo "make quickstart  train, search, deploy and report on an embedded small corpus (about 8 minutes on 2 cores);"
+	@echo "                 TASK=classification: a classifier in place of a translator"
 	@echo "make test        run the tests"
 	@echo "make lint        check style and types"
 	@echo "make clean       remove .venv/ and build products (runs/ stays)"
