@@ -105,6 +105,8 @@ class Pipeline:
         wanted = run, self._device_name, self._budgets, self._limits
         if not results[0].exists():
             self._log.stage("check the budgets", [], lambda: check_budgets(*wanted))
+        if run.config.super_training.distillation is not None:
+            self._train_subs([FULL])
         self._log.stage("train the SuperTransformer", results, lambda: train_super(run, self._options))
 
     def _search(self):

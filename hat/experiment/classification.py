@@ -1,12 +1,13 @@
 """The experiment config of the task classification."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from hat.config import Between
 from hat.data.classification.corpora import GENERATED
 from hat.errors import UsageError
 from hat.experiment.sections import (
+    SUPER,
     Count,
     Experiment,
     LatencyConfig,
@@ -45,8 +46,8 @@ class ClassificationDataConfig:
 class ClassifierConfig:
     """What is the same for every SubTransformer beside the search space.
 
-    Of `pretrained`, a folder in Hugging Face's layout, hat-prepare takes the tokenizer; no training begins from its
-    weights yet, and trainings refuse it.
+    `pretrained` is a folder in Hugging Face's layout: its tokenizer is used, trainings begin with its weights in place
+    of random ones, and positions, activation and norms are its own.
     """
 
     pretrained: str | None = None
@@ -56,6 +57,11 @@ class ClassifierConfig:
     dropout: ShareBelowOne = 0.1
     attention_dropout: ShareBelowOne = 0.0
     activation_dropout: ShareBelowOne = 0.0
+
+    def __post_init__(self):
+        for key in ("positions", "activation", "normalize_before"):
+            if self.pretrained is not None and getattr(self, key) != getattr(ClassifierConfig, key):
+                raise UsageError(f"model.{key}: the pretrained network has its own; leave it out beside pretrained")
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,11 @@ class ClassificationExperiment(Experiment):
         super().__post_init__()
         self.check_stacks(("encoder",))
         distillation = self.sub_training.distillation
+        if self.super_training.distillation and distillation and SUPER in distillation.teachers:
+            raise UsageError(
+                f"sub_training.distillation.teachers: {SUPER} learns from full (super_training.distillation) and can't "
+                "teach it; name full, or leave one of the two out"
+            )
         if distillation is not None and distillation.sequence_level != "none":
             raise UsageError(
                 "sub_training.distillation.sequence_level: a classifier writes no text to learn from; set it to none, "
@@ -103,4 +114,16 @@ class ClassificationExperiment(Experiment):
             attention_dropout=model.attention_dropout,
             activation_dropout=model.activation_dropout,
             padding=padding,
+        )
+
+    def pretrained_spec(self, spec):
+        """The ClassifierSpec that `classifier_spec` is where `spec`, a pretrained network's, is begun from."""
+        model = self.model
+        return replace(
+            spec,
+            position_dim=self.search_space.encoder.embed_dim[-1],
+            max_positions=self.data.max_length,
+            dropout=model.dropout,
+            attention_dropout=model.attention_dropout,
+            activation_dropout=model.activation_dropout,
         )

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import STACKS
-from hat.config import Between, to_mapping
+from hat.config import Between, left_out, to_mapping
 from hat.data.source_files import FILES, SPLITS
 from hat.errors import UsageError
 
@@ -106,12 +106,25 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class SuperDistillationConfig:
+    """What the SuperTransformer learns from the full-size network, which is trained before it (DynaBERT, Hou 2020).
+
+    It begins with that network's weights, the most important heads and FFN neurons first. The network's probabilities
+    take the share `logits` of the labels' place; `hidden` weighs the mean squared difference of the layers' states.
+    """
+
+    logits: Share = 1.0
+    hidden: NotNegative = 0.1
+
+
+@dataclass(frozen=True)
 class SuperTrainingConfig(TrainingConfig):
     """Training of the SuperTransformer, whose mean loss over `validation_subnets` SubTransformers is validated."""
 
     section: ClassVar = "super_training"
     validation_subnets: Annotated[int, Between(2)] = 4  # the smallest and the largest at least
     strategy: Literal["uniform", "sandwich"] = "uniform"
+    distillation: SuperDistillationConfig | None = left_out(None)
 
 
 @dataclass(frozen=True)

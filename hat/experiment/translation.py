@@ -101,6 +101,10 @@ class TranslationExperiment(Experiment):
     def __post_init__(self):
         super().__post_init__()
         self.check_stacks(STACKS)
+        if self.super_training.distillation is not None:
+            raise UsageError(
+                "super_training.distillation: only a classifier's SuperTransformer has a teacher; leave it out"
+            )
         if self.search_space.head_dim is not None:
             raise UsageError(
                 "search_space.head_dim: translation's heads split a fixed width; give qkv_dim in its place"

@@ -10,6 +10,20 @@ from fairseq.logging import metrics
 from torch.nn import functional as F
 
 
+def hidden_loss(states, taught, present):
+    """How far `states` are from a teacher's, in its first columns: mean squared difference, summed over texts.
+
+    Both are lists of (batch, time, embed_dim), the embedding's first; each is held against the teacher's at the same
+    share of the depth. The mean is over states, columns and the tokens that are `present` (batch, time).
+    """
+    total, tokens = 0.0, present.sum(dim=1)
+    for index, state in enumerate(states):
+        aim = taught[index * (len(taught) - 1) // (len(states) - 1)][..., : state.size(-1)]
+        differences = (state.float() - aim.float()).square().mean(dim=-1)
+        total = total + ((differences * present).sum(dim=1) / tokens).sum()
+    return total / len(states)
+
+
 @dataclass
 class HatClassificationCriterionConfig(FairseqDataclass):
     label_smoothing: float = field(default=0.0, metadata={"help": "share of the probability spread over all labels"})
@@ -18,7 +32,7 @@ class HatClassificationCriterionConfig(FairseqDataclass):
 @register_criterion("hat_classification", dataclass=HatClassificationCriterionConfig)
 class HatClassificationCriterion(FairseqCriterion):
     """Summed over texts. With teachers, a sample holds `teachers`, their logits (batch, labels), whose mean softmax
-    takes the share `teacher_weight` of the target.
+    takes the share `teacher_weight` of the target; `teacher_states` add the `hidden_loss`, by `hidden_weight`.
     """
 
     def __init__(self, task, label_smoothing):
@@ -27,13 +41,21 @@ class HatClassificationCriterion(FairseqCriterion):
 
     def forward(self, model, sample, reduce=True):
         """(loss, number of texts, what is logged) of a sample, in nats."""
-        logits, target = model(**sample["net_input"]).float(), sample["target"]
+        inputs, target, states = sample["net_input"], sample["target"], None
+        if "teacher_states" in sample:
+            logits, states = model(**inputs, with_states=True)
+        else:
+            logits = model(**inputs)
+        logits = logits.float()
         nll = F.cross_entropy(logits, target, reduction="sum")
         loss = F.cross_entropy(logits, target, label_smoothing=self.label_smoothing, reduction="sum")
         if sample.get("teachers"):
             taught = torch.stack([each.float().softmax(-1) for each in sample["teachers"]]).mean(0)
             weight = sample["teacher_weight"]
             loss = (1 - weight) * loss + weight * F.cross_entropy(logits, taught, reduction="sum")
+        for taught in sample.get("teacher_states", ()):
+            share = sample["hidden_weight"] / len(sample["teacher_states"])
+            loss = loss + share * hidden_loss(states, taught, sample["present"])
         texts = len(target)
         logged = {"loss": loss.detach(), "nll_loss": nll.detach(), "ntokens": texts, "nsentences": texts}
         logged["correct"] = logits.argmax(-1).eq(target).sum()

@@ -15,10 +15,12 @@ class HatClassifier(BaseFairseqModel):
         self.transformer = classifier
         self.autocast_bf16 = autocast_bf16
 
-    def forward(self, tokens, segments=None):
-        """Tokens (batch, time) -> logits (batch, labels)"""
+    def forward(self, tokens, segments=None, with_states=False):
+        """Tokens (batch, time) -> logits (batch, labels), or (logits, hidden states); see `Classifier.states`."""
         with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.autocast_bf16):
-            return self.transformer(tokens, segments)
+            states = self.transformer.states(tokens, segments)
+            logits = self.transformer.classify(states[-1])
+        return (logits, states) if with_states else logits
 
     def max_positions(self):
         return self.transformer.spec.max_positions

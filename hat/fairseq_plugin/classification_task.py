@@ -5,7 +5,6 @@ from typing import Optional
 
 from fairseq.tasks import FairseqTask, register_task
 
-from hat.errors import UsageError
 from hat.fairseq_plugin.classification_data import LabelledTexts
 from hat.fairseq_plugin.classification_teachers import LabelTeachers
 from hat.fairseq_plugin.elastic_task import ElasticTask, ElasticTaskConfig
@@ -28,11 +27,6 @@ class HatClassificationTask(ElasticTask, FairseqTask):
     def __init__(self, cfg):
         super().__init__(cfg)
         self.read_experiment(cfg)
-        if self.experiment.model.pretrained:
-            raise UsageError(
-                "model.pretrained: hat-prepare takes its tokenizer, but no training begins from its weights yet; "
-                "leave it out"
-            )
         self.prepared = task_of(self.experiment).prepared(cfg.data)
 
     @classmethod

@@ -46,9 +46,13 @@ class ElasticTask:
             self.experiment.search_space, self.experiment.seed, self.experiment.super_training.validation_subnets
         )
 
-    def learn_from(self, trainer, transformers, weight):
-        """Have `transformers` teach what `trainer` trains: they replace the share `weight` of the references."""
-        self.teachers = self.teachers_class(trainer, transformers, weight)
+    def learn_from(self, trainer, transformers, *weights):
+        """Have `transformers` teach what `trainer` trains.
+
+        The first of `weights` is the share of the references that they replace, a further one that of what else the
+        task's teachers give.
+        """
+        self.teachers = self.teachers_class(trainer, transformers, *weights)
 
     def can_reuse_epoch_itr(self, dataset):
         """No: batches are made anew each epoch from (seed, epoch), so a resumed run makes the same ones."""
@@ -58,15 +62,17 @@ class ElasticTask:
         """One batch, forward and backward; a SuperTransformer's gradients are summed over the strategy's lessons."""
         step = super().train_step
         if not hasattr(model, "activate"):
-            taught = self.teachers.added_to(sample) if self.teachers else sample
-            return step(taught, model, criterion, optimizer, update_num, ignore_grad)
+            return step(self._taught(sample), model, criterion, optimizer, update_num, ignore_grad)
         results = []
         for lesson in self.lessons(update_num):
             model.activate(lesson.architecture)
-            part = lesson.sentences(sample, self.target_padding)
+            part = self._taught(lesson.sentences(sample, self.target_padding))
             results.append(step(part, model, criterion, optimizer, update_num, ignore_grad))
         losses, sizes, outputs = zip(*results, strict=True)
         return sum(losses), sum(sizes), {key: sum(output[key] for output in outputs) for key in outputs[0]}
+
+    def _taught(self, sample):
+        return self.teachers.added_to(sample) if self.teachers else sample
 
     def lessons(self, update):
         """What is taught in this update: a list of Lesson."""

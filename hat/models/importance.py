@@ -7,6 +7,7 @@ import copy
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ def measure_importance(model, batches, loss_of):
         model.train(was_training)
     means = [total / examples for total in totals]
     return [LayerImportance(*pair) for pair in zip(means[::2], means[1::2], strict=True)]
+
+
+def label_loss(model, batch):
+    """Cross entropy of a LabelledBatch's labels, summed over its texts, in nats."""
+    return functional.cross_entropy(model(batch.tokens, batch.segments), batch.target, reduction="sum")
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from hat.architecture.complexity import parameter_shapes
 from hat.errors import ArtifactError
 from hat.models.checkpoint import check_weights
 from hat.models.pretrained_kinds import KINDS
-from hat.models.pretrained_network import pretrained_network, read_config
+from hat.models.pretrained_network import WEIGHTS, check_pretrained, pretrained_network, read_config
 
 HEAD_DEVIATION = 0.02  # of a new head's weights, as in BERT
 
@@ -30,7 +30,7 @@ def load_pretrained(folder, labels, first, separator, seed=0):
     weights[positions] = weights[positions][kind.skipped_positions(spec.padding) :].clone()
     weights |= _head_weights(tensors, kind, spec, _head_order(config, spec.labels), seed)
     shapes = parameter_shapes(architecture, spec)
-    check_weights({name: weight.shape for name, weight in weights.items()}, shapes, folder / "model.safetensors")
+    check_weights({name: weight.shape for name, weight in weights.items()}, shapes, folder / WEIGHTS)
     for name in kind.fused(architecture.encoder.layers):
         by_part = weights[name].unflatten(0, (3, -1, architecture.head_dim))
         weights[name] = by_part.transpose(0, 1).flatten(0, 2)
@@ -42,11 +42,10 @@ def _read_tensors(folder, kind):
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = folder / "model.safetensors"
+    check_pretrained(folder)
+    path = folder / WEIGHTS
     try:
         stored = load_file(path)
-    except FileNotFoundError:
-        raise ArtifactError(_why_missing(folder)) from None
     except SafetensorError as error:
         raise ArtifactError(f"{path} is truncated or damaged ({error}); download it again") from None
     tensors = {}
@@ -54,17 +53,6 @@ def _read_tensors(folder, kind):
         name = name.removeprefix(kind.prefix).replace("LayerNorm.gamma", "LayerNorm.weight")
         tensors[name.replace("LayerNorm.beta", "LayerNorm.bias")] = tensor.float()
     return tensors
-
-
-def _why_missing(folder):
-    if (folder / "pytorch_model.bin").exists():
-        return (
-            f"{folder}/pytorch_model.bin is a pickle, which can run any code when read; convert it to safetensors "
-            "with transformers' AutoModel.from_pretrained(DIR).save_pretrained(DIR)"
-        )
-    if (folder / "model.safetensors.index.json").exists():
-        return f"{folder}: weights in several files are not supported; save them as one model.safetensors"
-    return f"{folder}/model.safetensors is missing; download the model's safetensors file"
 
 
 def _encoder_weights(tensors, kind, layers, folder):

@@ -1,4 +1,4 @@
-"""What config.json of a pretrained folder in Hugging Face's layout says of the network; its weights are not read."""
+"""A pretrained folder in Hugging Face's layout: what its config.json says of the network; its weights are not read."""
 
 from pathlib import Path
 
@@ -8,6 +8,8 @@ from hat.errors import ArtifactError
 from hat.models.classifier_spec import ClassifierSpec
 from hat.models.pretrained_kinds import KINDS
 
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
 
 def pretrained_network(folder, labels, first, separator):
     """(Architecture with head_dim, ClassifierSpec) of the classifier with these labels.
@@ -15,14 +17,35 @@ def pretrained_network(folder, labels, first, separator):
     `first` and `separator` are token ids, which the tokenizer knows. Raises ArtifactError naming a key of config.json
     that is missing or not supported.
     """
-    config = read_config(folder)
+    return described_network(read_config(folder), folder, labels, first, separator)
+
+
+def described_network(config, folder, labels, first, separator):
+    """What `pretrained_network` gives for a `config` that was read from `folder` before."""
     kind = KINDS[config["model_type"]]
     return _architecture(config, kind, folder), _spec(config, kind, folder, tuple(labels), first, separator)
 
 
+def check_pretrained(folder):
+    """Raise ArtifactError naming the remedy unless `folder` has weights in the one format that is read."""
+    if not (Path(folder) / WEIGHTS).exists():
+        raise ArtifactError(_why_missing(Path(folder)))
+
+
+def _why_missing(folder):
+    if (folder / "pytorch_model.bin").exists():
+        return (
+            f"{folder}/pytorch_model.bin is a pickle, which can run any code when read; convert it to safetensors "
+            "with transformers' AutoModel.from_pretrained(DIR).save_pretrained(DIR)"
+        )
+    if (folder / "model.safetensors.index.json").exists():
+        return f"{folder}: weights in several files are not supported; save them as one model.safetensors"
+    return f"{folder}/model.safetensors is missing; download the model's safetensors file"
+
+
 def read_config(folder):
     """config.json of a folder as a dictionary; raises ArtifactError unless it is of one of KINDS."""
-    path = Path(folder) / "config.json"
+    path = Path(folder) / CONFIG
     config = files.read_json(path, "name a folder in Hugging Face's layout")
     model_type = config.get("model_type") if isinstance(config, dict) else None
     if model_type not in KINDS:

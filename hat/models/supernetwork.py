@@ -25,7 +25,7 @@ class SuperNetwork:
         """
         space.check_within(network.architecture)
         model = cls(space, network.spec)
-        model.load_state_dict(_sliced(network.state_dict(), parameter_shapes(model.architecture, network.spec)))
+        model.load_state_dict(sliced(network.state_dict(), parameter_shapes(model.architecture, network.spec)))
         return model.to(network.encoder.embed_tokens.weight).train(network.training)
 
     def activate(self, architecture):
@@ -38,10 +38,10 @@ class SuperNetwork:
         """A standalone network holding its own copy of this SubTransformer's weights only."""
         self.space.encode(architecture)
         network = self.standalone(architecture, self.spec)
-        network.load_state_dict(_sliced(self.state_dict(), parameter_shapes(architecture, self.spec)))
+        network.load_state_dict(sliced(self.state_dict(), parameter_shapes(architecture, self.spec)))
         return network.to(self.encoder.embed_tokens.weight).train(self.training)
 
 
-def _sliced(weights, shapes):
+def sliced(weights, shapes):
     """{name: copy of the first rows and columns}"""
     return {name: weights[name][tuple(slice(size) for size in shape)].clone() for name, shape in shapes.items()}

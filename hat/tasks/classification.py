@@ -1,12 +1,16 @@
 """The task classification: labelled texts or pairs of texts, an encoder, a label."""
 
+from pathlib import Path
+
 from hat.tasks.task import Task
+
+IMPORTANCE_TEXTS = 1000  # of the training split, over which the importance of heads and neurons is measured
 
 
 class Classification(Task):
     name, item = "classification", "text"
     length_keys = ("latency.length",)
-    command, decodes = "hat-classify", False
+    command, decodes, answers = "hat-classify", False, "labels"
     super_model, sub_model = "hat_superclassifier", "hat_classifier"
 
     def title(self, config):
@@ -23,12 +27,49 @@ class Classification(Task):
         return ClassificationData(directory)
 
     def spec(self, config, prepared):
+        from hat.models.pretrained_network import described_network
+
+        folder, labels = config.model.pretrained, tuple(prepared.labels)
+        if folder is not None:
+            network = described_network(prepared.network, folder, labels, prepared.first, prepared.separator)
+            return config.pretrained_spec(network[1])
         given = {name: getattr(prepared, name) for name in ("first", "separator", "padding", "segments")}
-        return config.classifier_spec(prepared.vocabulary, tuple(prepared.labels), **given)
+        return config.classifier_spec(prepared.vocabulary, labels, **given)
 
     def announced_spec(self, config):
-        special = {"first": 0, "separator": 2, "padding": 1, "segments": 0}  # ids don't change what is timed
+        from hat.models.pretrained_network import pretrained_network
+
+        special = {"first": 0, "separator": 2}  # ids don't change what is timed
+        if config.model.pretrained is not None:
+            return config.pretrained_spec(pretrained_network(config.model.pretrained, ("0", "1"), **special)[1])
+        special |= {"padding": 1, "segments": 0}
         return config.classifier_spec(config.data.vocabulary_size, ("0", "1"), **special)
+
+    def pretrained_files(self, config):
+        from hat.models.pretrained_network import CONFIG, WEIGHTS
+
+        folder = config.model.pretrained
+        return () if folder is None else tuple(Path(folder) / name for name in (CONFIG, WEIGHTS))
+
+    def pretrained_weights(self, run, architecture):
+        from hat.architecture.complexity import parameter_shapes
+        from hat.models.pretrained import load_pretrained
+        from hat.models.supernetwork import sliced
+
+        config, prepared = run.config, run.prepared()
+        given = config.model.pretrained, prepared.labels, prepared.first, prepared.separator
+        _, _, weights = load_pretrained(*given, config.seed)
+        return sliced(weights, parameter_shapes(architecture, run.spec()))
+
+    def importance_ordered(self, run, network):
+        from hat.data.drawing import draw_lines
+        from hat.fairseq_plugin.classification_data import load_labelled_batches
+        from hat.models.importance import label_loss, measure_importance, reordered
+
+        prepared, config = run.prepared(), run.config
+        lines = draw_lines(prepared, "train", IMPORTANCE_TEXTS, config.seed)
+        batches = load_labelled_batches(prepared, "train", config.super_training.max_tokens, lines)
+        return reordered(network, measure_importance(network, batches, label_loss))
 
     def vocabularies(self, spec):
         return {"input": spec.vocabulary}
@@ -59,11 +100,11 @@ class Classification(Task):
     def protocol(self, spec, latency):
         return {"beam": 1, "source_vocabulary": spec.vocabulary, "target_vocabulary": len(spec.labels)}
 
-    def calls(self, run, split, count):
+    def calls(self, run, split, count, seed):
         from hat.data.drawing import draw_lines
 
         prepared = run.prepared()
-        chosen = draw_lines(prepared, split, count, run.config.seed)
+        chosen = draw_lines(prepared, split, count, seed)
         texts, pairs, _ = prepared.raw(split)
         sentences = [texts[line] if pairs is None else [texts[line], pairs[line]] for line in chosen]
         ids = prepared.token_ids(split)

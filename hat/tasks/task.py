@@ -9,7 +9,7 @@ class Task(abc.ABC):
     `item` is what a loss in nats is given for: a token or a text. `super_model` and `sub_model` are fairseq's names
     (`--arch`) of the SuperTransformer and of a standalone network. `length_keys` are those of the config that fix the
     length of what is timed. `command` uses a bundle. `decodes` says whether there is a decoder, with an output layer
-    over all words.
+    over all words. `answers` are what bundles give.
     """
 
     name: str
@@ -19,6 +19,7 @@ class Task(abc.ABC):
     length_keys: tuple[str, ...]
     command: str
     decodes: bool
+    answers: str
 
     @abc.abstractmethod
     def title(self, config):
@@ -42,6 +43,18 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def announced_spec(self, config):
         """`spec` as far as it is known before any data are prepared: enough to measure with."""
+
+    def pretrained_files(self, config):
+        """Paths of all that the weights of a training from scratch are read from; none where they are drawn."""
+        return ()
+
+    def pretrained_weights(self, run, architecture):
+        """{name: tensor} that a training from scratch begins with, of `pretrained_files`."""
+        raise NotImplementedError(f"{self.name} has no pretrained networks")
+
+    def importance_ordered(self, run, network):
+        """A network that computes what `network` does, of which smaller ones best take the first rows and columns."""
+        raise NotImplementedError(f"{self.name} has no order of importance")
 
     @abc.abstractmethod
     def vocabularies(self, spec):
@@ -76,8 +89,8 @@ class Task(abc.ABC):
         """What of `workload` samples must have in common: {"beam", "source_vocabulary", "target_vocabulary"}."""
 
     @abc.abstractmethod
-    def calls(self, run, split, count):
-        """{"sentences": of a split, "ids": token ids of each} to time real calls with."""
+    def calls(self, run, split, count, seed):
+        """{"sentences": of a split, "ids": token ids of each}, at most `count`, drawn by `seed`: to time calls with."""
 
     @abc.abstractmethod
     def bundle_maker(self, run, name, weights, inputs):

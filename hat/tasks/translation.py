@@ -8,7 +8,7 @@ LANGUAGES = {"en": "English", "de": "German", "fr": "French", "cs": "Czech"}
 class Translation(Task):
     name, item = "translation", "token"
     length_keys = ("latency.source_length", "latency.target_steps")
-    command, decodes = "hat-translate", True
+    command, decodes, answers = "hat-translate", True, "translations"
     super_model, sub_model = "hat_supertransformer", "hat_transformer"
 
     def title(self, config):
@@ -83,13 +83,13 @@ class Translation(Task):
         vocabularies = {f"{side}_vocabulary": size for side, size in self.vocabularies(spec).items()}
         return {"beam": latency.beam, **vocabularies}
 
-    def calls(self, run, split, count):
+    def calls(self, run, split, count, seed):
         from sentencepiece import SentencePieceProcessor
 
         from hat.data.translation.pairs import sample_text
 
         prepared, most = run.prepared(), run.config.data.max_length
-        sources = [source for source in sample_text(prepared, split, count, run.config.seed)[0] if source.strip()]
+        sources = [source for source in sample_text(prepared, split, count, seed)[0] if source.strip()]
         processor = SentencePieceProcessor(model_file=str(prepared.sentencepiece(prepared.source_lang)))
         ids = [[*found[:most], processor.eos_id()] for found in processor.encode(sources)]
         return {"sentences": sources, "ids": ids}

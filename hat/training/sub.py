@@ -135,7 +135,7 @@ def _recipe(run, name, architecture, options):
     """The _Recipe of the sub-training `name`, whose teachers must be trained."""
     prepared = run.prepared()
     training = effective(run.config.sub_training, options)
-    init = options.init or training.init
+    init = _initial(run, name, options)
     spec = run.task.spec(run.config, prepared)
     inputs = {
         **run.sections("seed", "data", "model", "search_space"),
@@ -146,14 +146,35 @@ def _recipe(run, name, architecture, options):
         "init": init,
         "prepared": stamp(run.data),
         "super": stamp(run.super_) if init == "inherit" else None,
+        **(pretrained_inputs(run) if init == "scratch" else {}),
     }
     return _Recipe(name, architecture, prepared, training, init, distillation_of(run, name), inputs, options)
 
 
+def _initial(run, name, options):
+    """Whether a sub-training begins from 'scratch', as the SuperTransformer's teacher must, or is to 'inherit'."""
+    if name != FULL or run.config.super_training.distillation is None:
+        return options.init or run.config.sub_training.init
+    if options.init == "inherit":
+        raise UsageError(
+            f"--init inherit: {FULL} teaches the SuperTransformer (super_training.distillation), so that it can't "
+            "inherit from it; leave --init out, or name another result with --name"
+        )
+    return "scratch"
+
+
+def pretrained_inputs(run):
+    """What a training from scratch depends on beside its config: digests of the files that its weights come from."""
+    found = run.task.pretrained_files(run.config)
+    for path in found:
+        if not path.exists():
+            raise ArtifactError(f"{path} is missing, from which trainings begin (model.pretrained); put it back")
+    return {"pretrained": [files.sha256_of_file(path) for path in found]} if found else {}
+
+
 def _begin(run, recipe, directory, progress, begun=None):
     """(fairseq Trainer, TrainingLoop) of a training in `directory`, at the update it has come to."""
-    inherits = recipe.init == "inherit"
-    inherited = processes.from_first(lambda: _inherited(run, recipe.architecture) if inherits else None)
+    weights = processes.from_first(lambda: _initial_weights(run, recipe))
     machines.first_here(lambda: _write_architecture(recipe, directory))
     model_arguments = ["--arch", run.task.sub_model, "--hat-architecture", str(directory / ARCHITECTURE)]
     prepared, data_arguments = _training_text(run, recipe)
@@ -162,8 +183,8 @@ def _begin(run, recipe, directory, progress, begun=None):
     if recipe.distillation and recipe.distillation.word_level:
         transformers = processes.from_first(lambda: load_teachers(run, recipe.distillation))
         trainer.task.learn_from(trainer, transformers, recipe.distillation.word_level)
-    if inherited is not None:
-        trainer.get_model().transformer.load_state_dict(inherited)
+    if weights is not None:
+        trainer.get_model().transformer.load_state_dict(weights)
     title, snapshots = f"SubTransformer {recipe.name}", recipe.training.average_checkpoints
     return trainer, TrainingLoop(trainer, recipe.training, directory, recipe.inputs, title, snapshots, begun, progress)
 
@@ -211,9 +232,14 @@ def _averaged(recipe, checkpoints):
     return average_weights(snapshots)
 
 
-def _inherited(run, architecture):
-    check_supertransformer(run, " or --init scratch")
-    return load_model(run.super_).extract(architecture).state_dict()
+def _initial_weights(run, recipe):
+    """{name: tensor} before the first update; None where they are drawn."""
+    if recipe.init == "inherit":
+        check_supertransformer(run, " or --init scratch")
+        return load_model(run.super_).extract(recipe.architecture).state_dict()
+    if run.task.pretrained_files(run.config):
+        return run.task.pretrained_weights(run, recipe.architecture)
+    return None
 
 
 def choose_architecture(run, search=None, architecture=None, name=None):

@@ -1,6 +1,7 @@
 """Stage `hat-prepare` of a classifier: labelled text to raw text, a tokenizer, binarised token sequences and labels."""
 
 import dataclasses
+from pathlib import Path
 
 from hat import files
 from hat.data.classification.labels import describe_labels, label_names
@@ -11,6 +12,8 @@ from hat.data.pretrained_tokenizer import network_settings, pretrained_tokenizer
 from hat.data.source_files import SPLITS
 from hat.data.tokenizer import train_tokenizer
 from hat.deploy.text_encoders import open_text_encoder
+from hat.errors import ArtifactError, UsageError
+from hat.models.pretrained_network import check_pretrained, pretrained_network
 
 
 def prepare(run, source_directory=None):
@@ -29,6 +32,8 @@ def prepare(run, source_directory=None):
 def _build(run, stages, text):
     """Do what is left of the stages; returns what data.json says about the prepared data."""
     config, pretrained = run.config.data, run.config.model.pretrained
+    if pretrained is not None:
+        _check_network(run.config)
     raw = {split: stages.data / "raw" / f"{split}.jsonl" for split in SPLITS}
     read = stages.once("text", lambda: _write_texts(text, raw))
     labels = list(read["train"]["labels"])
@@ -47,6 +52,7 @@ def _build(run, stages, text):
 
     counts = {split: binarise(split) for split in SPLITS}
     print("\n".join(describe_labels(counts["train"].labels)), flush=True)
+    network = {} if pretrained is None else {"network": network_settings(pretrained)}
     return {
         "task": "classification",
         "corpus": config.corpus,
@@ -61,7 +67,22 @@ def _build(run, stages, text):
         "pair_separators": encoder.pair_separators,
         "sentences": {split: counts[split].kept for split in SPLITS},
         "counts": {split: dataclasses.asdict(counts[split]) for split in SPLITS},
+        **network,
     }
+
+
+def _check_network(config):
+    """Raise UsageError or ArtifactError unless an experiment can begin from its `model.pretrained`."""
+    folder, longest = config.model.pretrained, config.data.max_length
+    if not Path(folder).is_dir():
+        raise ArtifactError(f"model.pretrained: {folder} is no folder; name one with a pretrained network")
+    architecture, spec = pretrained_network(folder, ("0", "1"), first=0, separator=2)  # ids change nothing here
+    config.search_space.check_within(architecture)
+    if longest > spec.max_positions:
+        raise UsageError(
+            f"data.max_length: {longest} is above the {spec.max_positions} positions of {folder}; lower it"
+        )
+    check_pretrained(folder)
 
 
 def _write_texts(text, raw):

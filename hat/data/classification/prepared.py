@@ -14,6 +14,7 @@ NAMES = ("corpus", "vocabulary", "max_tokens", "first", "separator", "padding", 
 class ClassificationData:
     """The prepared data in `directory`: `labels` (names), `sentences` {split: count}, all of NAMES, and the text.
 
+    `network` is config.json of the network that the experiment begins from, None without one.
     `counts` has for each split how many texts were read, empty, cut, and of each label. Raises ArtifactError if the
     preparation isn't there or never finished.
     """
@@ -28,6 +29,7 @@ class ClassificationData:
                 setattr(self, name, description[name])
             self.labels, self.counts = tuple(description["labels"]), description["counts"]
             self.sentences = dict(description["sentences"])
+            self.network = description.get("network")  # config.json of the pretrained network, None without one
             self.text_encoder_file = self.directory / description["tokenizer"]
         except (KeyError, TypeError):
             raise foreign_description(self.directory) from None

@@ -5,14 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from tiny_classifier import CONFIG
 from torch.nn import functional as F
 
-from hat import files
-from hat.errors import UsageError
-from hat.fairseq_plugin.classification_criterion import HatClassificationCriterion
+from hat.fairseq_plugin.classification_criterion import HatClassificationCriterion, hidden_loss
 from hat.fairseq_plugin.classification_data import LabelledTexts, load_labelled_batches, segments_of
-from hat.fairseq_plugin.classification_task import HatClassificationConfig, HatClassificationTask
 from hat.training.strategies.lesson import Lesson
 
 SEPARATOR, PADDING = 2, 1
@@ -86,7 +82,12 @@ def test_teachers_take_their_share_of_the_target():
     assert loss == pytest.approx(-float((mixed * logits.log_softmax(-1)).sum()), rel=1e-5)
 
 
-def test_weights_that_no_training_would_begin_from_are_refused(tmp_path):
-    files.write_yaml(tmp_path / "tiny.yaml", CONFIG | {"model": {"pretrained": "bert"}})
-    with pytest.raises(UsageError, match=r"model\.pretrained: .* no training begins from its weights yet"):
-        HatClassificationTask(HatClassificationConfig(hat_config=str(tmp_path / "tiny.yaml")))
+def test_hidden_states_are_held_against_those_at_the_same_share_of_the_depth():
+    generator = torch.Generator().manual_seed(3)
+    taught = [torch.randn(2, 3, 6, generator=generator) for _ in range(5)]  # of four layers and the embedding
+    states = [torch.randn(2, 3, 4, generator=generator) for _ in range(3)]  # of two
+    present = torch.tensor([[True, True, True], [True, False, False]])
+    expected = 0.0
+    for state, aim in zip(states, (taught[0], taught[2], taught[4]), strict=True):
+        expected += ((state[0] - aim[0, :, :4]) ** 2).mean() + ((state[1, 0] - aim[1, 0, :4]) ** 2).mean()
+    assert float(hidden_loss(states, taught, present)) == pytest.approx(float(expected) / 3, rel=1e-5)
