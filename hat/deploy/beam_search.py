@@ -49,8 +49,8 @@ class BeamSearch:
         if self._needs_steps(options, prefixes):
             if shortlist is not None:
                 raise UsageError(
-                    "no shortlist with no_repeat_ngram, unk_penalty, max_len_b 0 or a prefix, or for int8 on an x86 "
-                    "processor without VNNI; leave it out"
+                    "no shortlist with no_repeat_ngram, unk_penalty, max_len_b 0 or a prefix, or for an earlier "
+                    "version's int8 bundle on an x86 processor without VNNI; leave it out"
                 )
             return self._stepping().search(sources, options, prefixes=prefixes, forced_steps=forced_steps)
         search = self._looping(loop_name(self._sessions, options.beam, len(sources), shortlist is not None))

@@ -73,7 +73,7 @@ def make_session(model: Path | str | bytes, threads: int, accelerator: str = "cp
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.enable_mem_pattern = False  # shapes grow with every step, so no pattern is met twice
     options.log_severity_level = 3
-    if may_saturate() and not _is_unsaturated(model):
+    if may_overflow(model):
         options.add_session_config_entry("session.x64quantprecision", "1")
     model = model if isinstance(model, bytes) else str(model)
     session = onnxruntime.InferenceSession(model, options, providers=providers, disabled_optimizers=SLOW_FUSIONS)
@@ -95,6 +95,15 @@ def _providers(accelerator: str) -> list[Any]:
     return [(CUDA, CUDA_OPTIONS), "CPUExecutionProvider"]
 
 
+def may_overflow(model: Path | str | bytes) -> bool:
+    """Whether int8 products of a model, given as to `make_session`, could overflow here, and need a slower exact way.
+
+    onnxruntime has it for a graph's own products, not for those in the body of a Loop. Graphs that we make today need
+    it nowhere; those of earlier translators' bundles need it on x86 without VNNI.
+    """
+    return may_saturate() and not _is_unsaturated(model)
+
+
 def _is_unsaturated(model: Path | str | bytes) -> bool:
     """Whether the metadata of a model, given as to `make_session`, have the key UNSATURATED; they come last in it."""
     if isinstance(model, bytes):
@@ -106,10 +115,7 @@ def _is_unsaturated(model: Path | str | bytes) -> bool:
 
 
 def may_saturate() -> bool:
-    """Whether int8 products could overflow, as they do on x86 without VNNI, and need a slower exact way.
-
-    onnxruntime has it for a graph's own products, not for those in the body of a Loop.
-    """
+    """Whether this processor may add two products of uint8 and int8 up in 16 bits: x86 without VNNI."""
     if platform.machine() not in ("x86_64", "AMD64"):
         return False
     try:

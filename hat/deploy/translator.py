@@ -19,7 +19,7 @@ from hat.deploy.beam_search import BeamSearch
 from hat.deploy.beams import Hypothesis
 from hat.deploy.bundle import open_bundle
 from hat.deploy.search_options import bundle_options
-from hat.deploy.sessions import Sessions, may_saturate
+from hat.deploy.sessions import Sessions, may_overflow
 from hat.deploy.shortlist import Shortlist
 from hat.deploy.tokenizers import Tokenizers
 from hat.errors import DataError, UsageError
@@ -36,8 +36,8 @@ class Translator:
     source tokens, padding included. With `accelerator` "cuda" searches run on the first NVIDIA GPU, which needs
     onnxruntime-gpu. `beam` and the other `search_options` (see SearchOptions) replace the bundle's;
     `shortlist` limits the vocabulary to the tokens that the bundle's shortlist has for the sources of a batch, which
-    is faster; a translation may then depend on what else is in its batch. On x86 processors without VNNI int8 bundles
-    search step by step, without a shortlist: onnxruntime's products would overflow in the faster graphs.
+    is faster; a translation may then depend on what else is in its batch. On x86 processors without VNNI, int8 bundles
+    of earlier versions search step by step, without a shortlist: their products would overflow in the faster graphs.
 
     Raises ArtifactError for a bundle that is missing, foreign or damaged, and UsageError for impossible options, such
     as more threads than the machine has cores.
@@ -61,7 +61,8 @@ class Translator:
         self._tokenizers = Tokenizers(self.bundle)
         sessions = Sessions(self.bundle.graphs(), session_threads(threads, workers), accelerator)
         spec = self.bundle.description["spec"]
-        is_exact = self.bundle.description["precision"] != "int8" or accelerator != "cpu" or not may_saturate()
+        is_int8 = self.bundle.description["precision"] == "int8"
+        is_exact = not is_int8 or accelerator != "cpu" or not may_overflow(self.bundle.graphs()["step"])
         self._new_search = lambda: BeamSearch(sessions, spec["padding"], spec["end_of_sentence"], loops=is_exact)
         self._searches = Pool(self._new_search)
         with self._searches.borrowed():

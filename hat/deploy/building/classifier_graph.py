@@ -15,8 +15,7 @@ from hat.architecture.stacks import Architecture
 from hat.deploy.building.blocks import Blocks
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.positions import position_table
-from hat.deploy.building.products import UNSATURATED_PRODUCTS, Products, Ranges
-from hat.deploy.sessions import UNSATURATED
+from hat.deploy.building.products import PRODUCTS, Products, Ranges
 from hat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 CLASSIFIER = "classifier"  # name of the graph
 POSITIONS, SEGMENTS = "encoder.embed_positions.weight", "encoder.embed_segments.weight"
 PARTS = "weight", "bias"
-PRECISIONS = tuple(UNSATURATED_PRODUCTS)
+PRECISIONS = tuple(PRODUCTS)
 
 
 def build_classifier_graphs(
@@ -34,7 +33,7 @@ def build_classifier_graphs(
     weights: Mapping[str, np.ndarray],
     precision: str = "fp32",
     ranges: Ranges | None = None,
-    products: Mapping[str, type[Products]] = UNSATURATED_PRODUCTS,
+    products: Mapping[str, type[Products]] = PRODUCTS,
 ) -> dict[str, ModelProto]:
     """{"classifier": onnx.ModelProto} of an Architecture's encoder and a ClassifierSpec.
 
@@ -52,7 +51,7 @@ def build_classifier_graphs(
     pooled = blocks.products.linear(x, "pooler")
     logits = blocks.products.linear(graph.node(spec.pooler_activation.capitalize(), [pooled]), "classifier")
     graph.output(graph.node("Identity", [logits], ["logits"]), "float32", ["batch", "labels"])
-    return {CLASSIFIER: graph.model({"vocabulary": str(spec.vocabulary), UNSATURATED: "yes"})}
+    return {CLASSIFIER: graph.model({"vocabulary": str(spec.vocabulary)})}
 
 
 def _arranged(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

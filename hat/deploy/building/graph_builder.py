@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from hat.deploy.sessions import UNSATURATED
+
 CONTRIB = "com.microsoft"  # onnxruntime's own operators
 OPSET = 18
 IR_VERSION = 9  # readable by every onnxruntime from 1.16 on
@@ -98,8 +100,11 @@ class GraphBuilder:
         )
 
     def model(self, metadata: dict[str, str]) -> ModelProto:
-        """The finished onnx.ModelProto; `metadata` are texts that the session shows to its user."""
+        """The finished onnx.ModelProto; `metadata` are texts that the session shows to its user.
+
+        All int8 weights of our graphs are such that no processor's products overflow, which the metadata say too.
+        """
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
         model = helper.make_model(self.body(), opset_imports=opsets, ir_version=IR_VERSION, producer_name="hat")
-        helper.set_model_props(model, metadata)
+        helper.set_model_props(model, {**metadata, UNSATURATED: "yes"})
         return model

@@ -12,13 +12,7 @@ import numpy as np
 from onnx import TensorProto
 
 from hat.deploy.building.graph_builder import GraphBuilder
-from hat.deploy.building.quantisation import (
-    DEFAULT_RANGE,
-    activation_parameters,
-    quantise_linear,
-    quantise_rows,
-    unsaturated_scales,
-)
+from hat.deploy.building.quantisation import DEFAULT_RANGE, activation_parameters, quantise_linear, quantise_rows
 
 INT8_INPUTS = 4  # MatMulNBits's name for computing in int8
 OUTPUT_PRODUCT = "decoder.output_projection"  # names the input range of the output product, whatever its matrix
@@ -98,6 +92,9 @@ class BFloat16Products(Float16Products):
 class Int8Products:
     """int8 weights, one scale per output channel; inputs become uint8 by calibrated `ranges` {name: (low, high)}.
 
+    Weights are such that x86 processors without VNNI multiply them right in the fast way too, where two neighbouring
+    products of uint8 and int8 are added up in 16 bits.
+
     The ranges are fixed, so what a sentence becomes doesn't depend on the others in its batch. Without `ranges` all
     inputs get DEFAULT_RANGE, which is good for timing only.
     """
@@ -175,11 +172,7 @@ class Int8Products:
         """`quantise_linear` of a product."""
         weight, bias = self._weights[f"{name}.weight"], self._weights.get(f"{name}.bias", np.float32(0))
         input_scale, _ = activation_parameters(*self._range(name))
-        return quantise_linear(weight, bias, input_scale, self._least_scales(weight))
-
-    def _least_scales(self, weight: np.ndarray) -> float | np.ndarray:
-        """The least scales (outputs,) that a weight may be quantised with."""
-        return 0.0
+        return quantise_linear(weight, bias, input_scale)
 
     def _range(self, name: str) -> tuple[float, float]:
         return DEFAULT_RANGE if self._ranges is None else self._ranges[name]
@@ -232,16 +225,6 @@ class SingleRowProducts(Int8Products):
         )
 
 
-class UnsaturatedInt8Products(Int8Products):
-    """The same with weights that x86 processors without VNNI multiply right, and twice as fast as by the slow way.
-
-    Those add two neighbouring products of uint8 and int8 up in 16 bits, and cut off what is beyond.
-    """
-
-    def _least_scales(self, weight: np.ndarray) -> float | np.ndarray:
-        return unsaturated_scales(weight)
-
-
 Products = Float32Products | Int8Products
 PRODUCTS: dict[str, type[Products]] = {
     "fp32": Float32Products,
@@ -251,7 +234,6 @@ PRODUCTS: dict[str, type[Products]] = {
 }
 # Where a single row has faster ones of its own.
 SINGLE_ROW_PRODUCTS: dict[str, type[Products]] = {"int8": SingleRowProducts}
-UNSATURATED_PRODUCTS: dict[str, type[Products]] = {**PRODUCTS, "int8": UnsaturatedInt8Products}
 
 
 def _first_columns(graph: GraphBuilder, matrix: str, columns: int, wanted: int) -> str:

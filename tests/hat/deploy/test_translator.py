@@ -52,13 +52,15 @@ def test_batching_changes_nothing(bundle, translator, translations):
     assert Translator(bundle, batch_tokens=60).translate(MANY) == translator.translate(MANY)
 
 
-def test_int8_searches_by_steps_where_its_loops_would_overflow(tmp_path, monkeypatch):
+def test_int8_of_earlier_versions_searches_by_steps_where_its_loops_would_overflow(tmp_path, monkeypatch):
     bundle = make_bundle(tmp_path / "int8", "int8")
+    monkeypatch.setattr("hat.deploy.sessions.may_saturate", lambda: True)
+    assert Translator(bundle).beam_search.loops
     for saturates, loops in ((True, False), (False, True)):
-        monkeypatch.setattr("hat.deploy.translator.may_saturate", lambda saturates=saturates: saturates)
+        monkeypatch.setattr("hat.deploy.translator.may_overflow", lambda _model, saturates=saturates: saturates)
         assert Translator(bundle).beam_search.loops == loops
     with_steps = Translator(bundle).beam_search
-    monkeypatch.setattr("hat.deploy.translator.may_saturate", lambda: True)
+    monkeypatch.setattr("hat.deploy.translator.may_overflow", lambda _model: True)
     search, options = Translator(bundle).beam_search, SearchOptions(3)
     sources = [[5, 6, 7, 2]]
     assert search.search(sources, options) == with_steps.search(sources, options, prefixes=[[]])
