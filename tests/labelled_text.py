@@ -19,7 +19,7 @@ def write_config(path="small.yaml", model=None, **data):
         "task": "classification",
         "data": {"corpus": "files", "vocabulary_size": 120, "max_length": 24, **FILES, **data},
         "model": model or {},
-        "search_space": {"qkv_dim": 16, "encoder": STACK},
+        "search_space": {"head_dim": 8, "encoder": STACK},
         "super_training": SCHEDULE,
         "sub_training": SCHEDULE,
     }

@@ -1,4 +1,4 @@
-"""Folders of pretrained tokenizers in Hugging Face's layout, with vocabularies learnt from a few sentences."""
+"""Folders in Hugging Face's layout: tokenizers whose vocabularies are learnt from a few sentences, empty weights."""
 
 import json
 
@@ -11,6 +11,17 @@ TEXTS = [
     "日本 cinema at its most peculiar: 映画",
 ]
 BERT_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+NETWORK = {
+    "model_type": "bert",
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "hidden_act": "gelu",
+    "max_position_embeddings": 40,
+    "layer_norm_eps": 1e-12,
+    "type_vocab_size": 2,
+}
 ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
 
@@ -24,16 +35,17 @@ def bert_vocabulary(lower_case=True):
 
 
 def write_bert_folder(folder, vocabulary, **settings):
-    """vocab.txt, tokenizer_config.json with `settings`, and a config.json."""
+    """vocab.txt, tokenizer_config.json with `settings`, a config.json, and an empty file in place of weights."""
     folder.mkdir()
     (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    write_network_settings(folder, model_type="bert", vocab_size=len(vocabulary), type_vocab_size=2)
+    (folder / "model.safetensors").touch()
+    write_network_settings(folder, vocab_size=len(vocabulary))
     return folder
 
 
 def write_network_settings(folder, **settings):
-    (folder / "config.json").write_text(json.dumps(settings))
+    (folder / "config.json").write_text(json.dumps(NETWORK | settings))
 
 
 def byte_level_model():

@@ -141,7 +141,7 @@ def test_second_run_does_nothing_until_a_file_changes(reviews, capsys):
 
 def test_generated_reviews():
     assert (
-        status(write_config(corpus="synthetic.reviews", synthetic_sentences=400, vocabulary_size=300, **NO_FILES)) == 0
+        status(write_config(corpus="synthetic.reviews", synthetic_sentences=400, vocabulary_size=200, **NO_FILES)) == 0
     )
     assert ClassificationData(DATA).sentences == {"train": 400, "valid": 1000, "test": 1000}
 
