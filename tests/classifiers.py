@@ -26,6 +26,7 @@ KINDS = {
     "DistilBERT": {**LEARNED, "pooler_activation": "relu", "padding": 0, "first": 3, "separator": 4},
     "from scratch": {"positions": "sinusoidal", "normalize_before": True},
     "from scratch, segments": {"positions": "sinusoidal", "segments": 1, "activation": "gelu"},
+    "from scratch, learned positions": {**LEARNED, "normalize_before": True},
 }
 
 

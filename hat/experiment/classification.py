@@ -107,7 +107,7 @@ class ClassificationExperiment(Experiment):
             first=first,
             separator=separator,
             segments=segments,
-            normalize_embedding=model.positions == "learned" and not model.normalize_before,
+            normalize_embedding=model.positions == "learned",
             normalize_before=model.normalize_before,
             activation=model.activation,
             dropout=model.dropout,

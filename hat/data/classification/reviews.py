@@ -112,4 +112,4 @@ def _remark(rng, template):
 
 
 KINDS = (_statement, _contrast, _rating)
-KIND_WEIGHTS = (50, 35, 15)
+KIND_WEIGHTS = (75, 17, 8)
