@@ -13,7 +13,7 @@ READY := .venv/.ready
 .PHONY: quickstart test lint clean help
 
 help:
-	@echo "make quickstart  train, search, deploy and report on an embedded small corpus (about 8 minutes on 2 cores);"
+	@echo "make quickstart  train, search, deploy and report on an embedded small corpus (8 to 20 minutes on 2 cores);"
 	@echo "                 TASK=classification: a classifier in place of a translator"
 	@echo "make test        run the tests"
 	@echo "make lint        check style and types"
