@@ -1,11 +1,17 @@
 """The tasks: translation and classification. Nothing outside of a task's own rooms asks which one it is."""
 
+from typing import TYPE_CHECKING, Any
+
 from hat.tasks.classification import Classification
 from hat.tasks.translation import Translation
+
+if TYPE_CHECKING:
+    from hat.tasks.task import Task
+
 
 TASKS = {task.name: task for task in (Translation(), Classification())}
 
 
-def task_of(config):
+def task_of(config: Any) -> "Task":
     """The Task of an experiment config."""
     return TASKS[config.task]

@@ -1,8 +1,28 @@
 """The task classification: labelled texts or pairs of texts, an encoder, a label."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from hat.architecture.stacks import Architecture
 from hat.tasks.task import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from onnx import ModelProto
+    from torch import Tensor
+
+    from hat.data.classification.prepared import ClassificationData
+    from hat.evaluation.classification.judge import ClassificationJudge
+    from hat.evaluation.inherited_loss import InheritedLabelLoss
+    from hat.experiment.classification import ClassificationExperiment, ClassificationLatency
+    from hat.experiment.run_directory import RunDirectory
+    from hat.experiment.sections import TrainingConfig
+    from hat.export.classification.bundle_maker import ClassifierBundleMaker
+    from hat.export.classification.bundle_size import ClassifierBundleSize
+    from hat.models.classification import Classifier, SuperClassifier
+    from hat.models.classifier_spec import ClassifierSpec
+
 
 IMPORTANCE_TEXTS = 1000  # of the training split, over which the importance of heads and neurons is measured
 
@@ -13,20 +33,20 @@ class Classification(Task):
     command, decodes, answers = "hat-classify", False, "labels"
     super_model, sub_model = "hat_superclassifier", "hat_classifier"
 
-    def title(self, config):
+    def title(self, config: "ClassificationExperiment") -> str:
         return f"Classifying {config.data.corpus if config.data.corpus != 'files' else config.name}"
 
-    def prepare(self, run, source_directory=None):
+    def prepare(self, run: "RunDirectory", source_directory: Path | str | None = None) -> None:
         from hat.data.classification.prepare import prepare
 
         prepare(run, source_directory)
 
-    def prepared(self, directory):
+    def prepared(self, directory: Path | str) -> "ClassificationData":
         from hat.data.classification.prepared import ClassificationData
 
         return ClassificationData(directory)
 
-    def spec(self, config, prepared):
+    def spec(self, config: "ClassificationExperiment", prepared: "ClassificationData") -> "ClassifierSpec":
         from hat.models.pretrained_network import described_network
 
         folder, labels = config.model.pretrained, tuple(prepared.labels)
@@ -36,7 +56,7 @@ class Classification(Task):
         given = {name: getattr(prepared, name) for name in ("first", "separator", "padding", "segments")}
         return config.classifier_spec(prepared.vocabulary, labels, **given)
 
-    def announced_spec(self, config):
+    def announced_spec(self, config: "ClassificationExperiment") -> "ClassifierSpec":
         from hat.models.pretrained_network import pretrained_network
 
         special = {"first": 0, "separator": 2}  # ids don't change what is timed
@@ -45,13 +65,13 @@ class Classification(Task):
         special |= {"padding": 1, "segments": 0}
         return config.classifier_spec(config.data.vocabulary_size, ("0", "1"), **special)
 
-    def pretrained_files(self, config):
+    def pretrained_files(self, config: "ClassificationExperiment") -> tuple[Path, ...]:
         from hat.models.pretrained_network import CONFIG, WEIGHTS
 
         folder = config.model.pretrained
         return () if folder is None else tuple(Path(folder) / name for name in (CONFIG, WEIGHTS))
 
-    def pretrained_weights(self, run, architecture):
+    def pretrained_weights(self, run: "RunDirectory", architecture: Architecture) -> "dict[str, Tensor]":
         from hat.architecture.complexity import parameter_shapes
         from hat.models.pretrained import load_pretrained
         from hat.models.supernetwork import sliced
@@ -61,7 +81,7 @@ class Classification(Task):
         _, _, weights = load_pretrained(*given, config.seed)
         return sliced(weights, parameter_shapes(architecture, run.spec()))
 
-    def importance_ordered(self, run, network):
+    def importance_ordered(self, run: "RunDirectory", network: "SuperClassifier | Classifier") -> Any:
         from hat.data.drawing import draw_lines
         from hat.fairseq_plugin.classification_data import load_labelled_batches
         from hat.models.importance import label_loss, measure_importance, reordered
@@ -71,36 +91,43 @@ class Classification(Task):
         batches = load_labelled_batches(prepared, "train", config.super_training.max_tokens, lines)
         return reordered(network, measure_importance(network, batches, label_loss))
 
-    def vocabularies(self, spec):
+    def vocabularies(self, spec: "ClassifierSpec") -> dict[str, int]:
         return {"input": spec.vocabulary}
 
-    def training_arguments(self, prepared, training):
+    def training_arguments(self, prepared: "ClassificationData", training: "TrainingConfig") -> dict[str, Any]:
         return {
             "task": "hat_classification",
             "criterion": "hat_classification",
             "label-smoothing": training.label_smoothing,
         }
 
-    def fixed_lengths(self, config):
+    def fixed_lengths(self, config: "ClassificationExperiment") -> tuple[int, int] | None:
         return None if config.latency.length is None else (config.latency.length, 0)
 
-    def corpus_lengths(self, prepared, split):
+    def corpus_lengths(self, prepared: "ClassificationData", split: str) -> Sequence[tuple[int, ...]]:
         ids = prepared.token_ids(split)  # whose sizes are gone when it is
         lengths = tuple(int(size) for size in ids.sizes)
         return lengths, (0,) * len(lengths)
 
-    def measured_graphs(self, architecture, spec, weights, precision, latency):
+    def measured_graphs(
+        self,
+        architecture: Architecture,
+        spec: "ClassifierSpec",
+        weights: "Mapping[str, np.ndarray]",
+        precision: str,
+        latency: "ClassificationLatency",
+    ) -> "dict[str, ModelProto]":
         from hat.deploy.building.classifier_graph import build_classifier_graphs
 
         return build_classifier_graphs(architecture, spec, weights, precision)
 
-    def workload(self, spec, latency):
+    def workload(self, spec: "ClassifierSpec", latency: "ClassificationLatency") -> dict[str, Any]:
         return {"task": self.name, "source_vocabulary": spec.vocabulary, "segments": spec.segments}
 
-    def protocol(self, spec, latency):
+    def protocol(self, spec: "ClassifierSpec", latency: "ClassificationLatency") -> dict[str, Any]:
         return {"beam": 1, "source_vocabulary": spec.vocabulary, "target_vocabulary": len(spec.labels)}
 
-    def calls(self, run, split, count, seed):
+    def calls(self, run: "RunDirectory", split: str, count: int, seed: int) -> dict[str, Any]:
         from hat.data.drawing import draw_lines
 
         prepared = run.prepared()
@@ -110,33 +137,39 @@ class Classification(Task):
         ids = prepared.token_ids(split)
         return {"sentences": sentences, "ids": [[int(token) for token in ids[line]] for line in chosen]}
 
-    def bundle_maker(self, run, name, weights, inputs):
+    def bundle_maker(
+        self,
+        run: "RunDirectory",
+        name: str,
+        weights: "tuple[Architecture, Any, dict[str, np.ndarray]]",
+        inputs: Mapping[str, Any],
+    ) -> "ClassifierBundleMaker":
         from hat.export.classification.bundle_maker import ClassifierBundleMaker
 
         return ClassifierBundleMaker.of(run, name, weights, inputs)
 
-    def write_trial_bundle(self, run, model, precision, folder):
+    def write_trial_bundle(self, run: "RunDirectory", model: "Classifier", precision: str, folder: Path) -> None:
         from hat.export.classification.bundle_maker import write_trial_classifier
 
         write_trial_classifier(run, model, precision, folder)
 
-    def bundle_size(self, run, precision):
+    def bundle_size(self, run: "RunDirectory", precision: str) -> "ClassifierBundleSize":
         from hat.export.classification.bundle_size import ClassifierBundleSize
 
         return ClassifierBundleSize(run, precision)
 
     @property
-    def spec_class(self):
+    def spec_class(self) -> "type[ClassifierSpec]":
         from hat.models.classifier_spec import ClassifierSpec
 
         return ClassifierSpec
 
-    def judge(self, run):
+    def judge(self, run: "RunDirectory") -> "ClassificationJudge":
         from hat.evaluation.classification.judge import ClassificationJudge
 
         return ClassificationJudge(run)
 
-    def inherited_loss(self, run, parts, device):
+    def inherited_loss(self, run: "RunDirectory", parts: "Sequence[np.ndarray]", device: str) -> "InheritedLabelLoss":
         from hat.evaluation.inherited_loss import InheritedLabelLoss
         from hat.fairseq_plugin.classification_data import load_labelled_batches
         from hat.models.checkpoint import load_model

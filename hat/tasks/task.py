@@ -1,6 +1,19 @@
 """Task: what the stages ask of the kind of model that an experiment is about."""
 
 import abc
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hat.architecture.stacks import Architecture
+
+if TYPE_CHECKING:
+    import numpy as np
+    from onnx import ModelProto
+    from torch import Tensor
+
+    from hat.experiment.run_directory import RunDirectory
+    from hat.experiment.sections import TrainingConfig
 
 
 class Task(abc.ABC):
@@ -22,93 +35,101 @@ class Task(abc.ABC):
     answers: str
 
     @abc.abstractmethod
-    def title(self, config):
+    def title(self, config: Any) -> str:
         """What an experiment is about, in a few words."""
 
     @abc.abstractmethod
-    def prepare(self, run, source_directory=None):
+    def prepare(self, run: "RunDirectory", source_directory: Path | str | None = None) -> None:
         """The stage `hat-prepare` of a RunDirectory."""
 
     @abc.abstractmethod
-    def prepared(self, directory):
+    def prepared(self, directory: Path | str) -> Any:
         """What it left in `directory`: at least `directory`, `corpus`, and `sentences` {split: count}.
 
         Raises ArtifactError if the preparation isn't there or never finished.
         """
 
     @abc.abstractmethod
-    def spec(self, config, prepared):
+    def spec(self, config: Any, prepared: Any) -> Any:
         """All that, beside its architecture, fixes a model of these prepared data."""
 
     @abc.abstractmethod
-    def announced_spec(self, config):
+    def announced_spec(self, config: Any) -> Any:
         """`spec` as far as it is known before any data are prepared: enough to measure with."""
 
-    def pretrained_files(self, config):
+    def pretrained_files(self, config: Any) -> tuple[Path, ...]:
         """Paths of all that the weights of a training from scratch are read from; none where they are drawn."""
         return ()
 
-    def pretrained_weights(self, run, architecture):
+    def pretrained_weights(self, run: "RunDirectory", architecture: Architecture) -> "dict[str, Tensor]":
         """{name: tensor} that a training from scratch begins with, of `pretrained_files`."""
         raise NotImplementedError(f"{self.name} has no pretrained networks")
 
-    def importance_ordered(self, run, network):
+    def importance_ordered(self, run: "RunDirectory", network: Any) -> Any:
         """A network that computes what `network` does, of which smaller ones best take the first rows and columns."""
         raise NotImplementedError(f"{self.name} has no order of importance")
 
     @abc.abstractmethod
-    def vocabularies(self, spec):
+    def vocabularies(self, spec: Any) -> dict[str, int]:
         """{"source": number of words}, and the like, of a model of this `spec`."""
 
     @abc.abstractmethod
-    def training_arguments(self, prepared, training):
+    def training_arguments(self, prepared: Any, training: "TrainingConfig") -> dict[str, Any]:
         """{name: value} of the fairseq-train arguments of a TrainingConfig that only this task has."""
 
     @abc.abstractmethod
-    def judge(self, run):
+    def judge(self, run: "RunDirectory") -> Any:
         """What judges the models and bundles of a run: see hat.evaluation.translation.judge."""
 
     @abc.abstractmethod
-    def fixed_lengths(self, config):
+    def fixed_lengths(self, config: Any) -> tuple[int, int] | None:
         """(tokens read, steps decoded) where the config's keys `length_keys` fix them for all latencies, else None."""
 
     @abc.abstractmethod
-    def corpus_lengths(self, prepared, split):
+    def corpus_lengths(self, prepared: Any, split: str) -> Sequence[tuple[int, ...]]:
         """(tokens read, steps decoded), a tuple each with a number for each sentence of a split; 0 steps for none."""
 
     @abc.abstractmethod
-    def measured_graphs(self, architecture, spec, weights, precision, latency):
+    def measured_graphs(
+        self, architecture: Architecture, spec: Any, weights: "Mapping[str, np.ndarray]", precision: str, latency: Any
+    ) -> "dict[str, ModelProto]":
         """{name: onnx.ModelProto} of what one sentence runs; `latency` is that section of the config."""
 
     @abc.abstractmethod
-    def workload(self, spec, latency):
+    def workload(self, spec: Any, latency: Any) -> dict[str, Any]:
         """What the agent on a device is told to run with these graphs: see latency_predictor.on_device.workloads."""
 
     @abc.abstractmethod
-    def protocol(self, spec, latency):
+    def protocol(self, spec: Any, latency: Any) -> dict[str, Any]:
         """What of `workload` samples must have in common: {"beam", "source_vocabulary", "target_vocabulary"}."""
 
     @abc.abstractmethod
-    def calls(self, run, split, count, seed):
+    def calls(self, run: "RunDirectory", split: str, count: int, seed: int) -> dict[str, Any]:
         """{"sentences": of a split, "ids": token ids of each}, at most `count`, drawn by `seed`: to time calls with."""
 
     @abc.abstractmethod
-    def bundle_maker(self, run, name, weights, inputs):
+    def bundle_maker(
+        self,
+        run: "RunDirectory",
+        name: str,
+        weights: "tuple[Architecture, Any, dict[str, np.ndarray]]",
+        inputs: Mapping[str, Any],
+    ) -> Any:
         """What makes and judges the bundles of the sub-training `name`: see hat.export.bundles.
 
         `weights` are what hat.models.checkpoint.load_weights gives, `inputs` all that the bundles are made from.
         """
 
     @abc.abstractmethod
-    def write_trial_bundle(self, run, model, precision, folder):
+    def write_trial_bundle(self, run: "RunDirectory", model: Any, precision: str, folder: Path) -> None:
         """Write a bundle of `model` to the new `folder`, to be timed before there is anything to export."""
 
     @abc.abstractmethod
-    def bundle_size(self, run, precision):
+    def bundle_size(self, run: "RunDirectory", precision: str) -> Callable[[Architecture], int]:
         """Architecture -> bytes of the bundle that hat-export would make of it."""
 
     @abc.abstractmethod
-    def inherited_loss(self, run, parts, device):
+    def inherited_loss(self, run: "RunDirectory", parts: "Sequence[np.ndarray]", device: str) -> Any:
         """(Architecture, part) -> (validation loss in nats, number of items it is summed over), with the weights of the
         run's SuperTransformer, on `device`. `parts` are arrays of line numbers of the validation split.
         """

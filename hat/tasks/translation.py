@@ -1,6 +1,27 @@
 """The task translation: parallel text, an encoder and a decoder, beam search."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hat.architecture.stacks import Architecture
 from hat.tasks.task import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from onnx import ModelProto
+
+    from hat.data.translation.prepared import PreparedData
+    from hat.evaluation.inherited_loss import InheritedLoss
+    from hat.evaluation.translation.judge import TranslationJudge
+    from hat.experiment.run_directory import RunDirectory
+    from hat.experiment.sections import TrainingConfig
+    from hat.experiment.translation import TranslationExperiment, TranslationLatency
+    from hat.export.translation.bundle_maker import BundleMaker
+    from hat.export.translation.bundle_size import BundleSize
+    from hat.models.translation import Transformer
+    from hat.models.translation_spec import ModelSpec
+
 
 LANGUAGES = {"en": "English", "de": "German", "fr": "French", "cs": "Czech"}
 
@@ -11,31 +32,31 @@ class Translation(Task):
     command, decodes, answers = "hat-translate", True, "translations"
     super_model, sub_model = "hat_supertransformer", "hat_transformer"
 
-    def title(self, config):
+    def title(self, config: "TranslationExperiment") -> str:
         languages = config.data.source_lang, config.data.target_lang
         return " to ".join(LANGUAGES.get(code, code) for code in languages)
 
-    def prepare(self, run, source_directory=None):
+    def prepare(self, run: "RunDirectory", source_directory: Path | str | None = None) -> None:
         from hat.data.translation.prepare import prepare
 
         prepare(run, source_directory)
 
-    def prepared(self, directory):
+    def prepared(self, directory: Path | str) -> "PreparedData":
         from hat.data.translation.prepared import PreparedData
 
         return PreparedData(directory)
 
-    def spec(self, config, prepared):
+    def spec(self, config: "TranslationExperiment", prepared: "PreparedData") -> "ModelSpec":
         return config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
 
-    def announced_spec(self, config):
+    def announced_spec(self, config: "TranslationExperiment") -> "ModelSpec":
         size = config.latency.vocabulary_size or config.data.vocabulary_size
         return config.model_spec(size, size)
 
-    def vocabularies(self, spec):
+    def vocabularies(self, spec: "ModelSpec") -> dict[str, int]:
         return {"source": spec.source_vocabulary, "target": spec.target_vocabulary}
 
-    def training_arguments(self, prepared, training):
+    def training_arguments(self, prepared: "PreparedData", training: "TrainingConfig") -> dict[str, Any]:
         return {
             "task": "hat_translation",
             "source-lang": prepared.source_lang,
@@ -45,21 +66,21 @@ class Translation(Task):
         }
 
     @property
-    def spec_class(self):
+    def spec_class(self) -> "type[ModelSpec]":
         from hat.models.translation_spec import ModelSpec
 
         return ModelSpec
 
-    def judge(self, run):
+    def judge(self, run: "RunDirectory") -> "TranslationJudge":
         from hat.evaluation.translation.judge import TranslationJudge
 
         return TranslationJudge(run)
 
-    def fixed_lengths(self, config):
+    def fixed_lengths(self, config: "TranslationExperiment") -> tuple[int, int] | None:
         latency = config.latency
         return None if latency.source_length is None else (latency.source_length, latency.target_steps)
 
-    def corpus_lengths(self, prepared, split):
+    def corpus_lengths(self, prepared: "PreparedData", split: str) -> Sequence[tuple[int, ...]]:
         from hat.data.tokenizer import Tokenizer
 
         languages = (prepared.source_lang, prepared.target_lang)
@@ -69,21 +90,28 @@ class Translation(Task):
         )
         return [tuple(len(tokens) + 1 for tokens in side) for side in encoded]
 
-    def measured_graphs(self, architecture, spec, weights, precision, latency):
+    def measured_graphs(
+        self,
+        architecture: Architecture,
+        spec: "ModelSpec",
+        weights: "Mapping[str, np.ndarray]",
+        precision: str,
+        latency: "TranslationLatency",
+    ) -> "dict[str, ModelProto]":
         from hat.deploy.beam_search import needed_graphs
         from hat.deploy.building.graphs import build_graphs, graph_names
 
         names = needed_graphs(graph_names(precision), latency.beam)
         return build_graphs(architecture, spec, weights, precision, names=names)
 
-    def workload(self, spec, latency):
+    def workload(self, spec: "ModelSpec", latency: "TranslationLatency") -> dict[str, Any]:
         return {"task": self.name, "beam": latency.beam, "source_vocabulary": spec.source_vocabulary}
 
-    def protocol(self, spec, latency):
+    def protocol(self, spec: "ModelSpec", latency: "TranslationLatency") -> dict[str, Any]:
         vocabularies = {f"{side}_vocabulary": size for side, size in self.vocabularies(spec).items()}
         return {"beam": latency.beam, **vocabularies}
 
-    def calls(self, run, split, count, seed):
+    def calls(self, run: "RunDirectory", split: str, count: int, seed: int) -> dict[str, Any]:
         from sentencepiece import SentencePieceProcessor
 
         from hat.data.translation.pairs import sample_text
@@ -94,22 +122,28 @@ class Translation(Task):
         ids = [[*found[:most], processor.eos_id()] for found in processor.encode(sources)]
         return {"sentences": sources, "ids": ids}
 
-    def bundle_maker(self, run, name, weights, inputs):
+    def bundle_maker(
+        self,
+        run: "RunDirectory",
+        name: str,
+        weights: "tuple[Architecture, Any, dict[str, np.ndarray]]",
+        inputs: Mapping[str, Any],
+    ) -> "BundleMaker":
         from hat.export.translation.bundle_maker import BundleMaker
 
         return BundleMaker.of(run, name, weights, inputs)
 
-    def write_trial_bundle(self, run, model, precision, folder):
+    def write_trial_bundle(self, run: "RunDirectory", model: "Transformer", precision: str, folder: Path) -> None:
         from hat.export.translation.trial_bundle import write_trial_bundle
 
         write_trial_bundle(run, model, precision, folder)
 
-    def bundle_size(self, run, precision):
+    def bundle_size(self, run: "RunDirectory", precision: str) -> "BundleSize":
         from hat.export.translation.bundle_size import BundleSize
 
         return BundleSize(run, precision)
 
-    def inherited_loss(self, run, parts, device):
+    def inherited_loss(self, run: "RunDirectory", parts: "Sequence[np.ndarray]", device: str) -> "InheritedLoss":
         from hat.evaluation.inherited_loss import InheritedLoss
         from hat.fairseq_plugin.datasets import load_batches
         from hat.models.checkpoint import load_model
