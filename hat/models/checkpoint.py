@@ -3,10 +3,12 @@
 A model is of the `task` that model.json names; translation's name none.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hat import files
-from hat.architecture.complexity import parameter_shapes
+from hat.architecture.complexity import Shapes, parameter_shapes
 from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
@@ -14,13 +16,17 @@ from hat.errors import ArtifactError, HatError
 from hat.models.classifier_spec import ClassifierSpec
 from hat.models.translation_spec import ModelSpec
 
+if TYPE_CHECKING:
+    import numpy as np
+
+
 FORMAT = "hat-model"
 VERSION = 1
 MODEL_FILES = ("model.safetensors", "model.json")
 SPECS = {spec.task: spec for spec in (ModelSpec, ClassifierSpec)}
 
 
-def _network_classes(task):
+def _network_classes(task: str) -> tuple[Any, Any]:
     """(SuperTransformer's class, standalone network's class) of a task; imports torch."""
     if task == ClassifierSpec.task:
         from hat.models.classification import Classifier, SuperClassifier
@@ -31,7 +37,7 @@ def _network_classes(task):
     return SuperTransformer, Transformer
 
 
-def save_model(directory, model):
+def save_model(directory: Path | str, model: Any) -> None:
     """Write a SuperTransformer or a standalone network to `directory`, weights before description."""
     from safetensors.torch import save
 
@@ -55,7 +61,7 @@ def save_model(directory, model):
     )
 
 
-def load_model(directory):
+def load_model(directory: Path | str) -> Any:
     """The SuperTransformer or standalone network saved in `directory`, in evaluation mode.
 
     Raises ArtifactError if it is missing, foreign, newer or damaged.
@@ -75,7 +81,7 @@ def load_model(directory):
     return model.eval()
 
 
-def load_weights(directory):
+def load_weights(directory: Path | str) -> "tuple[Architecture, Any, dict[str, np.ndarray]]":
     """(Architecture, spec, {name: numpy float32 array}) of a standalone network, without torch.
 
     Raises ArtifactError if it is missing, foreign, newer or damaged, or a SuperTransformer.
@@ -87,12 +93,12 @@ def load_weights(directory):
     return architecture, spec, _read_weights(directory, parameter_shapes(architecture, spec))
 
 
-def load_spec(directory):
+def load_spec(directory: Path | str) -> Any:
     """The ModelSpec or ClassifierSpec of the model in `directory`; raises ArtifactError as `load_model` does."""
     return _architecture_and_spec(_read_description(directory), directory)[1]
 
 
-def _read_description(directory):
+def _read_description(directory: Path | str) -> dict[str, Any]:
     path = Path(directory) / "model.json"
     description = files.read_json(path, "train a model first (hat-train-super, hat-train-sub)")
     if not isinstance(description, dict) or description.get("format") != FORMAT:
@@ -104,7 +110,7 @@ def _read_description(directory):
     return description
 
 
-def _architecture_and_spec(description, directory):
+def _architecture_and_spec(description: dict[str, Any], directory: Path | str) -> tuple[Architecture, Any]:
     where = f"{directory}/model.json"
     try:
         architecture = Architecture.from_dict(description["architecture"], f"{where}: architecture")
@@ -113,7 +119,7 @@ def _architecture_and_spec(description, directory):
         raise ArtifactError(f"{where} is damaged ({error}); train again or restore it from a copy") from None
 
 
-def _read_weights(directory, shapes):
+def _read_weights(directory: Path | str, shapes: Shapes) -> "dict[str, np.ndarray]":
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -128,7 +134,7 @@ def _read_weights(directory, shapes):
     return {name: weights[name] for name in shapes}
 
 
-def check_weights(found, expected, path):
+def check_weights(found: Mapping[str, Sequence[int]], expected: Mapping[str, Sequence[int]], path: Path | str) -> None:
     """Raise one ArtifactError listing all weights that are missing, unknown or of another shape."""
     problems = [f"missing {name}" for name in expected if name not in found]
     problems += [f"unknown {name}" for name in found if name not in expected]

@@ -3,12 +3,14 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from hat.architecture.stacks import Architecture, EncoderArchitecture
 from hat.elastic.dropout import dropout
 from hat.elastic.layers import ElasticEmbedding, ElasticLayerNorm, ElasticLinear
 from hat.elastic.positions import SinusoidalPositions
 from hat.errors import DataError
+from hat.models.classifier_spec import ClassifierSpec
 from hat.models.encoder_layers import EncoderLayers
 from hat.models.supernetwork import SuperNetwork
 
@@ -18,7 +20,7 @@ POOLER_ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 class ClassifierEncoder(EncoderLayers):
     """Embeddings of tokens, positions and segments, and elastic layers; texts are padded on the right."""
 
-    def __init__(self, architecture, spec):
+    def __init__(self, architecture: Architecture, spec: ClassifierSpec) -> None:
         super().__init__(spec, spec.position_dim)
         dim = architecture.encoder.embed_dim
         self.embed_tokens = ElasticEmbedding(spec.vocabulary, dim, spec.padding)
@@ -32,13 +34,13 @@ class ClassifierEncoder(EncoderLayers):
             self.embedding_layer_norm = ElasticLayerNorm(dim, spec.layer_norm_epsilon)
         self._add_layers(architecture)
 
-    def activate(self, active):
+    def activate(self, active: EncoderArchitecture) -> None:
         """Compute `active` (an EncoderArchitecture) from now on."""
         super().activate(active)
         if self.spec.normalize_embedding:
             self.embedding_layer_norm.activate(active.embed_dim)
 
-    def forward(self, tokens, segments=None, padded=None):
+    def forward(self, tokens: Tensor, segments: Tensor | None = None, padded: bool | None = None) -> list[Tensor]:
         """tokens, segments (batch, time) -> [the embedding's, each layer's state], each (batch, time, embed_dim).
 
         The last state is normalised also where layers are pre-norm. Without `segments` all are 0. `padded` tells
@@ -50,7 +52,7 @@ class ClassifierEncoder(EncoderLayers):
             states[-1] = self.layer_norm(states[-1])
         return states
 
-    def _embed(self, tokens, segments):
+    def _embed(self, tokens: Tensor, segments: Tensor | None) -> Tensor:
         dim = self.active.embed_dim
         x = self.embed_tokens(tokens, dim)
         if self.spec.positions == "learned":
@@ -61,7 +63,7 @@ class ClassifierEncoder(EncoderLayers):
             x = x + self.embed_segments(torch.zeros_like(tokens) if segments is None else segments, dim)
         return self.embedding_layer_norm(x) if self.spec.normalize_embedding else x
 
-    def _learned_positions(self, length, dim):
+    def _learned_positions(self, length: int, dim: int) -> Tensor:
         if length > self.spec.max_positions:
             raise DataError(f"a text of {length} tokens is longer than the model's {self.spec.max_positions}; cut it")
         return self.embed_positions.weight[:length, :dim]
@@ -73,7 +75,7 @@ class Classifier(nn.Module):
     Names and shapes of its state dict are those of `hat.architecture.complexity.parameter_shapes`.
     """
 
-    def __init__(self, architecture, spec):
+    def __init__(self, architecture: Architecture, spec: ClassifierSpec) -> None:
         super().__init__()
         self.architecture, self.spec = architecture, spec
         dim = architecture.encoder.embed_dim
@@ -82,21 +84,21 @@ class Classifier(nn.Module):
         self.classifier = ElasticLinear(dim, len(spec.labels))
         self._activate(architecture)
 
-    def _activate(self, architecture):
+    def _activate(self, architecture: Architecture) -> None:
         dim = architecture.encoder.embed_dim
         self.encoder.activate(architecture.encoder)
         self.pooler.activate(dim, dim)
         self.classifier.activate(dim, len(self.spec.labels))
 
-    def forward(self, tokens, segments=None, padded=None):
+    def forward(self, tokens: Tensor, segments: Tensor | None = None, padded: bool | None = None) -> Tensor:
         """tokens, segments (batch, time), padded on the right -> logits (batch, labels); see ClassifierEncoder."""
         return self.classify(self.states(tokens, segments, padded)[-1])
 
-    def states(self, tokens, segments=None, padded=None):
+    def states(self, tokens: Tensor, segments: Tensor | None = None, padded: bool | None = None) -> list[Tensor]:
         """Hidden states: the embedding's, then each layer's, each (batch, time, embed_dim)."""
         return self.encoder(tokens, segments, padded)
 
-    def classify(self, state):
+    def classify(self, state: Tensor) -> Tensor:
         """The last state (batch, time, embed_dim), of which the first token counts -> logits (batch, labels)"""
         pooled = POOLER_ACTIVATIONS[self.spec.pooler_activation](self.pooler(state[:, 0]))
         return self.classifier(dropout(pooled, self.encoder.dropout, self.training))

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from hat.architecture.complexity import encoder_layer_shapes, layers_multiply_adds, linear_shapes, norm_shapes
+from hat.architecture.complexity import Shapes, encoder_layer_shapes, layers_multiply_adds, linear_shapes, norm_shapes
+from hat.architecture.stacks import Architecture
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class ClassifierSpec:
 
     task: ClassVar[str] = "classification"
 
-    def parameter_shapes(self, architecture):
+    def parameter_shapes(self, architecture: Architecture) -> Shapes:
         """Name -> shape of every weight, in the order of the state dict; see `hat.architecture.complexity`."""
         dim = architecture.encoder.embed_dim
-        shapes = {"encoder.embed_tokens.weight": (self.vocabulary, dim)}
+        shapes: Shapes = {"encoder.embed_tokens.weight": (self.vocabulary, dim)}
         if self.positions == "learned":
             shapes["encoder.embed_positions.weight"] = (self.max_positions, dim)
         if self.segments:
@@ -45,7 +46,7 @@ class ClassifierSpec:
             shapes |= norm_shapes("encoder.layer_norm", dim)
         return shapes | linear_shapes("pooler", dim, dim) | linear_shapes("classifier", dim, len(self.labels))
 
-    def multiply_adds(self, architecture, length, steps=0):
+    def multiply_adds(self, architecture: Architecture, length: int, steps: int = 0) -> int:
         """Of classifying one text; see `hat.architecture.complexity.count_flops`. No `steps` are decoded.
 
         The pooler sees one token; `classifier` is the output layer.

@@ -1,10 +1,15 @@
 """Loads SuperTransformer weights under the parameter names of the HAT authors' code."""
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from hat.architecture.complexity import parameter_shapes
+from hat.architecture.space import SearchSpace
 from hat.errors import ArtifactError
 from hat.models.checkpoint import check_weights
 from hat.models.translation import SuperTransformer
@@ -13,7 +18,7 @@ from hat.models.translation_spec import ModelSpec
 _IGNORED_ENDINGS = (".version", "embed_positions._float_tensor")
 
 
-def load_hat_supertransformer(path, space, **spec_options):
+def load_hat_supertransformer(path: Path | str, space: SearchSpace, **spec_options: Any) -> SuperTransformer:
     """A SuperTransformer from one of HAT's `.pt` checkpoints; `spec_options` go to ModelSpec (activation, ...).
 
     Only tensors and the recorded options are unpickled. Raises ArtifactError if the file is missing, damaged
@@ -29,7 +34,9 @@ def load_hat_supertransformer(path, space, **spec_options):
     return supertransformer_from_hat(state, space, where=path, **spec_options)
 
 
-def supertransformer_from_hat(state, space, where="HAT checkpoint", **spec_options):
+def supertransformer_from_hat(
+    state: Mapping[str, Tensor], space: SearchSpace, where: Path | str = "HAT checkpoint", **spec_options: Any
+) -> SuperTransformer:
     """A SuperTransformer from HAT's state dict {name: tensor}; how embeddings are shared is read off the names."""
     weights = _renamed(state)
     shared_output = "decoder.output_projection.weight" not in weights
@@ -53,7 +60,7 @@ def supertransformer_from_hat(state, space, where="HAT checkpoint", **spec_optio
     return model.eval()
 
 
-def _renamed(state):
+def _renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     weights = {}
     for name, weight in state.items():
         if name.endswith(_IGNORED_ENDINGS):
@@ -63,7 +70,7 @@ def _renamed(state):
     return weights
 
 
-def _in_our_names(name, weight):
+def _in_our_names(name: str, weight: Tensor) -> list[tuple[str, Tensor]]:
     """HAT fuses query, key and value rows in `in_proj_weight`, also where the encoder gives keys and values."""
     prefix, _, kind = name.rpartition(".")
     if kind not in ("in_proj_weight", "in_proj_bias"):

@@ -4,10 +4,17 @@ Heads: Michel et al. 2019, "Are sixteen heads really better than one?"; neurons:
 """
 
 import copy
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from hat.elastic.layers import ElasticLinear
+    from hat.fairseq_plugin.classification_data import LabelledBatch
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,9 @@ class LayerImportance:
     neurons: torch.Tensor
 
 
-def measure_importance(model, batches, loss_of):
+def measure_importance(
+    model: Any, batches: Iterable[Any], loss_of: Callable[[Any, Any], Tensor]
+) -> list[LayerImportance]:
     """[LayerImportance] of the active encoder layers: the mean over examples of |d loss / d mask|.
 
     A mask of 1 multiplies what a head or neuron puts out, so this is, to first order, how much the loss changes without
@@ -26,6 +35,7 @@ def measure_importance(model, batches, loss_of):
     """
     layers, was_training = model.encoder.layers[: model.encoder.active.layers], model.training
     readers = [module for layer in layers for module in (layer.self_attn.out_proj, layer.fc2)]
+    totals: Any
     inputs, totals, examples = {}, [0.0] * len(readers), 0
     hooks = [
         reader.register_forward_pre_hook(lambda reader, args: inputs.update({reader: args[0]})) for reader in readers
@@ -49,13 +59,13 @@ def measure_importance(model, batches, loss_of):
     return [LayerImportance(*pair) for pair in zip(means[::2], means[1::2], strict=True)]
 
 
-def label_loss(model, batch):
+def label_loss(model: Any, batch: "LabelledBatch") -> Tensor:
     """Cross entropy of a LabelledBatch's labels, summed over its texts, in nats."""
     return functional.cross_entropy(model(batch.tokens, batch.segments), batch.target, reduction="sum")
 
 
 @torch.no_grad()
-def reordered(model, importance):
+def reordered(model: Any, importance: Sequence[LayerImportance]) -> Any:
     """A copy of `model` that computes the same, each layer's most important heads and neurons first.
 
     Heads stay where they are if they split a fixed qkv_dim: then fewer heads do not leave any out.
@@ -70,7 +80,9 @@ def reordered(model, importance):
     return model
 
 
-def _permute(producer, consumer, order, rows_each, columns_each):
+def _permute(
+    producer: "ElasticLinear", consumer: "ElasticLinear", order: Tensor, rows_each: int, columns_each: int
+) -> None:
     """Put the rows of `producer`, and the columns of `consumer` that read them, into `order`."""
     rows, columns = (_spread(order, width) for width in (rows_each, columns_each))
     producer.weight.copy_(producer.weight[rows])
@@ -78,6 +90,6 @@ def _permute(producer, consumer, order, rows_each, columns_each):
     consumer.weight.copy_(consumer.weight[:, columns])
 
 
-def _spread(order, width):
+def _spread(order: Tensor, width: int) -> Tensor:
     """Indices of `width` neighbours for each entry: (n,) -> (n * width,)"""
     return (order[:, None] * width + torch.arange(width, device=order.device)).flatten()

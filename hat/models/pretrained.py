@@ -1,19 +1,26 @@
 """Loads BERT, RoBERTa and DistilBERT from a local folder in Hugging Face's layout, as the largest classifier."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from hat.architecture.complexity import parameter_shapes
+from hat.architecture.stacks import Architecture
 from hat.errors import ArtifactError
 from hat.models.checkpoint import check_weights
-from hat.models.pretrained_kinds import KINDS
+from hat.models.classifier_spec import ClassifierSpec
+from hat.models.pretrained_kinds import KINDS, PretrainedKind
 from hat.models.pretrained_network import WEIGHTS, check_pretrained, pretrained_network, read_config
 
 HEAD_DEVIATION = 0.02  # of a new head's weights, as in BERT
 
 
-def load_pretrained(folder, labels, first, separator, seed=0):
+def load_pretrained(
+    folder: Path | str, labels: Sequence[str], first: int, separator: int, seed: int = 0
+) -> tuple[Architecture, ClassifierSpec, dict[str, Tensor]]:
     """(Architecture with head_dim, ClassifierSpec, {name: float32 tensor}) of the classifier in `folder`.
 
     `first` and `separator` are the token ids of its tokenizer. A head with as many labels is kept, its rows in the
@@ -37,7 +44,7 @@ def load_pretrained(folder, labels, first, separator, seed=0):
     return architecture, spec, {name: weights[name] for name in shapes}
 
 
-def _read_tensors(folder, kind):
+def _read_tensors(folder: Path, kind: PretrainedKind) -> dict[str, Tensor]:
     """{name without the model's prefix: float32 tensor}; old checkpoints call a norm's weights gamma and beta."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -55,7 +62,9 @@ def _read_tensors(folder, kind):
     return tensors
 
 
-def _encoder_weights(tensors, kind, layers, folder):
+def _encoder_weights(
+    tensors: Mapping[str, Tensor], kind: PretrainedKind, layers: int, folder: Path
+) -> dict[str, Tensor]:
     """By our names; queries, keys and values of all heads after each other, as they are stored."""
     names, fused = kind.names(layers), kind.fused(layers)
     missing = [name for name in (*names.values(), *sum(fused.values(), [])) if name not in tensors]
@@ -68,14 +77,17 @@ def _encoder_weights(tensors, kind, layers, folder):
     return weights | {ours: torch.cat([tensors[part] for part in parts]) for ours, parts in fused.items()}
 
 
-def _head_order(config, labels):
+def _head_order(config: dict[str, Any], labels: Sequence[str]) -> list[int]:
     """Rows of the checkpoint's head in the order of `labels`: by name, upper or lower case, else as they stand."""
     named = {str(name).casefold(): int(row) for row, name in config.get("id2label", {}).items()}
     ours = [label.casefold() for label in labels]
     return [named[label] for label in ours] if named.keys() == set(ours) else list(range(len(labels)))
 
 
-def _head_weights(tensors, kind, spec, order, seed):
+def _head_weights(
+    tensors: Mapping[str, Tensor], kind: PretrainedKind, spec: ClassifierSpec, order: list[int], seed: int
+) -> dict[str, Tensor]:
+    found: dict[str, Tensor]
     dim, generator, found = spec.position_dim, torch.Generator().manual_seed(seed), {}
     for ours, theirs, rows in (("pooler", kind.pooler, dim), ("classifier", kind.classifier, len(spec.labels))):
         weight, bias = (tensors.get(f"{theirs}.{part}") for part in ("weight", "bias"))

@@ -1,6 +1,7 @@
 """How BERT, RoBERTa and DistilBERT name their sizes and weights in Hugging Face's layout."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 _PARTS = ("weight", "bias")
 
@@ -23,16 +24,16 @@ class PretrainedKind:
     in_layer: dict[str, str]  # our name -> theirs
     pooler: str
     classifier: str
-    pooler_activation: str = "tanh"
+    pooler_activation: Literal["tanh", "relu"] = "tanh"
     layer_norm_epsilon: float | None = None  # None: config.json says it
     segments: str | None = None  # None: there are none
     counts_from_padding: bool = False  # the first token's position is the row after that of the padding token's id
 
-    def skipped_positions(self, padding):
+    def skipped_positions(self, padding: int) -> int:
         """How many rows of the position embeddings stand before the first token's."""
         return padding + 1 if self.counts_from_padding else 0
 
-    def names(self, layers):
+    def names(self, layers: int) -> dict[str, str]:
         """Our name -> theirs of all weights that are taken over as they are, head and pooler apart."""
         names = {"encoder.embed_tokens.weight": "embeddings.word_embeddings.weight"}
         names["encoder.embed_positions.weight"] = "embeddings.position_embeddings.weight"
@@ -44,7 +45,7 @@ class PretrainedKind:
                 names |= _of_layer(f"encoder.layers.{layer}.{ours}", f"{self.layer}.{layer}.{theirs}")
         return names
 
-    def fused(self, layers):
+    def fused(self, layers: int) -> dict[str, list[str]]:
         """Our name -> theirs (query, key, value) of the weights that one projection holds together."""
         return {
             f"encoder.layers.{layer}.self_attn.qkv_proj.{part}": [
@@ -55,11 +56,11 @@ class PretrainedKind:
         }
 
 
-def _of_layer(ours, theirs):
+def _of_layer(ours: str, theirs: str) -> dict[str, str]:
     return {f"{ours}.{part}": f"{theirs}.{part}" for part in _PARTS}
 
 
-_BERT = {
+_BERT: dict[str, Any] = {
     "embed_dim": "hidden_size",
     "layers": "num_hidden_layers",
     "heads": "num_attention_heads",

@@ -1,17 +1,21 @@
 """A pretrained folder in Hugging Face's layout: what its config.json says of the network; its weights are not read."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hat import files
 from hat.architecture.stacks import Architecture, EncoderArchitecture
 from hat.errors import ArtifactError
 from hat.models.classifier_spec import ClassifierSpec
-from hat.models.pretrained_kinds import KINDS
+from hat.models.pretrained_kinds import KINDS, PretrainedKind
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
-def pretrained_network(folder, labels, first, separator):
+def pretrained_network(
+    folder: Path | str, labels: Sequence[str], first: int, separator: int
+) -> tuple[Architecture, ClassifierSpec]:
     """(Architecture with head_dim, ClassifierSpec) of the classifier with these labels.
 
     `first` and `separator` are token ids, which the tokenizer knows. Raises ArtifactError naming a key of config.json
@@ -20,19 +24,21 @@ def pretrained_network(folder, labels, first, separator):
     return described_network(read_config(folder), folder, labels, first, separator)
 
 
-def described_network(config, folder, labels, first, separator):
+def described_network(
+    config: dict[str, Any], folder: Path | str, labels: Sequence[str], first: int, separator: int
+) -> tuple[Architecture, ClassifierSpec]:
     """What `pretrained_network` gives for a `config` that was read from `folder` before."""
     kind = KINDS[config["model_type"]]
     return _architecture(config, kind, folder), _spec(config, kind, folder, tuple(labels), first, separator)
 
 
-def check_pretrained(folder):
+def check_pretrained(folder: Path | str) -> None:
     """Raise ArtifactError naming the remedy unless `folder` has weights in the one format that is read."""
     if not (Path(folder) / WEIGHTS).exists():
         raise ArtifactError(_why_missing(Path(folder)))
 
 
-def _why_missing(folder):
+def _why_missing(folder: Path) -> str:
     if (folder / "pytorch_model.bin").exists():
         return (
             f"{folder}/pytorch_model.bin is a pickle, which can run any code when read; convert it to safetensors "
@@ -43,7 +49,7 @@ def _why_missing(folder):
     return f"{folder}/model.safetensors is missing; download the model's safetensors file"
 
 
-def read_config(folder):
+def read_config(folder: Path | str) -> dict[str, Any]:
     """config.json of a folder as a dictionary; raises ArtifactError unless it is of one of KINDS."""
     path = Path(folder) / CONFIG
     config = files.read_json(path, "name a folder in Hugging Face's layout")
@@ -56,20 +62,20 @@ def read_config(folder):
     return config
 
 
-def _require(config, key, folder):
+def _require(config: dict[str, Any], key: str, folder: Path | str) -> Any:
     if key not in config:
         raise ArtifactError(f"{folder}/config.json: key {key!r} is missing; download the model's own config.json")
     return config[key]
 
 
-def _size(config, key, folder):
+def _size(config: dict[str, Any], key: str, folder: Path | str) -> int:
     value = _require(config, key, folder)
     if type(value) is not int or value < 1:
         raise ArtifactError(f"{folder}/config.json: {key} {value!r} is not a positive number; restore the file")
     return value
 
 
-def _architecture(config, kind, folder):
+def _architecture(config: dict[str, Any], kind: PretrainedKind, folder: Path | str) -> Architecture:
     keys = (kind.embed_dim, kind.layers, kind.heads, kind.ffn_dim)
     dim, layers, heads, ffn_dim = (_size(config, key, folder) for key in keys)
     if dim % heads:
@@ -77,7 +83,14 @@ def _architecture(config, kind, folder):
     return Architecture(encoder=EncoderArchitecture(dim, (ffn_dim,) * layers, (heads,) * layers), head_dim=dim // heads)
 
 
-def _spec(config, kind, folder, labels, first, separator):
+def _spec(
+    config: dict[str, Any],
+    kind: PretrainedKind,
+    folder: Path | str,
+    labels: tuple[str, ...],
+    first: int,
+    separator: int,
+) -> ClassifierSpec:
     activation = _require(config, kind.activation, folder)
     if activation not in ("gelu", "relu"):
         raise ArtifactError(f"{folder}/config.json: {kind.activation} {activation!r} is not supported; gelu, relu are")

@@ -1,6 +1,14 @@
 """What the SuperTransformer of every task does: hold all its SubTransformers, compute one, give one away."""
 
-from hat.architecture.complexity import parameter_shapes
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hat.architecture.complexity import Shapes, parameter_shapes
+from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import Architecture
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class SuperNetwork:
@@ -10,31 +18,31 @@ class SuperNetwork:
     architecture and a spec, and its `_activate(architecture)` computes with the first rows and columns.
     """
 
-    standalone = None
+    standalone: Any = None
 
-    def __init__(self, space, spec):
-        super().__init__(space.largest(), spec)
+    def __init__(self: Any, space: SearchSpace, spec: Any) -> None:
+        super().__init__(space.largest(), spec)  # type: ignore[call-arg]
         self.space = space
         self.active = self.architecture
 
     @classmethod
-    def inheriting(cls, space, network):
+    def inheriting(cls, space: SearchSpace, network: Any) -> Any:
         """The SuperTransformer of `space` that begins with the first rows and columns of `network`'s weights.
 
         Raises UsageError naming a choice of `space` that is above the network's own.
         """
         space.check_within(network.architecture)
-        model = cls(space, network.spec)
+        model: Any = cls(space, network.spec)
         model.load_state_dict(sliced(network.state_dict(), parameter_shapes(model.architecture, network.spec)))
         return model.to(network.encoder.embed_tokens.weight).train(network.training)
 
-    def activate(self, architecture):
+    def activate(self: Any, architecture: Architecture) -> None:
         """Compute this SubTransformer from now on; raises UsageError if it isn't of this space."""
         self.space.encode(architecture)
         self.active = architecture
         self._activate(architecture)
 
-    def extract(self, architecture):
+    def extract(self: Any, architecture: Architecture) -> Any:
         """A standalone network holding its own copy of this SubTransformer's weights only."""
         self.space.encode(architecture)
         network = self.standalone(architecture, self.spec)
@@ -42,6 +50,6 @@ class SuperNetwork:
         return network.to(self.encoder.embed_tokens.weight).train(self.training)
 
 
-def sliced(weights, shapes):
+def sliced(weights: "Mapping[str, Tensor]", shapes: Shapes) -> "dict[str, Tensor]":
     """{name: copy of the first rows and columns}"""
     return {name: weights[name][tuple(slice(size) for size in shape)].clone() for name, shape in shapes.items()}

@@ -2,16 +2,19 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from hat.architecture.stacks import Architecture, DecoderArchitecture
 from hat.elastic.blocks import ElasticDecoderLayer
 from hat.elastic.dropout import dropout
 from hat.elastic.layers import ElasticEmbedding, ElasticLayerNorm
 from hat.elastic.positions import SinusoidalPositions
 from hat.models.encoder_layers import EncoderLayers
 from hat.models.supernetwork import SuperNetwork
+from hat.models.translation_spec import ModelSpec
 
 
 @dataclass
@@ -24,13 +27,13 @@ class EncoderOutput:
     states: list
     mask: torch.Tensor | None
 
-    def memory(self, span):
+    def memory(self, span: int) -> tuple[Tensor, Tensor | None]:
         """The last `span` states concatenated along time, last layer first, and the mask that fits them."""
         states = self.states[-1 : -span - 1 : -1]
         memory = states[0] if span == 1 else torch.cat(states, dim=1)
         return memory, None if self.mask is None else self.mask.repeat(1, 1, 1, span)
 
-    def select(self, index):
+    def select(self, index: Tensor) -> "EncoderOutput":
         """The rows `index` of the batch."""
         mask = None if self.mask is None else self.mask.index_select(0, index)
         return EncoderOutput([state.index_select(0, index) for state in self.states], mask)
@@ -47,7 +50,7 @@ class DecoderCache:
     self_attention: list = field(default_factory=list)
     memory: list = field(default_factory=list)
 
-    def reorder(self, index):
+    def reorder(self, index: Tensor) -> None:
         """Keep the rows `index` of the batch, in that order."""
         for kept in (self.self_attention, self.memory):
             kept[:] = [tuple(tensor.index_select(0, index) for tensor in pair) for pair in kept]
@@ -56,7 +59,7 @@ class DecoderCache:
 class Encoder(EncoderLayers):
     """Embedding, positions and elastic layers."""
 
-    def __init__(self, architecture, spec):
+    def __init__(self, architecture: Architecture, spec: ModelSpec) -> None:
         super().__init__(spec, spec.encoder_position_dim)
         width = architecture.encoder.embed_dim
         if spec.share_all_embeddings:
@@ -65,7 +68,7 @@ class Encoder(EncoderLayers):
         self.positions = SinusoidalPositions(spec.encoder_position_dim, spec.padding)
         self._add_layers(architecture)
 
-    def forward(self, src_tokens, padded=None):
+    def forward(self, src_tokens: Tensor, padded: bool | None = None) -> EncoderOutput:
         """src_tokens (batch, source) -> EncoderOutput; padding may stand on either side.
 
         `padded` tells whether there is any; without it the tokens are looked at, for which a GPU's work is waited for.
@@ -83,7 +86,7 @@ class Encoder(EncoderLayers):
 class Decoder(nn.Module):
     """Embedding, positions, elastic layers and the output product; shares embeddings as the spec says."""
 
-    def __init__(self, architecture, spec, encoder_embedding):
+    def __init__(self, architecture: Architecture, spec: ModelSpec, encoder_embedding: ElasticEmbedding) -> None:
         super().__init__()
         self.spec = spec
         full = architecture.decoder
@@ -92,13 +95,13 @@ class Decoder(nn.Module):
         else:
             self.embed_tokens = ElasticEmbedding(spec.target_vocabulary, full.embed_dim, spec.padding)
         self.positions = SinusoidalPositions(spec.decoder_position_dim, spec.padding)
-        self.layers = nn.ModuleList(ElasticDecoderLayer(architecture, layer, spec) for layer in range(full.layers))
+        self.layers: Any = nn.ModuleList(ElasticDecoderLayer(architecture, layer, spec) for layer in range(full.layers))
         if spec.normalize_before:
             self.layer_norm = ElasticLayerNorm(full.embed_dim)
         if not (spec.share_all_embeddings or spec.share_decoder_input_output_embed):
             self.output_projection = ElasticEmbedding(spec.target_vocabulary, full.embed_dim, spec.padding)
 
-    def activate(self, active, encoder_embed_dim):
+    def activate(self, active: DecoderArchitecture, encoder_embed_dim: int) -> None:
         """Compute `active` (a DecoderArchitecture) from now on, fed by an encoder of that width."""
         self.active = active
         self.dropout = self.spec.dropout * active.embed_dim / self.spec.decoder_position_dim
@@ -109,24 +112,26 @@ class Decoder(nn.Module):
             self.layer_norm.activate(active.embed_dim)
 
     @property
-    def embedding(self):
+    def embedding(self) -> ElasticEmbedding:
         return self._shared_embedding[0] if self.spec.share_all_embeddings else self.embed_tokens
 
     @property
-    def output_embedding(self):
+    def output_embedding(self) -> ElasticEmbedding:
         """The table whose rows, multiplied with the features, are the logits."""
         separate = not (self.spec.share_all_embeddings or self.spec.share_decoder_input_output_embed)
         return self.output_projection if separate else self.embedding
 
-    def output_weight(self):
+    def output_weight(self) -> Tensor:
         """The active columns of the output embedding: (vocabulary, embed_dim)."""
         return self.output_embedding.weight[:, : self.active.embed_dim]
 
-    def new_cache(self):
+    def new_cache(self) -> DecoderCache:
         """An empty DecoderCache for incremental decoding."""
         return DecoderCache()
 
-    def forward(self, prev_output_tokens, encoder_output, cache=None):
+    def forward(
+        self, prev_output_tokens: Tensor, encoder_output: EncoderOutput, cache: DecoderCache | None = None
+    ) -> Tensor:
         """prev_output_tokens (batch, target), padded on the right -> logits (batch, target, vocabulary).
 
         With a `cache` only the last token is computed: logits (batch, 1, vocabulary), and the cache grows.
@@ -135,7 +140,7 @@ class Decoder(nn.Module):
             return self._forward_step(prev_output_tokens[:, -1:], encoder_output, cache)
         return self.output_embedding.logits(self.features(prev_output_tokens, encoder_output))
 
-    def features(self, prev_output_tokens, encoder_output):
+    def features(self, prev_output_tokens: Tensor, encoder_output: EncoderOutput) -> Tensor:
         """What `output_embedding` turns into logits: (batch, target, embed_dim) for tokens (batch, target)."""
         dim = self.active.embed_dim
         positions = self.positions.of_tokens(prev_output_tokens, dim)
@@ -146,7 +151,7 @@ class Decoder(nn.Module):
             x = layer(x, *memories[span])
         return self.layer_norm(x) if self.spec.normalize_before else x
 
-    def _forward_step(self, tokens, encoder_output, cache):
+    def _forward_step(self, tokens: Tensor, encoder_output: EncoderOutput, cache: DecoderCache) -> Tensor:
         dim = self.active.embed_dim
         x = self.embedding(tokens, dim) * math.sqrt(dim) + self.positions.of_step(cache.steps, dim)
         active_layers = self.layers[: self.active.layers]
@@ -171,18 +176,18 @@ class Transformer(nn.Module):
     Names and shapes of its state dict are those of `hat.architecture.complexity.parameter_shapes`.
     """
 
-    def __init__(self, architecture, spec):
+    def __init__(self, architecture: Architecture, spec: ModelSpec) -> None:
         super().__init__()
         self.architecture, self.spec = architecture, spec
         self.encoder = Encoder(architecture, spec)
         self.decoder = Decoder(architecture, spec, self.encoder.embed_tokens)
         self._activate(architecture)
 
-    def _activate(self, architecture):
+    def _activate(self, architecture: Architecture) -> None:
         self.encoder.activate(architecture.encoder)
         self.decoder.activate(architecture.decoder, architecture.encoder.embed_dim)
 
-    def forward(self, src_tokens, prev_output_tokens):
+    def forward(self, src_tokens: Tensor, prev_output_tokens: Tensor) -> Tensor:
         """src_tokens (batch, source), prev_output_tokens (batch, target) -> logits (batch, target, vocabulary)"""
         return self.decoder(prev_output_tokens, self.encoder(src_tokens))
 

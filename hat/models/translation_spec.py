@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hat.architecture.complexity import (
+    Shapes,
     attention_multiply_adds,
     encoder_layer_shapes,
     ffn_shapes,
@@ -12,7 +13,7 @@ from hat.architecture.complexity import (
     norm_shapes,
     self_attention_shapes,
 )
-from hat.architecture.stacks import STACKS, stacks_of
+from hat.architecture.stacks import STACKS, Architecture, stacks_of
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,16 @@ class ModelSpec:
     task: ClassVar[str] = "translation"
     layer_norm_epsilon: ClassVar[float] = 1e-5
 
-    def parameter_shapes(self, architecture):
+    def parameter_shapes(self, architecture: Architecture) -> Shapes:
         """Name -> shape of every weight, in the order of the state dict."""
-        shapes = {}
+        shapes: Shapes = {}
         if architecture.encoder is not None:
             shapes |= _encoder_shapes(architecture, self)
         if architecture.decoder is not None:
             shapes |= _decoder_shapes(architecture, self)
         return shapes
 
-    def multiply_adds(self, architecture, source_length, target_length):
+    def multiply_adds(self, architecture: Architecture, source_length: int, target_length: int) -> int:
         """Of translating one sentence; see `hat.architecture.complexity.count_flops`."""
         multiply_adds, lengths = 0, {"encoder": source_length, "decoder": target_length}
         for name, stack in stacks_of(architecture).items():
@@ -61,20 +62,20 @@ class ModelSpec:
         return multiply_adds
 
 
-def _encoder_shapes(architecture, spec):
+def _encoder_shapes(architecture: Architecture, spec: ModelSpec) -> Shapes:
     encoder = architecture.encoder
     widths = [stack.embed_dim for stack in stacks_of(architecture).values()]
     width = max(widths) if spec.share_all_embeddings else encoder.embed_dim
-    shapes = {"encoder.embed_tokens.weight": (spec.source_vocabulary, width)}
+    shapes: Shapes = {"encoder.embed_tokens.weight": (spec.source_vocabulary, width)}
     shapes |= encoder_layer_shapes(architecture)
     if spec.normalize_before:
         shapes |= norm_shapes("encoder.layer_norm", encoder.embed_dim)
     return shapes
 
 
-def _decoder_shapes(architecture, spec):
+def _decoder_shapes(architecture: Architecture, spec: ModelSpec) -> Shapes:
     decoder, shares_all = architecture.decoder, spec.share_all_embeddings
-    shapes = {}
+    shapes: Shapes = {}
     if architecture.encoder is None or not shares_all:
         shapes["decoder.embed_tokens.weight"] = (spec.target_vocabulary, decoder.embed_dim)
     for layer in range(decoder.layers):
@@ -89,7 +90,7 @@ def _decoder_shapes(architecture, spec):
     return shapes
 
 
-def _cross_attention_shapes(layer, architecture):
+def _cross_attention_shapes(layer: int, architecture: Architecture) -> Shapes:
     prefix, decoder = f"decoder.layers.{layer}", architecture.decoder
     own, memory = decoder.embed_dim, architecture.encoder.embed_dim
     qkv = architecture.attention_dim(decoder.cross_attention_heads[layer])
@@ -101,7 +102,7 @@ def _cross_attention_shapes(layer, architecture):
     )
 
 
-def _cross_attention_multiply_adds(architecture, source_length, target_length):
+def _cross_attention_multiply_adds(architecture: Architecture, source_length: int, target_length: int) -> int:
     decoder = architecture.decoder
     own, memory = decoder.embed_dim, architecture.encoder.embed_dim
     multiply_adds = 0
