@@ -38,7 +38,7 @@ class ClassificationDataConfig:
     max_length: Annotated[int, Between(4, 2000)] = 128
     synthetic_sentences: Count = 20000
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_own_text(self, GENERATED)
 
 
@@ -58,7 +58,7 @@ class ClassifierConfig:
     attention_dropout: ShareBelowOne = 0.0
     activation_dropout: ShareBelowOne = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for key in ("positions", "activation", "normalize_before"):
             if self.pretrained is not None and getattr(self, key) != getattr(ClassifierConfig, key):
                 raise UsageError(f"model.{key}: the pretrained network has its own; leave it out beside pretrained")
@@ -80,7 +80,7 @@ class ClassificationExperiment(Experiment):
     task: Literal["classification"]
     latency: ClassificationLatency = field(default_factory=ClassificationLatency)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.check_stacks(("encoder",))
         distillation = self.sub_training.distillation
@@ -95,7 +95,9 @@ class ClassificationExperiment(Experiment):
                 "and word_level to the share of the labels that the teachers' probabilities replace"
             )
 
-    def classifier_spec(self, vocabulary, labels, first, separator, padding, segments):
+    def classifier_spec(
+        self, vocabulary: int, labels: tuple[str, ...], first: int, separator: int, padding: int, segments: int
+    ) -> ClassifierSpec:
         """The ClassifierSpec of this experiment's SuperTransformer and of all its SubTransformers."""
         model = self.model
         return ClassifierSpec(
@@ -116,7 +118,7 @@ class ClassificationExperiment(Experiment):
             padding=padding,
         )
 
-    def pretrained_spec(self, spec):
+    def pretrained_spec(self, spec: ClassifierSpec) -> ClassifierSpec:
         """The ClassifierSpec that `classifier_spec` is where `spec`, a pretrained network's, is begun from."""
         model = self.model
         return replace(

@@ -1,8 +1,10 @@
 """Describes architectures and search spaces: layers, parameters, FLOPs, number of SubTransformers."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from hat.architecture.complexity import count_flops, count_parameters
+from hat.architecture.complexity import Spec, count_flops, count_parameters
 from hat.architecture.file import load_architecture
 from hat.architecture.hat_format import space_from_hat
 from hat.architecture.space import SearchSpace
@@ -17,7 +19,7 @@ READ = {"encoder": "source", "decoder": "target"}  # what a stack reads
 VOCABULARY = 32768  # where neither the user nor an experiment says how many words there are
 
 
-def inspect_file(path, vocabulary, length):
+def inspect_file(path: Path | str, vocabulary: int | None, length: int) -> dict[str, Any]:
     """Describe the architecture, search space or experiment in a YAML or JSON file as a dictionary.
 
     `vocabulary` is the number of words, None for the experiment's or VOCABULARY; `length` is the source and target
@@ -37,7 +39,7 @@ def inspect_file(path, vocabulary, length):
     return {"kind": "architecture", **describe(load_architecture(path), spec, size, length)}
 
 
-def _describe_experiment(config, vocabulary, length):
+def _describe_experiment(config: Any, vocabulary: int | None, length: int) -> dict[str, Any]:
     if vocabulary:
         config = replace(config, data=replace(config.data, vocabulary_size=vocabulary))
     spec = task_of(config).announced_spec(config)
@@ -45,12 +47,12 @@ def _describe_experiment(config, vocabulary, length):
     return _describe_space(config.search_space, spec, size, length)
 
 
-def _describe_space(space, spec, vocabulary, length):
+def _describe_space(space: SearchSpace, spec: Spec, vocabulary: int, length: int) -> dict[str, Any]:
     largest, smallest = (describe(each, spec, vocabulary, length) for each in (space.largest(), space.smallest()))
     return {"kind": "search space", "size": space.size(), **largest, "smallest": smallest}
 
 
-def _space_of(mapping, path):
+def _space_of(mapping: dict[str, Any], path: Path | str) -> SearchSpace | None:
     if "encoder-embed-choice" in mapping:
         return space_from_hat(mapping, str(path))
     stacks = [mapping[name] for name in STACKS if isinstance(mapping.get(name), dict)]
@@ -59,7 +61,7 @@ def _space_of(mapping, path):
     return None
 
 
-def describe(architecture: Architecture, spec, vocabulary, length):
+def describe(architecture: Architecture, spec: Spec, vocabulary: int, length: int) -> dict[str, Any]:
     """Layers, parameters (total and without embeddings and output layer) and FLOPs at `length` tokens.
 
     `spec` is the task's (ModelSpec, ClassifierSpec) with `vocabulary` words.
@@ -75,7 +77,7 @@ def describe(architecture: Architecture, spec, vocabulary, length):
     }
 
 
-def render(described):
+def render(described: dict[str, Any]) -> str:
     """The description as a table for people."""
     lines = []
     if described["kind"] == "search space":
@@ -88,7 +90,7 @@ def render(described):
     return "\n".join(lines)
 
 
-def _render_stacks(architecture):
+def _render_stacks(architecture: dict[str, Any]) -> list[str]:
     lines = []
     (head_width,) = (f"{name} {architecture[name]}" for name in ("qkv_dim", "head_dim") if name in architecture)
     for name in (name for name in STACKS if name in architecture):
@@ -101,7 +103,7 @@ def _render_stacks(architecture):
     return lines
 
 
-def _render_costs(described):
+def _render_costs(described: dict[str, Any]) -> list[str]:
     tokens = " and ".join(name for stack, name in READ.items() if stack in described["architecture"])
     return [
         f"parameters: {described['parameters'] / 1e6:.2f} M with a vocabulary of {described['vocabulary']}, "

@@ -1,8 +1,9 @@
 """The sections of an experiment config that every task has, and what all its tasks have in common."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import STACKS
@@ -21,7 +22,7 @@ Length = Annotated[int, Between(1, 2000)]  # the deployed graphs have positions 
 VocabularySize = Annotated[int, Between(5)]  # the first four ids are special symbols
 
 
-def check_own_text(data, generated):
+def check_own_text(data: Any, generated: str) -> None:
     """Raise UsageError for keys of a data section that its corpus doesn't heed; `generated` is the one made here."""
     for split in SPLITS:
         if getattr(data, split) and data.corpus != FILES:
@@ -53,7 +54,7 @@ class DistillationConfig:
     sequence_teacher: str = "full"
     sequence_beam: Count = 5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         where = "sub_training.distillation"
         if self.word_level and not self.teachers:
             raise UsageError(f"{where}.teachers: empty; name one, such as full, or set word_level to 0")
@@ -89,7 +90,9 @@ class TrainingConfig:
     validate_every: Count = 1000
     save_every: Count = 500
 
-    def __post_init__(self):
+    section: ClassVar[str]
+
+    def __post_init__(self) -> None:
         if self.warmup_updates > self.max_update:
             raise self._error(f"warmup_updates: {self.warmup_updates} is above max_update: {self.max_update}")
         if self.warmup_init_lr > self.lr:
@@ -101,7 +104,7 @@ class TrainingConfig:
         if len(self.adam_betas) != 2:
             raise self._error(f"adam_betas: give two numbers, got {list(self.adam_betas)}")
 
-    def _error(self, message):
+    def _error(self, message: str) -> UsageError:
         return UsageError(f"{self.section}.{message}")
 
 
@@ -172,7 +175,7 @@ class SearchConfig:
     rungs: tuple[Count, ...] = ()
     max_tokens: Count = 8192
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.iterations > 1 and self.mutations + self.crossovers == 0:
             raise UsageError(
                 f"search.iterations: {self.iterations} generations need children; set mutations or crossovers"
@@ -185,7 +188,7 @@ class SearchConfig:
             )
         self._check_training()
 
-    def _check_training(self):
+    def _check_training(self) -> None:
         if self.trained_finalists > self.measured_finalists:
             raise UsageError(
                 f"search.trained_finalists: {self.trained_finalists} is above "
@@ -215,19 +218,19 @@ class Experiment:
     seed: Seed = 1
     search: SearchConfig = field(default_factory=SearchConfig)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         last, end = max(self.search.halving_updates, default=0), self.sub_training.max_update
         if last > end:
             raise UsageError(f"search.halving_updates: {last} is above sub_training.max_update: {end}")
 
-    def check_stacks(self, stacks):
+    def check_stacks(self: Any, stacks: Iterable[str]) -> None:
         """Raise UsageError unless the search space has just the `stacks` of these names."""
         for stack in STACKS:
             if (stack in stacks) != (getattr(self.search_space, stack) is not None):
                 remedy = "is missing" if stack in stacks else "has no use"
                 raise UsageError(f"search_space: key {stack!r} {remedy}; {self.task} needs {' and '.join(stacks)}")
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for YAML."""
         mapping = to_mapping(self)
         return {name: mapping[name] for name in ORDER if name in mapping}

@@ -36,7 +36,7 @@ class DataConfig:
     max_length: Count = 250
     synthetic_sentences: Count = 20000
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_own_text(self, SYNTHETIC)
 
 
@@ -52,7 +52,7 @@ class ModelConfig:
     attention_dropout: ShareBelowOne = 0.0
     activation_dropout: ShareBelowOne = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.share_all_embeddings and not self.share_decoder_input_output_embed:
             raise UsageError(
                 "model.share_decoder_input_output_embed: false has no effect under share_all_embeddings: true, which "
@@ -73,7 +73,7 @@ class TranslationLatency(LatencyConfig):
     beam: Count = 4
     vocabulary_size: VocabularySize | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.source_length is None) != (self.target_steps is None):
             raise UsageError("latency.source_length and latency.target_steps: give both, or null for both")
 
@@ -98,7 +98,7 @@ class TranslationExperiment(Experiment):
     latency: TranslationLatency = field(default_factory=TranslationLatency)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.check_stacks(STACKS)
         if self.super_training.distillation is not None:
@@ -112,7 +112,7 @@ class TranslationExperiment(Experiment):
         if self.model.share_all_embeddings and not self.data.shared_vocabulary:
             raise UsageError("model.share_all_embeddings needs data.shared_vocabulary: true")
 
-    def model_spec(self, source_vocabulary, target_vocabulary):
+    def model_spec(self, source_vocabulary: int, target_vocabulary: int) -> ModelSpec:
         """The ModelSpec of this experiment's SuperTransformer and of all its SubTransformers."""
         return ModelSpec(
             source_vocabulary=source_vocabulary,
