@@ -1,13 +1,19 @@
 """The evaluation stage: quality on some text, parameters, size on disk, measured latency."""
 
 import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hat import files
 from hat.architecture.complexity import count_parameters
 from hat.errors import UsageError
-from hat.evaluation.targets import find_target
-from hat.experiment.run_directory import stamp
+from hat.evaluation.targets import Target, find_target
+from hat.experiment.run_directory import RunDirectory, stamp
+
+if TYPE_CHECKING:
+    from hat.evaluation.text import EvaluationText
+
 
 HEAD_WIDTH = 6  # of a quality in the table
 KEPT_SPLIT = "test"  # its evaluations are kept beside what they judge
@@ -27,7 +33,14 @@ NOT_MEASURED = dict.fromkeys(
 )
 
 
-def evaluate(run, target, meter, split=KEPT_SPLIT, latency=True, again=False):
+def evaluate(
+    run: RunDirectory,
+    target: Path | str,
+    meter: Any,
+    split: str = KEPT_SPLIT,
+    latency: bool = True,
+    again: bool = False,
+) -> dict[str, Any]:
     """Judge `target` (a sub-training's name, a model's or bundle's folder, an architecture file) on a split.
 
     Returns the evaluation of `evaluate_all`; what is kept and still true is returned as it is, unless `again`.
@@ -43,7 +56,14 @@ def evaluate(run, target, meter, split=KEPT_SPLIT, latency=True, again=False):
     return evaluation
 
 
-def evaluate_all(run, targets, texts, meter, latency=True, against=None):
+def evaluate_all(
+    run: RunDirectory,
+    targets: Iterable[Path | str],
+    texts: "Sequence[EvaluationText]",
+    meter: Any,
+    latency: bool = True,
+    against: Path | str | None = None,
+) -> Iterator[dict[str, Any]]:
     """Yield the evaluation, a dictionary, of each target on each EvaluationText.
 
     Its quality is what the task's judge says. The latency, in ms, is what calls of the bundle take on the
@@ -55,7 +75,7 @@ def evaluate_all(run, targets, texts, meter, latency=True, against=None):
     """
     judge = run.task.judge(run)
     found = [find_target(run, target) for target in targets]
-    baselines = [None for _ in texts]
+    baselines: list[Any] = [None for _ in texts]
     if against is not None:
         baseline = find_target(run, against)
         _check_different(baseline, found)
@@ -70,7 +90,9 @@ def evaluate_all(run, targets, texts, meter, latency=True, against=None):
             yield evaluation
 
 
-def _evaluations(run, found, texts, meter, latency):
+def _evaluations(
+    run: RunDirectory, found: Target, texts: "Sequence[EvaluationText]", meter: Any, latency: bool
+) -> Iterator[tuple[dict[str, Any], list[str]]]:
     """Yield (evaluation, answers) of a Target on each EvaluationText; keeps what is to be kept."""
     judge = run.task.judge(run)
     costs = _costs(found, meter if latency else None)
@@ -83,24 +105,24 @@ def _evaluations(run, found, texts, meter, latency):
         yield evaluation, answers
 
 
-def _check_different(baseline, others):
+def _check_different(baseline: Target, others: Iterable[Target]) -> None:
     for other in others:
         if other.content == baseline.content:
             raise UsageError(f"--against {baseline.name}: that is {other.name} itself; name another model or bundle")
 
 
-def _kept_at(found, text, latency):
+def _kept_at(found: Target, text: "EvaluationText", latency: bool) -> Path | None:
     """Where an evaluation is kept; None for nowhere."""
     return found.result if text.origin["split"] == KEPT_SPLIT and latency else None
 
 
-def _inputs(run, found, meter):
+def _inputs(run: RunDirectory, found: Target, meter: Any) -> str:
     return files.fingerprint(
         [found.content, KEPT_SPLIT, stamp(run.data), run.sections("evaluation", "seed"), meter.inputs()]
     )
 
 
-def _read_current(path, inputs):
+def _read_current(path: Path, inputs: str) -> dict[str, Any] | None:
     """The evaluation kept at `path` if it is of these inputs, else None."""
     if not path.exists():
         return None
@@ -108,7 +130,7 @@ def _read_current(path, inputs):
     return evaluation if evaluation.pop("inputs", None) == inputs else None
 
 
-def _quality(found, text, scores):
+def _quality(found: Target, text: "EvaluationText", scores: dict[str, Any]) -> dict[str, Any]:
     return {
         "target": found.name,
         "kind": found.kind,
@@ -119,7 +141,7 @@ def _quality(found, text, scores):
     }
 
 
-def _costs(found, meter):
+def _costs(found: Target, meter: Any) -> dict[str, Any]:
     parameters, without_embeddings = count_parameters(found.architecture, found.spec)
     counted = {
         "parameters": parameters,
@@ -129,7 +151,7 @@ def _costs(found, meter):
     return counted | NOT_MEASURED | (_measure(found, meter) if meter else {})
 
 
-def _measure(found, meter):
+def _measure(found: Target, meter: Any) -> dict[str, Any]:
     reason = meter.why_not(found.precision)
     if reason:
         return {"no_latency": reason}
@@ -137,7 +159,7 @@ def _measure(found, meter):
         return meter.measure(found.bundle(Path(folder) / "bundle"), found.precision)
 
 
-def evaluations_table(judge, evaluations):
+def evaluations_table(judge: Any, evaluations: Sequence[dict[str, Any]]) -> list[str]:
     """Lines of text: one per evaluation, one per comparison, and what else the task's judge says of them."""
     texts = [row["split"] or row["test_set"]["source"] for row in evaluations]
     width, text_width = (max(map(len, column)) for column in ([row["target"] for row in evaluations], [*texts, "text"]))

@@ -3,13 +3,21 @@
 import abc
 import copy
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
+from hat.architecture.stacks import Architecture
 from hat.errors import ArtifactError
 from hat.fairseq_plugin.criterion import SmoothedLoss
+
+if TYPE_CHECKING:
+    from hat.fairseq_plugin.classification_data import LabelledBatch
+    from hat.fairseq_plugin.datasets import Batch
 
 
 class _Inherited(abc.ABC):
@@ -19,19 +27,19 @@ class _Inherited(abc.ABC):
     isn't finite.
     """
 
-    def __init__(self, supertransformer, parts, device="cpu"):
+    def __init__(self, supertransformer: Any, parts: Iterable[Iterable[Any]], device: str = "cpu") -> None:
         self._model = supertransformer.to(device).eval()
         self._parts = [[self._scored(batch, device) for batch in part] for part in parts]
 
     @abc.abstractmethod
-    def _scored(self, batch, device):
+    def _scored(self, batch: Any, device: str) -> Any:
         """What `_nats` takes, of which the length of `target` is the number of items."""
 
     @abc.abstractmethod
-    def _nats(self, batch):
+    def _nats(self, batch: Any) -> Tensor:
         """Summed over the batch's items, left on the device."""
 
-    def __call__(self, architecture, part):
+    def __call__(self, architecture: Architecture, part: int) -> tuple[float, int]:
         batches = self._parts[part]
         if not batches:
             return 0.0, 0
@@ -45,7 +53,7 @@ class _Inherited(abc.ABC):
             )
         return nats, sum(len(batch.target) for batch in batches)
 
-    def twin(self):
+    def twin(self) -> "_Inherited":
         """Another one that can compute at the same time; weights and batches are in memory once."""
         other, shared = copy.copy(self), [*self._model.parameters(), *self._model.buffers()]
         other._model = copy.deepcopy(self._model, {id(tensor): tensor for tensor in shared})
@@ -57,10 +65,10 @@ class InheritedLoss(_Inherited):
     (batch, time), padded.
     """
 
-    def _scored(self, batch, device):
+    def _scored(self, batch: "Batch", device: str) -> "_ScoredBatch":
         return _scored_batch(batch, self._model.spec.padding, device)
 
-    def _nats(self, batch):
+    def _nats(self, batch: "_ScoredBatch") -> Tensor:
         encoder, decoder = self._model.encoder, self._model.decoder
         encoded = encoder(batch.src_tokens, padded=batch.source_padded)
         features = decoder.features(batch.prev_output_tokens, encoded).flatten(0, 1).index_select(0, batch.kept)
@@ -70,11 +78,11 @@ class InheritedLoss(_Inherited):
 class InheritedLabelLoss(_Inherited):
     """A classifier's: items are texts; batches are LabelledBatches."""
 
-    def _scored(self, batch, device):
+    def _scored(self, batch: "LabelledBatch", device: str) -> "LabelledBatch":
         moved = {name: None if value is None else value.to(device) for name, value in vars(batch).items()}
         return type(batch)(**moved)
 
-    def _nats(self, batch):
+    def _nats(self, batch: "LabelledBatch") -> Tensor:
         return F.cross_entropy(self._model(batch.tokens, batch.segments), batch.target, reduction="sum")
 
 
@@ -92,7 +100,7 @@ class _ScoredBatch:
     target: torch.Tensor
 
 
-def _scored_batch(batch, padding, device):
+def _scored_batch(batch: "Batch", padding: int, device: str) -> _ScoredBatch:
     kept = batch.target.flatten().ne(padding).nonzero().squeeze(1)
     return _ScoredBatch(
         batch.src_tokens.to(device),

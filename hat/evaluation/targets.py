@@ -4,13 +4,14 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hat import files
 from hat.architecture.file import load_architecture
 from hat.architecture.stacks import Architecture
 from hat.config import from_mapping
 from hat.errors import ArtifactError
-from hat.experiment.run_directory import stamp
+from hat.experiment.run_directory import RunDirectory, stamp
 
 FLOAT_BYTES = 4
 
@@ -28,7 +29,7 @@ class Target:
     name: str
     kind: str
     architecture: Architecture
-    spec: object
+    spec: Any
     precision: str
     beam: int
     size_bytes: int
@@ -38,7 +39,7 @@ class Target:
     result: Path | None
 
 
-def find_target(run, name):
+def find_target(run: RunDirectory, name: Path | str) -> Target:
     """The Target that `name` means: a sub-training of the run, a model's or bundle's folder, or an architecture file.
 
     Raises ArtifactError, saying what there is to do, if it is none of them.
@@ -61,7 +62,7 @@ def find_target(run, name):
     )
 
 
-def _model_target(run, name, directory):
+def _model_target(run: RunDirectory, name: str, directory: Path) -> Target:
     from hat.models.checkpoint import load_model
 
     weights = directory / "model.safetensors"
@@ -76,7 +77,7 @@ def _model_target(run, name, directory):
     )
 
 
-def _inherited_target(run, path):
+def _inherited_target(run: RunDirectory, path: Path) -> Target:
     from hat.models.checkpoint import load_model
 
     model = load_model(run.super_).extract(load_architecture(path))
@@ -91,11 +92,11 @@ def _inherited_target(run, path):
     )
 
 
-def _torch_target(run, name, model, **found):
+def _torch_target(run: RunDirectory, name: str, model: Any, **found: Any) -> Target:
     judge = run.task.judge(run)
     judge.check_model(name, model.spec)
 
-    def bundle(folder):
+    def bundle(folder: Path) -> Path:
         run.task.write_trial_bundle(run, model.cpu(), "fp32", folder)
         return folder
 
@@ -111,7 +112,7 @@ def _torch_target(run, name, model, **found):
     )
 
 
-def _bundle_target(run, path):
+def _bundle_target(run: RunDirectory, path: Path) -> Target:
     from hat.deploy.bundle import open_bundle
 
     bundle, judge = open_bundle(path), run.task.judge(run)
@@ -121,7 +122,11 @@ def _bundle_target(run, path):
         str(path),
         kind="bundle",
         architecture=Architecture.from_dict(description["architecture"], f"{where}: architecture"),
-        spec=from_mapping(run.task.spec_class, description["spec"], f"{where}: spec"),
+        spec=from_mapping(
+            run.task.spec_class,  # type: ignore[attr-defined]
+            description["spec"],
+            f"{where}: spec",
+        ),
         precision=description["precision"],
         beam=judge.beam(description),
         size_bytes=bundle.size_bytes,
@@ -132,6 +137,6 @@ def _bundle_target(run, path):
     )
 
 
-def _inside(run, path):
+def _inside(run: RunDirectory, path: Path) -> Path | None:
     """`path` if it lies in the run directory; elsewhere nothing is written."""
     return path if run.path.resolve() in path.resolve().parents else None

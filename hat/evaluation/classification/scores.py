@@ -1,7 +1,10 @@
 """How good a classifier's labels are (accuracy, macro F1, Matthews correlation), and whether two classifiers differ."""
 
+from collections.abc import Sequence
+from typing import Any
 
-def score_labels(labels, references):
+
+def score_labels(labels: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
     """{"accuracy", "accuracy_ci95", "f1", "matthews", "sentences", "confusion"} of label names.
 
     Accuracy, its 95 % interval (Wilson, 1927) and macro F1 are 0 to 100, Matthews' correlation -1 to 1. `confusion` is
@@ -12,7 +15,7 @@ def score_labels(labels, references):
 
     right = sum(label == reference for label, reference in zip(labels, references, strict=True))
     interval = binomtest(right, len(references)).proportion_ci(0.95, "wilson")
-    confusion = {}
+    confusion: dict[str, dict[str, int]] = {}
     for label, reference in zip(labels, references, strict=True):
         row = confusion.setdefault(reference, {})
         row[label] = row.get(label, 0) + 1
@@ -26,7 +29,7 @@ def score_labels(labels, references):
     }
 
 
-def compare_labels(labels, baseline, references):
+def compare_labels(labels: Sequence[str], baseline: Sequence[str], references: Sequence[str]) -> dict[str, float]:
     """{"accuracy", "baseline_accuracy", "p_value"}: whether the two differ by more than chance.
 
     The exact McNemar test: of the texts that just one of them labels right, half would be each one's.

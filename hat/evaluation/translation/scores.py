@@ -1,7 +1,10 @@
 """How good translations are: sacreBLEU's BLEU and chrF."""
 
+from collections.abc import Sequence
+from typing import Any
 
-def score_translations(translations, references, target_lang):
+
+def score_translations(translations: Sequence[str], references: Sequence[str], target_lang: str) -> dict[str, Any]:
     """Corpus BLEU and chrF (0 to 100) of detokenised sentences, with sacreBLEU's signatures."""
     from sacrebleu.metrics import BLEU, CHRF
 

@@ -1,7 +1,12 @@
 """Whether two translations of the same text differ in BLEU by more than chance: sacreBLEU's paired bootstrap."""
 
+from collections.abc import Sequence
+from typing import Any
 
-def paired_bootstrap(translations, baseline, references, target_lang):
+
+def paired_bootstrap(
+    translations: Sequence[str], baseline: Sequence[str], references: Sequence[str], target_lang: str
+) -> dict[str, Any]:
     """Compare detokenised `translations` with those of a baseline by paired bootstrap resampling (Koehn, 2004).
 
     Returns for both the BLEU, its mean over the resamples and half the width of its 95 % confidence interval (with
@@ -13,6 +18,7 @@ def paired_bootstrap(translations, baseline, references, target_lang):
 
     systems = [("baseline", baseline), ("translations", translations)]
     test = PairedTest(systems, {"BLEU": BLEU(trg_lang=target_lang)}, [references], test_type="bs")
+    scores: Any
     signatures, scores = test()
     first, second = scores["BLEU"]
     return {
@@ -24,7 +30,7 @@ def paired_bootstrap(translations, baseline, references, target_lang):
     }
 
 
-def _described(result, prefix):
+def _described(result: Any, prefix: str) -> dict[str, float]:
     return {
         f"{prefix}bleu": float(result.score),
         f"{prefix}bleu_mean": float(result.mean),

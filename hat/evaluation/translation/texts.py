@@ -1,6 +1,7 @@
 """Parallel files as an EvaluationText."""
 
 import sys
+from pathlib import Path
 
 from hat import files
 from hat.data.text import normalise_spaces, read_pairs
@@ -8,7 +9,7 @@ from hat.errors import DataError
 from hat.evaluation.text import EvaluationText
 
 
-def file_text(source_path, reference_path):
+def file_text(source_path: Path | str, reference_path: Path | str) -> EvaluationText:
     """The EvaluationText of two files (plain or gzip, one sentence a line), prepared as hat-prepare does a test split.
 
     Pairs with an empty side stay, with a warning. Raises DataError for a file that is missing, empty, damaged or not
