@@ -1,22 +1,32 @@
 """The export stage: a trained SubTransformer becomes bundles that do what it does."""
 
 import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hat import __version__, files
+from hat.architecture.stacks import Architecture
 from hat.deploy.building.graphs import PRECISIONS
 from hat.deploy.building.standalone import add_runtime
 from hat.deploy.bundle import VERSION, open_bundle
 from hat.errors import ArtifactError, UsageError
-from hat.experiment.run_directory import mark_done, stamp
+from hat.experiment.run_directory import RunDirectory, mark_done, stamp
 from hat.models.checkpoint import load_weights
 
 DEFAULT_PRECISIONS = ("fp32", "int8")
 ALLOWED_DROP = 0.3  # of the quality, which is 0 to 100
 
 
-def export(run, name, precisions=DEFAULT_PRECISIONS, standalone=False, allowed_drop=ALLOWED_DROP):
+def export(
+    run: RunDirectory,
+    name: str,
+    precisions: Sequence[str] = DEFAULT_PRECISIONS,
+    standalone: bool = False,
+    allowed_drop: float = ALLOWED_DROP,
+) -> None:
     """Leave a checked bundle of the sub-training `name` in run.export(name)/PRECISION for each precision.
 
     An fp32 bundle must do what PyTorch does on a sample of the validation set, else ArtifactError is raised and what
@@ -54,7 +64,7 @@ def export(run, name, precisions=DEFAULT_PRECISIONS, standalone=False, allowed_d
     print(f"bundles: {directory}\nnext: {run.task.command} {directory / outdated[0]} < input.txt > output.txt")
 
 
-def trained_names(run):
+def trained_names(run: RunDirectory) -> list[str]:
     """Names of all finished sub-trainings of a run; raises ArtifactError if there are none."""
     names = sorted(path.parent.name for path in (run.path / "sub").glob("*/done.json"))
     if not names:
@@ -62,7 +72,7 @@ def trained_names(run):
     return names
 
 
-def _finite_weights(trained):
+def _finite_weights(trained: Path) -> tuple[Architecture, Any, dict[str, np.ndarray]]:
     """`load_weights`; raises ArtifactError if training left values that are not numbers."""
     architecture, spec, weights = load_weights(trained)
     broken = [name for name, weight in weights.items() if not np.isfinite(weight).all()]
@@ -72,7 +82,7 @@ def _finite_weights(trained):
     return architecture, spec, weights
 
 
-def _inputs(run, name):
+def _inputs(run: RunDirectory, name: str) -> dict[str, Any]:
     """Everything that the bundles of `name` are made from."""
     trained = run.sub(name)
     return {
@@ -84,14 +94,14 @@ def _inputs(run, name):
     }
 
 
-def _is_current(bundle, inputs):
+def _is_current(bundle: Path, inputs: Mapping[str, Any]) -> bool:
     try:
         return open_bundle(bundle).description["built_from"].get("inputs") == files.fingerprint(inputs)
     except ArtifactError:
         return False
 
 
-def _build(maker, name, precisions, building, standalone):
+def _build(maker: Any, name: str, precisions: Sequence[str], building: Path, standalone: bool) -> dict[str, Any]:
     """Write bundles into the folder `building` and judge them; {precision: what export.json says of it}.
 
     Beside `precisions` there is always fp32, which the others are compared with.
@@ -110,13 +120,13 @@ def _build(maker, name, precisions, building, standalone):
     return results
 
 
-def _refusals(maker, results, allowed_drop):
+def _refusals(maker: Any, results: dict[str, Any], allowed_drop: float) -> dict[str, str]:
     """{precision: why its bundle must not be installed}"""
     reasons = {precision: maker.refusal(precision, result, allowed_drop) for precision, result in results.items()}
     return {precision: reason for precision, reason in reasons.items() if reason}
 
 
-def built_from(run, name, inputs):
+def built_from(run: RunDirectory, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """What bundle.json says of where the bundle of the sub-training `name` comes from."""
     return {
         "experiment": run.config.name,
@@ -127,7 +137,7 @@ def built_from(run, name, inputs):
     }
 
 
-def _install(directory, building, results):
+def _install(directory: Path, building: Path, results: dict[str, Any]) -> None:
     """Move the built bundles into place, one rename each, and add their results to export.json."""
     directory.mkdir(parents=True, exist_ok=True)
     for precision in results:

@@ -1,5 +1,8 @@
 """The ranges of static int8: where to cut the values that the inputs of a model's products have."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
 from hat.deploy.building.quantisation import activation_parameters
@@ -10,7 +13,9 @@ SHRINK = np.linspace(0.5, 1.0, 21)  # what is tried of either side of the range
 NO_VALUES = (0.0, 1.0)  # the range of an input that was always zero
 
 
-def best_ranges(texts, observe):
+def best_ranges(
+    texts: Sequence[Any], observe: Callable[[Sequence[Any], Callable[[str, np.ndarray], None]], None]
+) -> dict[str, tuple[float, float]]:
     """{product name: (low, high)} of what `observe(texts, observer)` shows: it calls observer(product name, numpy array
     of its input) for all products and texts, in any order, whenever it is called.
 
@@ -26,14 +31,14 @@ def best_ranges(texts, observe):
     extremes = _extremes(texts, observe)
     histograms = {name: np.zeros(BINS, np.int64) for name in extremes}
 
-    def count(name, values):
+    def count(name: str, values: np.ndarray) -> None:
         histograms[name] += np.histogram(values, BINS, extremes[name])[0]
 
     observe(texts, count)
     return {name: best_range(histogram, *extremes[name]) for name, histogram in histograms.items()}
 
 
-def best_range(histogram, low, high):
+def best_range(histogram: np.ndarray, low: float, high: float) -> tuple[float, float]:
     """The range within low <= 0 <= high of least squared error for values of that histogram; see `best_ranges`."""
     edges = np.linspace(low, high, len(histogram) + 1)
     values = (edges[1:] + edges[:-1]) / 2
@@ -42,17 +47,19 @@ def best_range(histogram, low, high):
     return min(candidates, key=lambda candidate: histogram @ _squared_errors(values, *candidate))
 
 
-def _squared_errors(values, low, high):
+def _squared_errors(values: np.ndarray, low: float, high: float) -> np.ndarray:
     scale, zero = activation_parameters(low, high)
     levels = np.clip(np.rint(values / scale) + zero, 0, 255)
     return np.square(values - (levels - zero) * scale)
 
 
-def _extremes(texts, observe):
+def _extremes(
+    texts: Sequence[Any], observe: Callable[[Sequence[Any], Callable[[str, np.ndarray], None]], None]
+) -> dict[str, tuple[float, float]]:
     """{product name: (least, greatest)} value of each product's input, zero included."""
-    extremes = {}
+    extremes: dict[str, tuple[float, float]] = {}
 
-    def widen(name, values):
+    def widen(name: str, values: np.ndarray) -> None:
         if not np.isfinite(values).all():
             raise ArtifactError(f"the input of {name} holds infinities or NaN; train the model again at a lower rate")
         low, high = extremes.get(name, (0.0, 0.0))

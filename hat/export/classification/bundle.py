@@ -1,14 +1,27 @@
 """Bundles of classifiers."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hat.architecture.stacks import Architecture
 from hat.config import to_mapping
 from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.classifier_graph import build_classifier_graphs
 from hat.deploy.building.positions import MAX_POSITIONS
+from hat.models.classifier_spec import ClassifierSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hat.deploy.building.products import Ranges
+
 
 TASK = "classification"
 
 
-def describe_classifier(architecture, spec, max_tokens, built_from):
+def describe_classifier(
+    architecture: Architecture, spec: ClassifierSpec, max_tokens: int, built_from: dict[str, Any]
+) -> dict[str, Any]:
     """What bundle.json says of a classifier's bundles of all precisions.
 
     `max_tokens` is the longest text that it was trained on; it is never more than the graph has positions for.
@@ -24,7 +37,14 @@ def describe_classifier(architecture, spec, max_tokens, built_from):
     }
 
 
-def write_classifier_bundle(directory, model, precision, ranges, text_encoder_file, description):
+def write_classifier_bundle(
+    directory: Path,
+    model: "tuple[Architecture, ClassifierSpec, dict[str, np.ndarray]]",
+    precision: str,
+    ranges: "Ranges",
+    text_encoder_file: Path,
+    description: dict[str, Any],
+) -> None:
     """Write a bundle into the empty or new folder `directory`.
 
     model: (Architecture, ClassifierSpec, weights {name: float32 array}); ranges: of `calibrate_classifier`, for int8;

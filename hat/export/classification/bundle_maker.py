@@ -1,15 +1,28 @@
 """What a classifier's bundles are made of, and how they are judged."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from hat.architecture.stacks import Architecture
 from hat.data.drawing import draw_lines
 from hat.deploy.batching import usable_cores
 from hat.evaluation.classification.scores import score_labels
+from hat.experiment.run_directory import RunDirectory
 from hat.export.bundles import built_from
 from hat.export.classification.bundle import describe_classifier, write_classifier_bundle
 from hat.export.classification.calibration import calibrate_classifier
 from hat.export.classification.check import ClassifierReference
 from hat.models.checkpoint import load_model
+from hat.models.classifier_spec import ClassifierSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hat.data.classification.prepared import ClassificationData
+    from hat.models.classification import Classifier
+
 
 CALIBRATION_TEXTS = 200  # of the training set
 CHECKED_TEXTS = 200  # of the validation set
@@ -24,16 +37,22 @@ class ClassifierBundleMaker:
     judged by the accuracy on `texts` with these `labels`.
     """
 
-    weights: tuple
+    weights: "tuple[Architecture, Any, dict[str, np.ndarray]]"
     ranges: dict
-    text_encoder_file: object
+    text_encoder_file: Path
     description: dict
     reference: ClassifierReference
     texts: list
     labels: list
 
     @classmethod
-    def of(cls, run, name, weights, inputs):
+    def of(
+        cls,
+        run: RunDirectory,
+        name: str,
+        weights: "tuple[Architecture, Any, dict[str, np.ndarray]]",
+        inputs: Mapping[str, Any],
+    ) -> "ClassifierBundleMaker":
         """The ClassifierBundleMaker of the sub-training `name`, calibrated here."""
         prepared, model = run.prepared(), load_model(run.sub(name))
         texts, labels = drawn_texts(run, prepared, "valid", JUDGED_TEXTS)
@@ -47,11 +66,11 @@ class ClassifierBundleMaker:
             labels,
         )
 
-    def write(self, precision, bundle):
+    def write(self, precision: str, bundle: Path) -> None:
         """Write the bundle of this precision into the new folder `bundle`."""
         write_classifier_bundle(bundle, self.weights, precision, self.ranges, self.text_encoder_file, self.description)
 
-    def judge(self, bundles):
+    def judge(self, bundles: Mapping[str, Path]) -> dict[str, Any]:
         """{precision: {"check", "quality"}} of {precision: folder}, of which fp32 is one.
 
         Raises ArtifactError unless fp32 does what PyTorch does.
@@ -72,17 +91,17 @@ class ClassifierBundleMaker:
             for precision in bundles
         }
 
-    def _accuracy(self, bundle):
+    def _accuracy(self, bundle: Path) -> float:
         from hat.deploy.classifier import Classifier
 
         found = Classifier(bundle, workers=usable_cores()).classify(self.texts)
         return score_labels([label for label, _ in found], self.labels)["accuracy"]
 
-    def describe_check(self, result):
+    def describe_check(self, result: dict[str, Any]) -> str:
         """Part of a line for the user."""
         return self.reference.describe(result["check"])
 
-    def describe_quality(self, result):
+    def describe_quality(self, result: dict[str, Any]) -> str:
         """One line for the user."""
         quality = result["quality"]
         return (
@@ -90,7 +109,7 @@ class ClassifierBundleMaker:
             f"({quality['accuracy_drop']:+.2f} lost against fp32)"
         )
 
-    def refusal(self, precision, result, allowed_drop):
+    def refusal(self, precision: str, result: dict[str, Any], allowed_drop: float) -> str | None:
         """Why a bundle must not be installed, for the user; None if it may be."""
         drop = result["quality"]["accuracy_drop"]
         if drop <= allowed_drop:
@@ -102,25 +121,29 @@ class ClassifierBundleMaker:
         )
 
 
-def drawn_texts(run, prepared, split, count):
+def drawn_texts(
+    run: RunDirectory, prepared: "ClassificationData", split: str, count: int
+) -> tuple[list[Any], list[str]]:
     """(texts or pairs, label names) of lines of a split that the run's seed draws."""
     texts, pairs, labels = prepared.raw(split)
     chosen = draw_lines(prepared, split, count, run.config.seed)
     return [texts[at] if pairs is None else (texts[at], pairs[at]) for at in chosen], [labels[at] for at in chosen]
 
 
-def drawn_ids(run, prepared, split, count):
+def drawn_ids(run: RunDirectory, prepared: "ClassificationData", split: str, count: int) -> list[list[int]]:
     """Token ids of lines of a split that the run's seed draws."""
     ids = prepared.token_ids(split)
     return [[int(token) for token in ids[at]] for at in draw_lines(prepared, split, count, run.config.seed)]
 
 
-def describe_run_classifier(run, name, architecture, spec, inputs):
+def describe_run_classifier(
+    run: RunDirectory, name: str, architecture: Architecture, spec: ClassifierSpec, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
     """What bundle.json says of the classifier `name` of a run."""
     return describe_classifier(architecture, spec, run.prepared().max_tokens, built_from(run, name, inputs))
 
 
-def write_trial_classifier(run, model, precision, folder):
+def write_trial_classifier(run: RunDirectory, model: "Classifier", precision: str, folder: Path) -> None:
     """Write a bundle of a standalone Classifier into the new `folder`, to be timed: nothing of it is checked."""
     prepared = run.prepared()
     weights = {name: tensor.detach().float().numpy() for name, tensor in model.state_dict().items()}

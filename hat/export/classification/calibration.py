@@ -1,11 +1,20 @@
 """Calibration of a classifier's static int8: its fp32 graph shows the inputs of its products."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hat.architecture.stacks import Architecture
 from hat.config import to_mapping
 from hat.deploy.building.classifier_graph import CLASSIFIER, build_classifier_graphs
 from hat.deploy.building.products import Float32Products
 from hat.deploy.classifier import graph_inputs
 from hat.deploy.sessions import make_session
 from hat.export.ranges import best_ranges
+from hat.models.classifier_spec import ClassifierSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
 
 INPUT = "input."  # before the name of a product, names the graph's output
 
@@ -13,13 +22,18 @@ INPUT = "input."  # before the name of a product, names the graph's output
 class _ShownProducts(Float32Products):
     """Float32 products whose inputs the graph puts out."""
 
-    def linear(self, x, name):
+    def linear(self, x: str, name: str) -> str:
         shown = self._graph.node("Identity", [x], [f"{INPUT}{name}"])
         self._graph.output(shown, "float32", ["rows", self._weights[f"{name}.weight"].shape[1]])
         return super().linear(x, name)
 
 
-def calibrate_classifier(architecture, spec, weights, sequences):
+def calibrate_classifier(
+    architecture: Architecture,
+    spec: ClassifierSpec,
+    weights: "Mapping[str, np.ndarray]",
+    sequences: Sequence[Sequence[int]],
+) -> dict[str, tuple[float, float]]:
     """{product name: (low, high)} for `build_classifier_graphs`, of a classifier.
 
     It is run on each of `sequences` (token ids) by itself. Raises as `best_ranges` does.
@@ -28,7 +42,7 @@ def calibrate_classifier(architecture, spec, weights, sequences):
     session = make_session(graph.SerializeToString(), 1)
     names = [output.name for output in session.get_outputs() if output.name.startswith(INPUT)]
 
-    def observe(sequences, observer):
+    def observe(sequences: Sequence[Sequence[int]], observer: "Callable[[str, np.ndarray], None]") -> None:
         for ids in sequences:
             for name, values in zip(names, session.run(names, graph_inputs([ids], to_mapping(spec))), strict=True):
                 observer(name.removeprefix(INPUT), values)

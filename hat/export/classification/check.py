@@ -1,5 +1,9 @@
 """Whether a bundle classifies as its PyTorch model does, texts by themselves and in padded batches."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from hat.config import to_mapping
@@ -12,7 +16,7 @@ LOGIT_TOLERANCE = 1e-4
 class ClassifierReference:
     """What PyTorch's `model` (a `hat.models.classification.Classifier`) makes of `sequences` (token ids)."""
 
-    def __init__(self, model, sequences):
+    def __init__(self, model: Any, sequences: Sequence[Sequence[int]]) -> None:
         import torch
 
         spec, self._sequences = to_mapping(model.spec), sequences
@@ -24,7 +28,7 @@ class ClassifierReference:
             ]
         self._logits = torch.cat(rows).float().numpy()
 
-    def judge(self, bundle, exact):
+    def judge(self, bundle: Path | str, exact: bool) -> dict[str, Any]:
         """`compare`; raises ArtifactError if `exact` and a logit differs by more than LOGIT_TOLERANCE."""
         result = self.compare(bundle)
         difference = result["largest_logit_difference"]
@@ -35,7 +39,7 @@ class ClassifierReference:
             )
         return result
 
-    def compare(self, bundle):
+    def compare(self, bundle: Path | str) -> dict[str, Any]:
         """Agreement of the bundle in folder `bundle` with PyTorch, as a dictionary."""
         alone = Classifier(bundle, batch_tokens=1).logits(self._sequences)
         together = Classifier(bundle).logits(self._sequences)
@@ -46,7 +50,7 @@ class ClassifierReference:
         }
 
     @staticmethod
-    def describe(result):
+    def describe(result: dict[str, Any]) -> str:
         """One line for the user."""
         return (
             f"labels {result['same_label']} of {result['texts']} validation texts as PyTorch does "

@@ -1,6 +1,8 @@
 """Calibration of static int8: the range of values that every matrix product of a model takes in."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -8,8 +10,15 @@ from hat.deploy.building.products import OUTPUT_PRODUCT
 from hat.elastic.layers import ElasticLinear
 from hat.export.ranges import best_ranges
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def calibrate(model, pairs):
+    from hat.models.translation import Transformer
+
+
+def calibrate(
+    model: "Transformer", pairs: Sequence[tuple[Sequence[int], Sequence[int]]]
+) -> dict[str, tuple[float, float]]:
     """{product name: (low, high)} of a standalone `hat.models.translation.Transformer`, low <= 0 <= high.
 
     pairs: sentences to run it on, (source ids, target ids) that end with </s>; the decoder is fed the target. Names
@@ -18,7 +27,11 @@ def calibrate(model, pairs):
     return best_ranges(pairs, functools.partial(_observe, model))
 
 
-def _observe(model, pairs, observer):
+def _observe(
+    model: "Transformer",
+    pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
+    observer: "Callable[[str, np.ndarray], None]",
+) -> None:
     """Run `model` on each pair by itself and call observer(product name, numpy array of its input) for all products."""
     training, end = model.training, model.spec.end_of_sentence
     handles = [

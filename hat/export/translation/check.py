@@ -2,7 +2,10 @@
 
 import contextlib
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,7 +13,14 @@ from hat.data.translation.pairs import sample_text
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError
 from hat.evaluation.translation.scores import score_translations
+from hat.experiment.translation import EvaluationConfig
 from hat.export.translation.graph_check import TIE, GraphReference, log_probabilities
+
+if TYPE_CHECKING:
+    from hat.data.translation.prepared import PreparedData
+    from hat.deploy.beam_search import BeamSearch
+    from hat.models.translation import Transformer
+
 
 SENTENCES = 200  # of the validation set, translated
 FORCED_SENTENCES = 16  # of these, compared token by token, and translated by every graph
@@ -23,7 +33,7 @@ class Reference:
     `seed` draws the sample.
     """
 
-    def __init__(self, model, prepared, settings, seed):
+    def __init__(self, model: "Transformer", prepared: "PreparedData", settings: EvaluationConfig, seed: int) -> None:
         import sentencepiece
 
         self._prepared = prepared
@@ -39,12 +49,12 @@ class Reference:
                 for source, (ids, _) in zip(some, hypotheses, strict=True)
             ]
 
-            def translate(beam):
+            def translate(beam: int) -> list[tuple[list[int], float]]:
                 return _translate_by_length(model, prepared, some, replace(settings, beam=beam))
 
             self._graphs = GraphReference(model, some, hypotheses, settings, translate)
 
-    def judge(self, bundle, exact):
+    def judge(self, bundle: Path | str, exact: bool) -> dict[str, Any]:
         """`check_exact`; else `compare`, where only graphs that differ by more than the weights do are refused."""
         if exact:
             return self.check_exact(bundle)
@@ -52,7 +62,7 @@ class Reference:
         _check_graphs(result["graphs"], max(LOGIT_TOLERANCE, result["largest_logit_difference"]))
         return result
 
-    def check_exact(self, bundle):
+    def check_exact(self, bundle: Path | str) -> dict[str, Any]:
         """Like `compare`; raises ArtifactError unless the bundle does what PyTorch does, ties apart."""
         result = self.compare(bundle)
         difference = result["largest_logit_difference"]
@@ -70,7 +80,7 @@ class Reference:
         _check_graphs(result["graphs"], LOGIT_TOLERANCE, exact=True)
         return result
 
-    def compare(self, bundle):
+    def compare(self, bundle: Path | str) -> dict[str, Any]:
         """Agreement of the bundle in folder `bundle` with PyTorch, and its BLEU beside PyTorch's, as a dictionary."""
         translator = Translator(bundle)
         found = [hypotheses[0] for hypotheses in translator.translate_ids(self._sources)]
@@ -90,7 +100,7 @@ class Reference:
         }
 
     @staticmethod
-    def describe(result):
+    def describe(result: dict[str, Any]) -> str:
         """One line for the user."""
         return (
             f"translates {result['identical']} of {result['sentences']} validation sentences as PyTorch does "
@@ -98,18 +108,18 @@ class Reference:
             f"{result['bleu_drop']:+.2f} lost)"
         )
 
-    def _largest_difference(self, beam_search):
+    def _largest_difference(self, beam_search: "BeamSearch") -> float:
         differences = [
             np.abs(beam_search.log_probabilities([source], [target])[0] - expected).max()
             for source, target, expected in self._forced
         ]
         return float(np.max(differences))
 
-    def _compare_graphs(self, translator):
+    def _compare_graphs(self, translator: Translator) -> dict[str, Any]:
         with one_torch_thread():
             return self._graphs.compare(translator)
 
-    def _bleu(self, translations):
+    def _bleu(self, translations: list[list[int]]) -> float:
         import sentencepiece
 
         path = self._prepared.sentencepiece(self._prepared.target_lang)
@@ -117,7 +127,7 @@ class Reference:
         return score_translations(texts, self._references, self._prepared.target_lang)["bleu"]
 
 
-def _check_graphs(graphs, tolerance, exact=False):
+def _check_graphs(graphs: dict[str, Any], tolerance: float, exact: bool = False) -> None:
     """Raise ArtifactError naming the first graph whose scores are off by more, or (`exact`) that finds others."""
     for name, found in graphs.items():
         difference, different = found["largest_score_difference"], found["sentences"] - found["identical"]
@@ -130,7 +140,7 @@ def _check_graphs(graphs, tolerance, exact=False):
 
 
 @contextlib.contextmanager
-def one_torch_thread():
+def one_torch_thread() -> Iterator[None]:
     """Small batches gain nothing from more threads, and lose much on a busy machine."""
     import torch
 
@@ -142,14 +152,16 @@ def one_torch_thread():
         torch.set_num_threads(threads)
 
 
-def _translate_by_length(model, prepared, sources, settings):
+def _translate_by_length(
+    model: "Transformer", prepared: "PreparedData", sources: Sequence[list[int]], settings: EvaluationConfig
+) -> list[tuple[list[int], float]]:
     """fairseq's (ids, score) of each source; batches of one length, as its length limits follow the batch's longest."""
     from hat.fairseq_plugin.generation import translate_ids
 
     groups = defaultdict(list)
     for index, source in enumerate(sources):
         groups[len(source)].append(index)
-    hypotheses = [None] * len(sources)
+    hypotheses: list[Any] = [None] * len(sources)
     for group in groups.values():
         batch = [sources[index] for index in group]
         limits = (settings.beam, settings.lenpen, settings.max_len_a, settings.max_len_b)

@@ -1,11 +1,20 @@
 """Whether each graph of a bundle searches as its PyTorch model does, for one sentence and for a batch."""
 
 import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hat.deploy.beam_search import loop_name
+from hat.experiment.translation import EvaluationConfig
+
+if TYPE_CHECKING:
+    from hat.deploy.beams import Hypothesis
+    from hat.deploy.translator import Translator
+    from hat.models.translation import Transformer
+
 
 TIE = 1e-4  # scores closer than this may be told apart by rounding alone
 
@@ -29,7 +38,14 @@ class GraphReference:
     `settings` name.
     """
 
-    def __init__(self, model, sources, hypotheses, settings, translate):
+    def __init__(
+        self,
+        model: "Transformer",
+        sources: Sequence[list[int]],
+        hypotheses: list[tuple[list[int], float]],
+        settings: EvaluationConfig,
+        translate: Callable[[int], list[tuple[list[int], float]]],
+    ) -> None:
         self._model, self._sources, self._lenpen = model, sources, settings.lenpen
         vocabulary = model.spec.target_vocabulary
         beam = min(max(2, settings.beam), vocabulary // 2 - 1)  # with more, bundles search by the step graph
@@ -41,17 +57,18 @@ class GraphReference:
                     known = kept is None and width == settings.beam
                     self._searches.append(_Search(width, kept, hypotheses if known else translate(width)))
 
-    def compare(self, translator):
+    def compare(self, translator: "Translator") -> dict[str, Any]:
         """{graph: {"sentences", "identical", "ties", "largest_score_difference"}} of a Translator's bundle.
 
         Of each search's best hypotheses: how many are PyTorch's, how many are others of the same score, and how far
         their scores are from those that PyTorch gives the same tokens.
         """
+        results: dict[str, list[tuple[bool, float, float]]]
         searches, results = translator.beam_search, {}
         for search in self._searches:
             if search.tokens is not None and not searches.loops:
                 continue
-            shortlist = {} if search.tokens is None else {"shortlist": search.tokens}
+            shortlist: dict[str, Any] = {} if search.tokens is None else {"shortlist": search.tokens}
             options = replace(translator.options, beam=search.beam)
             for count in (1, len(self._sources)):
                 graphs = translator.bundle.graphs()
@@ -63,7 +80,7 @@ class GraphReference:
                     results.setdefault("step", []).extend(self._judge(search, found))
         return {name: _summary(judged) for name, judged in results.items()}
 
-    def _judge(self, search, found):
+    def _judge(self, search: _Search, found: "Sequence[Sequence[Hypothesis]]") -> list[tuple[bool, float, float]]:
         """(same tokens, distance from PyTorch's best score, distance from PyTorch's score of these tokens) of each."""
         judged = []
         with _only(self._model, search.tokens):
@@ -73,13 +90,13 @@ class GraphReference:
                 judged.append((same, abs(best.score - score), abs(best.score - own_score)))
         return judged
 
-    def _score(self, source, tokens):
+    def _score(self, source: Sequence[int], tokens: Sequence[int]) -> float:
         """PyTorch's score of a translation that ends with </s>."""
         scores = log_probabilities(self._model, source, [tokens[-1], *tokens[:-1]])
         return scores[np.arange(len(tokens)), tokens].sum() / len(tokens) ** self._lenpen
 
 
-def log_probabilities(model, source, target):
+def log_probabilities(model: "Transformer", source: Sequence[int], target: Sequence[int]) -> np.ndarray:
     """Log-probabilities (time, vocabulary) after each prefix of `target`, by the PyTorch model."""
     import torch
 
@@ -88,7 +105,7 @@ def log_probabilities(model, source, target):
     return logits[0].log_softmax(-1).numpy()
 
 
-def _summary(judged):
+def _summary(judged: Sequence[tuple[bool, float, float]]) -> dict[str, Any]:
     return {
         "sentences": len(judged),
         "identical": sum(same for same, _, _ in judged),
@@ -97,13 +114,13 @@ def _summary(judged):
     }
 
 
-def _likely_tokens(hypotheses, least):
+def _likely_tokens(hypotheses: Sequence[tuple[list[int], float]], least: int) -> np.ndarray:
     """A shortlist, ascending: the tokens of translations, and at least as many as the first `least` of them."""
     return np.unique(np.concatenate([np.arange(least), *(np.asarray(ids, np.int64) for ids, _ in hypotheses)]))
 
 
 @contextlib.contextmanager
-def _only(model, tokens):
+def _only(model: "Transformer", tokens: np.ndarray | None) -> Iterator[None]:
     """The PyTorch model gives no others than `tokens` a chance, for a while; None: as it is."""
     import torch
 

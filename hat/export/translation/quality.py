@@ -1,14 +1,21 @@
 """What a bundle's precision and its shortlist cost in BLEU on the validation set, and whether that is too much."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from hat.data.translation.pairs import sample_text
 from hat.deploy.batching import usable_cores
 from hat.deploy.translator import Translator
 from hat.evaluation.translation.scores import score_translations
 
+if TYPE_CHECKING:
+    from hat.data.translation.prepared import PreparedData
+
+
 SENTENCES = 2000  # of the validation set, at most
 
 
-def measure_quality(bundle, prepared, seed):
+def measure_quality(bundle: Path | str, prepared: "PreparedData", seed: int) -> dict[str, Any]:
     """{"sentences", "bleu", "bleu_shortlist"} of the bundle in folder `bundle` on a sample of the validation set."""
     sources, references = sample_text(prepared, "valid", SENTENCES, seed)
     quality = {"sentences": len(references)}
@@ -18,13 +25,13 @@ def measure_quality(bundle, prepared, seed):
     return quality
 
 
-def with_drops(quality, reference):
+def with_drops(quality: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
     """`quality` with `bleu_drop` and `bleu_shortlist_drop`, both against the plain BLEU of the fp32 `reference`."""
     drops = {f"{key}_drop": reference["bleu"] - quality[key] for key in ("bleu", "bleu_shortlist")}
     return {**quality, **drops}
 
 
-def describe(quality):
+def describe(quality: dict[str, Any]) -> str:
     """One line for the user."""
     return (
         f"BLEU {quality['bleu']:.2f} on {quality['sentences']} validation sentences "
@@ -33,7 +40,7 @@ def describe(quality):
     )
 
 
-def refusal(precision, quality, allowed):
+def refusal(precision: str, quality: dict[str, Any], allowed: float) -> str | None:
     """Why a bundle of this quality must not be installed, for the user; None if it may be."""
     drop = quality["bleu_drop"]
     if drop <= allowed:
@@ -44,5 +51,5 @@ def refusal(precision, quality, allowed):
     )
 
 
-def _rounded_up(drop):
+def _rounded_up(drop: float) -> str:
     return f"{int(drop * 10) / 10 + 0.1:.1f}"
