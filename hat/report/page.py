@@ -1,18 +1,19 @@
 """Pages: Jinja2 templates that extend base.html to one HTML file, with a style sheet and nothing from elsewhere."""
 
 import math
+from typing import Any
 
 import jinja2
 
 OWN = "hat.report"
 
 
-def render(package, template, **values):
+def render(package: str, template: str, **values: Any) -> str:
     """The text of a template of a package; text among the values is escaped."""
     return environment(package).get_template(template).render(values)
 
 
-def environment(package):
+def environment(package: str) -> jinja2.Environment:
     """Jinja2's, for the folder `templates` of a package, whose templates may name those of this package too.
 
     A value that a template asks for and isn't there is an error.
@@ -28,15 +29,15 @@ def environment(package):
     return found
 
 
-def percent(fraction, digits=1):
+def percent(fraction: float | None, digits: int = 1) -> str:
     """A fraction in %, a dash where it isn't known."""
     return f"{number(100 * fraction, digits)} %" if _is_known(fraction) else "–"
 
 
-def number(value, digits=2):
+def number(value: float | None, digits: int = 2) -> str:
     """A number with so many digits behind the point, a dash where it isn't known."""
     return f"{value:.{digits}f}".replace("-", "−") if _is_known(value) else "–"
 
 
-def _is_known(value):
+def _is_known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
