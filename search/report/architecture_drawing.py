@@ -1,10 +1,12 @@
 """Draws an architecture layer by layer as inline SVG: encoder on the left, decoder on the right, data upwards."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
-from hat.architecture.stacks import stacks_of
+from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import Architecture, stacks_of
 from hat.report.page import render
 
 COLUMN = 104  # width of the widest possible feed-forward layer, pixels
@@ -14,7 +16,7 @@ HEAD, FOOT = 30, 52
 LABEL_GAP = 8
 
 
-def draw_architecture(architecture, space):
+def draw_architecture(architecture: Architecture, space: SearchSpace) -> Markup:
     """An <svg> element. Widths are relative to the largest choices of `space`, so drawings can be compared.
 
     A box's width is the layer's FFN dimension; a line from encoder to decoder is a layer attended to.
@@ -49,7 +51,7 @@ class _Box:
 class _Column:
     """One stack, standing on `floor`; its labels are on the `side` -1, left, or 1, right."""
 
-    def __init__(self, title, centre, side, stack, choices, floor):
+    def __init__(self, title: str, centre: float, side: int, stack: Any, choices: Any, floor: float) -> None:
         self.title, self.centre, self.stack = title, centre, stack
         self.label_x, self.label_anchor = centre + side * (COLUMN / 2 + LABEL_GAP), "start" if side > 0 else "end"
         self.embedding_width = COLUMN * stack.embed_dim / choices.embed_dim[-1]
@@ -60,6 +62,6 @@ class _Column:
             self.boxes.append(_Box(centre - half, centre + half, middle, f"{dim} · {_heads(stack, layer)} h"))
 
 
-def _heads(stack, layer):
+def _heads(stack: Any, layer: int) -> str:
     heads = str(stack.self_attention_heads[layer])
     return f"{heads}+{stack.cross_attention_heads[layer]}" if hasattr(stack, "cross_attention_heads") else heads

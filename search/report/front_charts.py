@@ -1,6 +1,8 @@
 """The charts of a whole front: latency, loss and size, two as axes and the third as the dots' shade and area."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -8,6 +10,10 @@ from matplotlib.colors import LinearSegmentedColormap
 from hat.architecture.stacks import Architecture
 from hat.report.figures import FAINT, INK, SOFT, VERMILLION, dots, specks
 from search.report.front_rows import SIZES, measured
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 # From light to dark, so that it reads without colours too.
 TINTS = ["#f0b429", "#e07b39", "#cf4a63", "#9a3f86", "#5f3f94", "#2b2f73"]
@@ -21,14 +27,14 @@ class Quantity:
 
     name: str
     label: str
-    value: object
+    value: Callable[[dict[str, Any]], float]
     format: str
 
-    def values(self, rows):
+    def values(self, rows: Sequence[dict[str, Any]]) -> np.ndarray:
         """Those of all rows."""
         return np.array([self.value(row) for row in rows])
 
-    def text(self, row):
+    def text(self, row: dict[str, Any]) -> str:
         """The quantity of a row with its unit."""
         return self.format.format(self.value(row))
 
@@ -43,7 +49,9 @@ VIEWS = {
 }
 
 
-def front_charts(candidates, rows, full):
+def front_charts(
+    candidates: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], full: dict[str, Any]
+) -> dict[tuple[int, int], tuple[Any, ...]]:
     """{(view, size): chart}: the front `rows` and the `full` size among the scored `candidates`, by every choice."""
     return {
         (view, size): (draw_front, candidates, rows, full, *axes(measure))
@@ -52,7 +60,15 @@ def front_charts(candidates, rows, full):
     }
 
 
-def draw_front(axes, candidates, rows, full, x, y, third):
+def draw_front(
+    axes: "Axes",
+    candidates: Sequence[dict[str, Any]],
+    rows: Sequence[dict[str, Any]],
+    full: dict[str, Any],
+    x: Quantity,
+    y: Quantity,
+    third: Quantity,
+) -> None:
     """One choice of the Quantities that are the axes and the shade."""
     specks(axes, x.values(candidates), y.values(candidates), 7, FAINT, label=f"scored ({len(candidates)})")
     if (x, y) == (LATENCY, LOSS):
@@ -60,7 +76,7 @@ def draw_front(axes, candidates, rows, full, x, y, third):
     values = third.values(rows)
     radii = np.interp(values, [values.min(), values.max()], RADII)
     titles = [_title(row, x, y, third) for row in rows]
-    style = {"edgecolor": "white", "linewidth": 0.8, "zorder": 3}
+    style: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.8, "zorder": 3}
     shaded = dots(axes, x.values(rows), y.values(rows), titles, s=np.pi * radii**2, c=values, cmap=SHADES, **style)
     axes.figure.colorbar(shaded, label=third.label, fraction=0.05)
     title = f"full-size Transformer: {_title(full, x, y, third)}"
@@ -70,7 +86,7 @@ def draw_front(axes, candidates, rows, full, x, y, third):
     axes.set(xlabel=x.label, ylabel=y.label)
 
 
-def _draw_measured(axes, rows, radii, x, y):
+def _draw_measured(axes: "Axes", rows: Sequence[dict[str, Any]], radii: np.ndarray, x: Quantity, y: Quantity) -> None:
     """Rings and numbers of the measured points; where latency is an axis, lines to what was measured."""
     radii = np.array([radius for row, radius in zip(rows, radii, strict=True) if row["measured_ms"] is not None])
     rows = measured(rows)
@@ -78,14 +94,20 @@ def _draw_measured(axes, rows, radii, x, y):
         ends = [row["measured_ms"] for row in rows]
         label = "from predicted to measured latency"
         axes.hlines(y.values(rows), x.values(rows), ends, color=VERMILLION, linewidth=1.4, label=label)
-    style = {"s": np.pi * (radii + 1.6) ** 2, "facecolor": "none", "edgecolor": INK, "linewidth": 1.1, "zorder": 4}
+    style: dict[str, Any] = {
+        "s": np.pi * (radii + 1.6) ** 2,
+        "facecolor": "none",
+        "edgecolor": INK,
+        "linewidth": 1.1,
+        "zorder": 4,
+    }
     dots(axes, x.values(rows), y.values(rows), label=f"{len(rows)} measured", **style)
     for number, row in enumerate(rows, start=1):
         point = x.value(row), y.value(row)
         axes.annotate(str(number), point, (4, 7), textcoords="offset points", weight="bold", zorder=5)
 
 
-def _title(row, *quantities):
+def _title(row: dict[str, Any], *quantities: Quantity) -> str:
     figures = ", ".join(quantity.text(row) for quantity in quantities)
     was = "" if row["measured_ms"] is None else f", measured {row['measured_ms']:.2f} ms"
     return f"{figures}{was}: {Architecture.from_dict(row['architecture']).summary()}"

@@ -1,6 +1,11 @@
 """The report of a search for the whole front: rows of front.json to one self-contained HTML page."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import Architecture
+from hat.experiment.sections import Experiment
 from hat.report.figures import SERIES, svgs
 from hat.report.page import render
 from hat.tasks import task_of
@@ -11,7 +16,14 @@ from search.report.front_rows import SIZES, measured
 CHART_INCHES = (7.6, 4.4)
 
 
-def render_front_page(config, device_name, candidates, rows, full, commands):
+def render_front_page(
+    config: Experiment,
+    device_name: str,
+    candidates: Sequence[dict[str, Any]],
+    rows: Sequence[dict[str, Any]],
+    full: dict[str, Any],
+    commands: Sequence[str],
+) -> str:
     """The whole page. `candidates`, `rows` and `full` are as in the files; `commands` are shell lines to go on with."""
     charts = {f"view{view}-size{size}": chart for (view, size), chart in front_charts(candidates, rows, full).items()}
     points = {f"Point {number}": row for number, row in enumerate(measured(rows), start=1)}
@@ -33,11 +45,11 @@ def render_front_page(config, device_name, candidates, rows, full, commands):
     )
 
 
-def _architecture(row):
+def _architecture(row: dict[str, Any]) -> Architecture:
     return Architecture.from_dict(row["architecture"])
 
 
-def _drawing(name, row, space):
+def _drawing(name: str, row: dict[str, Any], space: SearchSpace) -> dict[str, Any]:
     return {
         "title": name,
         "note": ", ".join([f"{row['measured_ms']:.2f} ms measured", *(size.format(row) for size in SIZES)]),

@@ -1,6 +1,8 @@
 """The rows of front.json, dictionaries of one architecture each: which were measured, and what size means."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -12,11 +14,11 @@ class Size:
     unit: str
     worth: float
 
-    def value(self, row):
+    def value(self, row: dict[str, Any]) -> float:
         """The size of a row in the unit."""
         return row[self.key] / self.worth
 
-    def format(self, row):
+    def format(self, row: dict[str, Any]) -> str:
         """The size of a row with its unit."""
         return f"{self.value(row):.2f} {self.unit}"
 
@@ -28,6 +30,6 @@ SIZES = (
 )
 
 
-def measured(rows):
+def measured(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows that were measured, in their order."""
     return [row for row in rows if row["measured_ms"] is not None]

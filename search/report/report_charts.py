@@ -1,17 +1,28 @@
 """The charts of a search and of a run's report: each draws on matplotlib's axes."""
 
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
 from hat.report.figures import BLUE, FAINT, INK, MARKERS, SERIES, SOFT, VERMILLION, dots, whole_numbers
 from latency_predictor.report.device_charts import draw_held_out
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from search.report.report_data import Curve, ReportData
+
 
 LOSS = "validation loss (nats)"
 
 
-def colour(index):
+def colour(index: int) -> str:
     """That of the system at this position; 0 is the full-size Transformer."""
     return SOFT if index == 0 else SERIES[(index - 1) % len(SERIES)]
 
 
-def draw_scored(axes, candidates, front):
+def draw_scored(
+    axes: "Axes", candidates: Sequence[tuple[float, float, str]], front: Sequence[tuple[float, float, str]]
+) -> None:
     """Candidates and their Pareto front, both lists of (predicted ms, validation loss, one-line summary)."""
     for points, style in (
         (candidates, {"s": 7, "color": FAINT, "label": f"scored ({len(candidates)})"}),
@@ -23,7 +34,7 @@ def draw_scored(axes, candidates, front):
     axes.set(xlabel="predicted latency (ms)", ylabel=LOSS)
 
 
-def draw_result(axes, data):
+def draw_result(axes: "Axes", data: "ReportData") -> None:
     """All that was scored, the budgets and the choices."""
     draw_scored(axes, data.candidates, _merged_front(data.fronts.values()))
     full_ms = data.full.measured.ms
@@ -34,21 +45,26 @@ def draw_result(axes, data):
         _draw_system(axes, index, system.predicted_ms, system.valid_nats, label)
 
 
-def _draw_system(axes, index, x, y, label):
+def _draw_system(axes: "Axes", index: int, x: float, y: float, label: str) -> None:
     """A large dot with a shape of its own."""
-    style = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)], "edgecolor": "white", "linewidth": 0.8}
+    style: dict[str, Any] = {
+        "color": colour(index),
+        "marker": MARKERS[index % len(MARKERS)],
+        "edgecolor": "white",
+        "linewidth": 0.8,
+    }
     dots(axes, [x], [y], [label], s=60, zorder=3, label=label, **style)
 
 
-def _merged_front(fronts):
-    front = []
+def _merged_front(fronts: Iterable[Iterable[tuple[float, float, str]]]) -> list[tuple[float, float, str]]:
+    front: list[tuple[float, float, str]] = []
     for x, y, text in sorted(point for points in fronts for point in points):
         if not front or y < front[-1][1]:
             front.append((x, y, text))
     return front
 
 
-def draw_predictor(axes, data):
+def draw_predictor(axes: "Axes", data: "ReportData") -> None:
     """Held-out architectures, predicted against measured, with a band of 10 %; and the systems."""
     systems = [(system.measured.ms, system.predicted_ms) for system in data.systems]
     draw_held_out(axes, data.quality, others_ms=[ms for point in systems for ms in point])
@@ -56,9 +72,10 @@ def draw_predictor(axes, data):
         _draw_system(axes, index, *point, data.systems[index].label)
 
 
-def draw_progress(axes, data):
+def draw_progress(axes: "Axes", data: "ReportData") -> None:
     """Best loss after each generation and the median of the parents' losses, one colour a budget."""
     for index, (system, history) in enumerate(zip(data.picks, data.histories.values(), strict=True), start=1):
+        style: dict[str, Any]
         generations, style = [row["iteration"] for row in history], {"color": colour(index)}
         best = [row["best_nats"] for row in history]
         axes.plot(generations, best, label=f"{system.label}, best (dashed: median of the parents)", **style)
@@ -69,7 +86,7 @@ def draw_progress(axes, data):
     whole_numbers(axes)
 
 
-def draw_super_training(axes, curve):
+def draw_super_training(axes: "Axes", curve: "Curve") -> None:
     """Validation loss of each watched SubTransformer while the SuperTransformer trains."""
     named, others = {"largest": BLUE, "smallest": VERMILLION, "mean": SOFT}, "random SubTransformers"
     for name, losses in curve.losses.items():
@@ -81,10 +98,10 @@ def draw_super_training(axes, curve):
     axes.set(xlabel="update", ylabel=LOSS)
 
 
-def draw_sub_training(axes, data):
+def draw_sub_training(axes: "Axes", data: "ReportData") -> None:
     """Validation loss of the full-size and the chosen Transformers while each is trained on its own."""
     for index, (system, curve) in enumerate(zip(data.systems, data.curves[1:], strict=True)):
         losses = next(iter(curve.losses.values()), [])
-        style = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)], "markersize": 3.5}
+        style: dict[str, Any] = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)], "markersize": 3.5}
         axes.plot(curve.updates, losses, label=system.label, **style)
     axes.set(xlabel="update", ylabel=LOSS)

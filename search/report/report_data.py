@@ -1,12 +1,15 @@
 """What the report shows, read from a run directory's files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from hat import files
 from hat.architecture.complexity import count_flops, count_parameters
 from hat.architecture.stacks import Architecture
 from hat.config import from_mapping
-from hat.experiment.run_directory import FULL
+from hat.experiment.run_directory import FULL, RunDirectory
 from latency_predictor.budget import parse_budget
 from latency_predictor.fitting.conversion import Conversion
 from latency_predictor.fitting.predictor import LatencyPredictor
@@ -40,12 +43,12 @@ class Bundle:
     sentences: int
 
     @property
-    def quality(self):
+    def quality(self) -> float:
         """The score that counts."""
         return next(iter(self.scores.values()))
 
     @property
-    def labels(self):
+    def labels(self) -> list[str]:
         """All that is in `confusion`, true or given."""
         return sorted({*self.confusion, *(given for row in self.confusion.values() for given in row)})
 
@@ -73,16 +76,16 @@ class System:
     bundles: dict[str, Bundle]
 
     @property
-    def meets_budget(self):
+    def meets_budget(self) -> bool:
         return self.measured.ms <= self.budget_ms
 
     @property
-    def busy(self):
+    def busy(self) -> bool:
         """Whether other work disturbed what the verdict on a budget, and the speed-up, rest on."""
         return self.measured.busy or self.full.busy
 
     @property
-    def speedup(self):
+    def speedup(self) -> float:
         return self.full.ms / self.measured.ms
 
 
@@ -104,7 +107,7 @@ class ReportData:
     is what the task's bundles give.
     """
 
-    config: object
+    config: Any
     title: str
     device: str
     precision: str
@@ -119,25 +122,25 @@ class ReportData:
     answers: str
 
     @property
-    def other_precision(self):
+    def other_precision(self) -> str:
         """That of the bundles beside the searched ones."""
         return next(precision for precision in PRECISIONS if precision != self.precision)
 
     @property
-    def full(self):
+    def full(self) -> System:
         return self.systems[0]
 
     @property
-    def score_titles(self):
+    def score_titles(self) -> list[str]:
         """What quality is called, the score that counts first."""
         return list(self.full.bundles[self.precision].scores)
 
     @property
-    def picks(self):
+    def picks(self) -> list[System]:
         return self.systems[1:]
 
 
-def load_report_data(run, device, names):
+def load_report_data(run: RunDirectory, device: str, names: Sequence[str]) -> ReportData:
     """ReportData of the searches `names` on `device`; raises ArtifactError if a stage's result is missing."""
     choices = {name: files.read_json(run.search(name) / "choice.json", REMEDY) for name in names}
     # What is shown of the full-size Transformer and of the predictor is about one quantile of the sentences.
@@ -162,7 +165,7 @@ def load_report_data(run, device, names):
     )
 
 
-def _points(path):
+def _points(path: Path) -> list[tuple[float, float, str]]:
     """(predicted ms, validation loss, summary) of a file of candidates."""
     rows = files.read_json(path, REMEDY)
     return [
@@ -171,7 +174,7 @@ def _points(path):
     ]
 
 
-def _full(run, predictor, choices):
+def _full(run: RunDirectory, predictor: LatencyPredictor, choices: Sequence[dict[str, Any]]) -> System:
     full, choice = run.config.search_space.full_transformer(), choices[0]
     conversion = from_mapping(Conversion, choice["conversion"], "choice.json: conversion")
     measured = _as_deployed(run, FULL, choice) or _searched(choice, "full")
@@ -189,29 +192,31 @@ def _full(run, predictor, choices):
     )
 
 
-def _as_deployed(run, name, choice):
+def _as_deployed(run: RunDirectory, name: str, choice: dict[str, Any]) -> Latency | None:
     """The Latency of the quantile of a choice, of the trained bundle; None where that wasn't measured."""
     key = LATENCY_KEYS.get(choice["quantile"])
     evaluation = _evaluation(run, name, choice["precision"])
     if key is None or evaluation[f"{key}_ms"] is None:
         return None
-    return Latency(evaluation[f"{key}_ms"], *evaluation[f"{key}_range_ms"], evaluation["latency_taken"])
+    return Latency(  # type: ignore[call-arg]
+        evaluation[f"{key}_ms"], *evaluation[f"{key}_range_ms"], evaluation["latency_taken"]
+    )
 
 
-def _searched(choice, which):
+def _searched(choice: dict[str, Any], which: str) -> Latency:
     """The Latency of what was chosen ("measured") or of the full-size Transformer ("full"), as the search timed it."""
-    return Latency(choice[f"{which}_ms"], *choice[f"{which}_range_ms"], choice["taken"])
+    return Latency(choice[f"{which}_ms"], *choice[f"{which}_range_ms"], choice["taken"])  # type: ignore[call-arg]
 
 
-def _evaluation(run, name, precision):
+def _evaluation(run: RunDirectory, name: str, precision: str) -> dict[str, Any]:
     return files.read_json(run.export(name) / f"evaluation.{precision}.json", REMEDY)
 
 
-def _picks(run, choices):
+def _picks(run: RunDirectory, choices: dict[str, dict[str, Any]]) -> list[System]:
     return [_chosen(run, name, choice) for name, choice in choices.items()]
 
 
-def _chosen(run, name, choice):
+def _chosen(run: RunDirectory, name: str, choice: dict[str, Any]) -> System:
     architecture = Architecture.from_dict(choice["architecture"], f"{name}/choice.json")
     measured, full, budget_ms = _searched(choice, "measured"), _searched(choice, "full"), choice["budget_ms"]
     deployed, full_deployed = _as_deployed(run, name, choice), _as_deployed(run, FULL, choice)
@@ -232,12 +237,12 @@ def _chosen(run, name, choice):
     )
 
 
-def _label(choice):
+def _label(choice: dict[str, Any]) -> str:
     limits = from_mapping(Limits, choice["limits"], "choice.json: limits")
     return ", ".join(["HAT", choice["budget"], *limits.texts()])
 
 
-def _system(run, name, architecture, **measured):
+def _system(run: RunDirectory, name: str, architecture: Architecture, **measured: Any) -> System:
     evaluations = {precision: _evaluation(run, name, precision) for precision in PRECISIONS}
     judge = run.task.judge(run)
     spec = run.spec()
@@ -253,7 +258,7 @@ def _system(run, name, architecture, **measured):
     )
 
 
-def _bundle(judge, evaluation):
+def _bundle(judge: Any, evaluation: dict[str, Any]) -> Bundle:
     return Bundle(
         scores={title: evaluation[key] for title, key in judge.columns},
         note=judge.note(evaluation),
@@ -267,7 +272,7 @@ def _bundle(judge, evaluation):
     )
 
 
-def _curve(name, directory):
+def _curve(name: str, directory: Path) -> Curve:
     rows = files.read_json_lines(directory / "metrics.jsonl")
     names = list(rows[-1]["valid"]) if rows else []
     return Curve(

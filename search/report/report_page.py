@@ -1,13 +1,19 @@
 """The page of a run: ReportData to one self-contained HTML file."""
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 from hat.config import to_mapping
 from hat.report.figures import svgs
 from hat.report.page import render
 from search.report import report_charts as charts
 from search.report.architecture_drawing import draw_architecture
 
+if TYPE_CHECKING:
+    from search.report.report_data import ReportData, System
 
-def render_page(data, commands, examples):
+
+def render_page(data: "ReportData", commands: Sequence[str], examples: Sequence[Sequence[tuple[str, str]]]) -> str:
     """The whole page. `commands` are shell lines, `examples` are lists of (label, sentence)."""
     figures = {
         "result": (charts.draw_result, data),
@@ -34,7 +40,7 @@ def render_page(data, commands, examples):
     )
 
 
-def doubts(data):
+def doubts(data: "ReportData") -> list[str]:
     """A sentence for each system whose latency was taken on a busy machine."""
     return [
         f"{system.label}: other work had the processor {system.measured.taken:.0%} of the time while its latency was "
@@ -45,7 +51,7 @@ def doubts(data):
     ]
 
 
-def _drawing(data, index, system):
+def _drawing(data: "ReportData", index: int, system: "System") -> dict[str, Any]:
     return {
         "title": system.label,
         "note": f"{system.parameters / 1e6:.2f} M parameters, {system.flops / 1e9:.3f} GFLOPs",
@@ -54,7 +60,7 @@ def _drawing(data, index, system):
     }
 
 
-def _facts(data):
+def _facts(data: "ReportData") -> dict[str, Any]:
     """What the result came of: {name: text}."""
     search = to_mapping(data.config.search)
     search.pop("latency")  # the budgets are elsewhere
@@ -67,5 +73,5 @@ def _facts(data):
     }
 
 
-def _listed(settings):
+def _listed(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in settings.items())

@@ -1,13 +1,24 @@
 """The report of a run: one HTML file without external resources, and the same result as a text table."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
 from hat import files
-from search.report.report_data import load_report_data
+from hat.experiment.run_directory import RunDirectory
+from search.report.report_data import ReportData, load_report_data
 from search.report.report_page import doubts, render_page
 
 EXAMPLES = 5
 
 
-def write_report(run, device, names, commands, answer=None):
+def write_report(
+    run: RunDirectory,
+    device: str,
+    names: Sequence[str],
+    commands: Sequence[str],
+    answer: Callable[[str, Sequence[Any]], Sequence[str]] | None = None,
+) -> tuple[Path, ReportData]:
     """Write run.path/report.html for the searches `names` on `device`; returns its path and the ReportData.
 
     `commands` are shown as the way to reproduce it. `answer(name, sentences) -> sentences`, if given,
@@ -20,7 +31,9 @@ def write_report(run, device, names, commands, answer=None):
     return path, data
 
 
-def _examples(run, data, answer):
+def _examples(
+    run: RunDirectory, data: ReportData, answer: Callable[[str, Sequence[Any]], Sequence[str]]
+) -> list[list[tuple[str, str]]]:
     text = run.task.judge(run).split_text("test")
     sources, references = text.sources[:EXAMPLES], text.references[:EXAMPLES]
     answers = {system.label: answer(system.name, sources) for system in data.systems}
@@ -31,7 +44,7 @@ def _examples(run, data, answer):
     ]
 
 
-def result_table(data):
+def result_table(data: ReportData) -> list[str]:
     """Lines of text: one system a line, and what is doubtful."""
     heads = ("", data.score_titles[0], "predicted", "measured", "budget", "speed-up", "parameters", "fp32", "int8")
     rows = [heads]
@@ -57,5 +70,5 @@ def result_table(data):
     ] + doubts(data)
 
 
-def _align(cell, width, column):
+def _align(cell: str, width: int, column: int) -> str:
     return cell.ljust(width) if column == 0 else cell.rjust(width)
