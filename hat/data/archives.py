@@ -4,8 +4,10 @@ import contextlib
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from hat.errors import DataError
 
@@ -17,11 +19,11 @@ class Member:
     archive: Path
     name: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.archive}: {self.name}"
 
     @contextlib.contextmanager
-    def open(self):
+    def open(self) -> Iterator[Any]:
         """Open it for reading bytes; DataError, then or while it is read, if it isn't in there or damaged."""
         try:
             with self._opened() as handle:
@@ -32,7 +34,8 @@ class Member:
             raise DataError(f"{self.archive} is damaged ({error}); fetch it again") from None
 
     @contextlib.contextmanager
-    def _opened(self):
+    def _opened(self) -> Iterator[IO[bytes]]:
+        archive: Any
         if zipfile.is_zipfile(self.archive):
             with zipfile.ZipFile(self.archive) as archive, archive.open(self.name) as handle:
                 yield handle
@@ -41,7 +44,7 @@ class Member:
                 yield handle
 
 
-def _entry(archive, name):
+def _entry(archive: tarfile.TarFile, name: str) -> tarfile.TarInfo:
     """The entry of a tar archive, found without reading on to the archive's end."""
     for entry in archive:
         if entry.name == name:

@@ -5,6 +5,7 @@ import os
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from hat import files
 from hat.errors import DataError
@@ -14,7 +15,7 @@ TIMEOUT_SECONDS = 60
 BLOCK_BYTES = 1_000_000
 
 
-def download(url, directory, sha256=None):
+def download(url: str, directory: Path | str, sha256: str | None = None) -> Path:
     """Fetch `url` into `directory` under its own name and return the path; nothing is done if it is there already.
 
     An interrupted download stays as NAME.part and is continued by the next call. Raises DataError if the server
@@ -36,12 +37,12 @@ def download(url, directory, sha256=None):
     return path
 
 
-def _failed(url, reason):
+def _failed(url: str, reason: Any) -> DataError:
     remedy = "run again to go on, or fetch the files elsewhere and name their folder with --from DIR"
     return DataError(f"{url}: download failed ({reason}); {remedy}")
 
 
-def _fetch(url, partial):
+def _fetch(url: str, partial: Path) -> None:
     """Append to `partial` what is still missing of `url`; DataError if not all of it came."""
     done = partial.stat().st_size if partial.exists() else 0
     try:
@@ -65,7 +66,7 @@ def _fetch(url, partial):
         raise _failed(url, f"connection closed after {received} of {total} bytes")
 
 
-def _copy(url, response, partial, done, total):
+def _copy(url: str, response: http.client.HTTPResponse, partial: Path, done: int, total: int) -> int:
     """Append the response to the first `done` bytes of `partial`; returns the file's size then."""
     name = partial.name.removesuffix(".part")
     progress = Progress(f"download {name}", -(-total // BLOCK_BYTES), "MB", initial=done // BLOCK_BYTES)
@@ -78,7 +79,7 @@ def _copy(url, response, partial, done, total):
         return handle.tell()
 
 
-def _read(url, response):
+def _read(url: str, response: http.client.HTTPResponse) -> bytes:
     try:
         return response.read(BLOCK_BYTES)
     except (OSError, http.client.HTTPException) as error:

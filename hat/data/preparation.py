@@ -1,13 +1,15 @@
 """What preparing has in common, whatever the task: done once, built beside its place, gone on with after a kill."""
 
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from hat import files
 from hat.data import source_files
 from hat.data.stages import Stages
 from hat.errors import ArtifactError, HatError
-from hat.experiment.run_directory import RUNS, is_current, mark_done
+from hat.experiment.run_directory import RUNS, RunDirectory, is_current, mark_done
 
 REMEDY = "run hat-prepare"
 DESCRIPTION = "data.json"
@@ -15,7 +17,14 @@ DESCRIPTION = "data.json"
 NO_OUTPUTS = (DESCRIPTION, source_files.RECORD, "done.json")
 
 
-def prepare_once(run, source_directory, open_text, build, more_inputs=None, more_files=None):
+def prepare_once(
+    run: RunDirectory,
+    source_directory: Path | str | None,
+    open_text: Callable[..., Any],
+    build: Callable[[RunDirectory, Stages, Any], dict[str, Any]],
+    more_inputs: dict[str, Any] | None = None,
+    more_files: dict[str, Path] | None = None,
+) -> None:
     """Prepare the data of a RunDirectory into `run.data`; nothing is done if it is there and its inputs are the same.
 
     open_text(config.data, seed, source_directory, download_directory) gives an object with `files`, {name: path} of
@@ -48,11 +57,13 @@ def prepare_once(run, source_directory, open_text, build, more_inputs=None, more
     print(f"prepared data: {run.data}\nnext: hat-train-super --run {run.path}")
 
 
-def _stage_inputs(run, hashes, more_inputs):
+def _stage_inputs(run: RunDirectory, hashes: dict[str, str], more_inputs: dict[str, Any]) -> dict[str, Any]:
     return {**run.sections("data", "seed"), **more_inputs, "files": hashes}
 
 
-def _is_up_to_date(run, source_directory, more_inputs, more_files):
+def _is_up_to_date(
+    run: RunDirectory, source_directory: Path | str | None, more_inputs: dict[str, Any], more_files: Mapping[str, Path]
+) -> bool:
     """Whether the stage finished with these inputs, and the files it read haven't changed where they still exist."""
     try:
         hashes = files.read_json(run.data / DESCRIPTION, "")["inputs"]
@@ -67,13 +78,13 @@ def _is_up_to_date(run, source_directory, more_inputs, more_files):
     return source_files.digests(present, run.data)[0] == {name: hashes.get(name) for name in present}
 
 
-def _finish(data, description, inputs):
+def _finish(data: Path, description: dict[str, Any], inputs: dict[str, Any]) -> None:
     files.write_json(data / DESCRIPTION, description)
     outputs = [path for path in data.rglob("*") if path.is_file() and path.name not in NO_OUTPUTS]
     mark_done(data, inputs, [str(path.relative_to(data)) for path in outputs])
 
 
-def read_description(directory):
+def read_description(directory: Path | str) -> dict[str, Any]:
     """What data.json in a folder of prepared data says; raises ArtifactError unless the preparation finished."""
     directory = Path(directory)
     if not (directory / "done.json").exists():
@@ -81,6 +92,6 @@ def read_description(directory):
     return files.read_json(directory / DESCRIPTION, REMEDY)
 
 
-def foreign_description(directory):
+def foreign_description(directory: Path | str) -> ArtifactError:
     """The ArtifactError to raise if data.json isn't what the task writes."""
     return ArtifactError(f"{Path(directory) / DESCRIPTION} is not what hat-prepare writes; remove it and {REMEDY}")

@@ -1,10 +1,15 @@
 """The tokenizer of a pretrained network's folder (Hugging Face's layout), as a tokenizer.json."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hat import files
 from hat.deploy.text_encoders import load_tokenizer
 from hat.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import tokenizers
+
 
 TOKENIZER, VOCABULARY, SETTINGS, NETWORK = "tokenizer.json", "vocab.txt", "tokenizer_config.json", "config.json"
 REMEDY = "download the folder again"
@@ -18,13 +23,13 @@ SPECIAL = {
 }
 
 
-def tokenizer_files(folder):
+def tokenizer_files(folder: Path | str) -> dict[str, Path]:
     """{name: path} of the files in `folder` that its tokenizer is made from, as far as they are there."""
     paths = {name: Path(folder) / name for name in (TOKENIZER, VOCABULARY, SETTINGS, NETWORK)}
     return {name: path for name, path in paths.items() if path.is_file()}
 
 
-def pretrained_tokenizer(folder):
+def pretrained_tokenizer(folder: Path | str) -> str:
     """The content of a tokenizer.json: the folder's own, or one made from BERT's vocab.txt and tokenizer_config.json.
 
     Raises ArtifactError if the folder has neither or isn't there, or if its network has another number of tokens.
@@ -49,19 +54,19 @@ def pretrained_tokenizer(folder):
     return content
 
 
-def network_settings(folder):
+def network_settings(folder: Path | str) -> dict[str, Any]:
     """What the folder's config.json says of the network; raises ArtifactError if it is missing or no JSON object."""
     return _settings(Path(folder) / NETWORK)
 
 
-def _settings(path):
+def _settings(path: Path) -> dict[str, Any]:
     settings = files.read_json(path, REMEDY)
     if not isinstance(settings, dict):
         raise ArtifactError(f"{path} is not a JSON object; {REMEDY}")
     return settings
 
 
-def _word_piece(folder):
+def _word_piece(folder: Path) -> "tokenizers.Tokenizer":
     """BERT's tokenizer, with the defaults that `transformers` has where tokenizer_config.json says nothing."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
@@ -84,6 +89,6 @@ def _word_piece(folder):
     return tokenizer
 
 
-def _token_name(token):
+def _token_name(token: str | dict[str, Any]) -> str:
     """The text of a special token: a string, or an object that has it as its content."""
     return token["content"] if isinstance(token, dict) else token

@@ -1,6 +1,8 @@
 """The files that a preparation reads: found, plain or gzip, and their digests, each worked out once."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hat import files
 from hat.data.text import existing_file
@@ -10,7 +12,7 @@ FILES = "files"  # the corpus that is the config's own files
 SPLITS = ("train", "valid", "test")
 
 
-def digests(paths, directory):
+def digests(paths: Mapping[str, Path], directory: Path) -> tuple[dict[str, str], dict[str, Any]]:
     """{name: SHA-256} of the files in `paths`, {name: path}.
 
     A file is read only if its size or time of change isn't what `files.json` in `directory` (if there is one) says;
@@ -23,7 +25,7 @@ def digests(paths, directory):
     return {name: each["sha256"] for name, each in seen.items()}, seen
 
 
-def _seen(path, known):
+def _seen(path: Path, known: dict[str, Any] | None) -> dict[str, Any]:
     state = existing_file(path).stat()
     now = {"bytes": state.st_size, "modified_ns": state.st_mtime_ns}
     if known and known == {"sha256": known["sha256"], **now}:
@@ -31,7 +33,7 @@ def _seen(path, known):
     return {"sha256": files.sha256_of_file(path), **now}
 
 
-def find(directory, name):
+def find(directory: Path, name: str) -> Path | None:
     """The file called `name` below `directory` (or its last part directly in it), plain or .gz; None if absent."""
     for candidate in (name, Path(name).name):
         for path in (directory / candidate, directory / f"{candidate}.gz", directory / candidate.removesuffix(".gz")):

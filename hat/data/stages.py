@@ -1,6 +1,9 @@
 """The stages of a preparation: a killed one goes on after the last that it finished."""
 
 import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from hat import files
 
@@ -14,7 +17,7 @@ class Stages:
     in it is for results, the others are gone with it.
     """
 
-    def __init__(self, directory, inputs):
+    def __init__(self, directory: Path, inputs: Any) -> None:
         self.directory, self.data = directory, directory / "data"
         self._record = directory / "stages.json"
         fingerprint = files.fingerprint(inputs)
@@ -27,7 +30,7 @@ class Stages:
         for leftover in directory.rglob(".*.tmp"):
             leftover.unlink()
 
-    def once(self, name, function):
+    def once(self, name: str, function: Callable[[], Any]) -> Any:
         """The JSON-like value of `function()`, which isn't called if it is that of a finished stage."""
         finished = self._kept["finished"]
         if name not in finished:

@@ -2,20 +2,23 @@
 
 import contextlib
 import gzip
+import io
 import itertools
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from hat.data.archives import Member
 from hat.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_LINE_BYTES = 1_000_000
-MISSING = object()
+MISSING: Any = object()
 
 
 @contextlib.contextmanager
-def open_bytes(path):
+def open_bytes(path: Path | str | Member) -> Iterator[io.BufferedIOBase]:
     """Open a file or Member, plain or gzip (told apart by content), for reading bytes; DataError if missing."""
     with path.open() if isinstance(path, Member) else open(existing_file(path), "rb") as handle:
         if handle.peek(2)[:2] == GZIP_MAGIC:
@@ -25,7 +28,7 @@ def open_bytes(path):
             yield handle
 
 
-def existing_file(path):
+def existing_file(path: Path | str) -> Path:
     """The Path of a file; DataError if it is missing or a directory."""
     path = Path(path)
     if not path.exists():
@@ -35,7 +38,7 @@ def existing_file(path):
     return path
 
 
-def read_lines(path, keepends=False):
+def read_lines(path: Path | str | Member, keepends: bool = False) -> Iterator[str]:
     """Yield the lines of a text file or Member of an archive without any byte-order mark, and without their line ends.
 
     Only a line feed ends a line; with `keepends` the lines have theirs. Raises DataError, naming file and line, for a
@@ -54,7 +57,7 @@ def read_lines(path, keepends=False):
         raise DataError(f"{path} is empty; it needs one sentence a line")
 
 
-def _decoded(line, path, number):
+def _decoded(line: bytes, path: Path | str | Member, number: int) -> str:
     if len(line) > MAX_LINE_BYTES:
         raise DataError(f"{path}, line {number}: longer than {MAX_LINE_BYTES} bytes; split it into one sentence a line")
     try:
@@ -70,12 +73,14 @@ def _decoded(line, path, number):
     return text.removeprefix("\ufeff") if number == 1 else text
 
 
-def read_pairs(source_path, target_path):
+def read_pairs(source_path: Path | str, target_path: Path | str) -> Iterator[tuple[str, str]]:
     """Yield (source, target) lines of two text files; DataError, with both line counts, if they are misaligned."""
     return paired(read_lines(source_path), read_lines(target_path), source_path, target_path)
 
 
-def paired(sources, targets, source_name, target_name):
+def paired(
+    sources: Iterator[str], targets: Iterator[str], source_name: Any, target_name: Any
+) -> Iterator[tuple[str, str]]:
     """Yield pairs of two line iterators; DataError, with both counts, if one ends before the other."""
     for before, (source, target) in enumerate(itertools.zip_longest(sources, targets, fillvalue=MISSING)):
         if source is MISSING or target is MISSING:
@@ -88,6 +93,6 @@ def paired(sources, targets, source_name, target_name):
         yield source, target
 
 
-def normalise_spaces(line):
+def normalise_spaces(line: str) -> str:
     """The line with each run of (Unicode) white space as one blank, none at its ends: no line break survives."""
     return " ".join(line.split())

@@ -4,12 +4,15 @@ import io
 import itertools
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from hat.deploy.batching import usable_cores
 from hat.errors import UsageError
 
 # fairseq's special symbols: SentencePiece ids then are fairseq dictionary ids.
-SPECIAL_IDS = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}
+SPECIAL_IDS: dict[str, Any] = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}
 END_OF_SENTENCE = SPECIAL_IDS["eos_id"]
 
 # A character rarer than this becomes <unk>: a small text keeps all of its own, web text loses its stray symbols.
@@ -19,7 +22,7 @@ MAX_TRAINING_SENTENCES = 1_000_000  # evenly spread over the text; they take som
 THREADS = 4
 
 
-def train_tokenizer(paths, vocabulary_size, lines):
+def train_tokenizer(paths: Sequence[Path], vocabulary_size: int, lines: int) -> bytes:
     """Train a unigram SentencePiece model on clean text files of `lines` lines each; returns the model (bytes).
 
     Raises UsageError, naming the nearest possible size, if the text can't fill or fit the vocabulary.
@@ -46,7 +49,7 @@ def train_tokenizer(paths, vocabulary_size, lines):
     return model.getvalue()
 
 
-def _lines(paths, every):
+def _lines(paths: Sequence[Path], every: int) -> Iterator[str]:
     """Yield each `every`-th line of the text files."""
     for path in paths:
         with open(path, encoding="utf-8", newline="\n") as lines:
@@ -54,16 +57,16 @@ def _lines(paths, every):
                 yield line[:-1]
 
 
-def _character_coverage(lines):
+def _character_coverage(lines: Iterable[str]) -> float:
     """Share of the text made up by characters that are not too rare."""
-    counts = Counter()
+    counts: Counter[str] = Counter()
     for line in lines:
         counts.update(line)
     total = counts.total()
     return sum(count for count in counts.values() if count >= RAREST_CHARACTER * total) / total
 
 
-def _size_error(message, vocabulary_size):
+def _size_error(message: str, vocabulary_size: int) -> UsageError | None:
     largest = re.search(r"value <= (\d+)", message)
     if largest:
         remedy = f"is more than the training text can fill; the largest possible is {largest[1]}"
@@ -78,20 +81,20 @@ def _size_error(message, vocabulary_size):
 class Tokenizer:
     """A trained SentencePiece model: `encode` lists of sentences, `pieces` in the order of their ids."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path | str) -> None:
         import sentencepiece
 
         self._processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
 
-    def encode(self, sentences):
+    def encode(self, sentences: list[str]) -> list[list[int]]:
         """list[str] -> list[list[int]], without </s>, on all cores."""
         return self._processor.encode(sentences, num_threads=usable_cores())
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Vocabulary size, the special symbols included."""
         return len(self._processor)
 
     @property
-    def pieces(self):
+    def pieces(self) -> list[str]:
         """All pieces in the order of their ids."""
         return [self._processor.id_to_piece(index) for index in range(len(self))]

@@ -23,7 +23,7 @@ GENERATED = "synthetic.reviews"
 CORPUS_NAMES = (GENERATED, *CORPORA, FILES)
 
 
-def labelled_corpus(name):
+def labelled_corpus(name: str) -> LabelledCorpus:
     """The LabelledCorpus called `name`; UsageError if there is none."""
     if name not in CORPORA:
         raise UsageError(f"data.corpus: {name!r} is not one of {', '.join(CORPUS_NAMES)}")

@@ -1,5 +1,7 @@
 """The labels of a training split: which there are, whether they look like labels, and how even they are."""
 
+from collections.abc import Mapping
+
 from hat.errors import DataError
 
 MOST_LABELS = 20  # more may be numbers, or texts, taken for labels by mistake
@@ -7,7 +9,7 @@ MOST_DISTINCT = 0.1  # of the rows, with more labels than that
 LOPSIDED = 0.9  # share of one label from which on accuracy says little
 
 
-def label_names(counts):
+def label_names(counts: Mapping[str, int]) -> list[str]:
     """The labels of the training split, sorted, from {label: number of texts}; DataError if they can't be learnt."""
     names, total = sorted(counts), sum(counts.values())
     if len(names) == 1:
@@ -20,7 +22,7 @@ def label_names(counts):
     return names
 
 
-def describe_labels(counts):
+def describe_labels(counts: Mapping[str, int]) -> list[str]:
     """Lines for the user: how many texts of the training split each label has, and a warning if one has nearly all."""
     total = sum(counts.values())
     shares = ", ".join(f"{name} {counts[name]} ({100 * counts[name] / total:.1f} %)" for name in sorted(counts))

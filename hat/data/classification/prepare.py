@@ -1,11 +1,13 @@
 """Stage `hat-prepare` of a classifier: labelled text to raw text, a tokenizer, binarised token sequences and labels."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hat import files
 from hat.data.classification.labels import describe_labels, label_names
-from hat.data.classification.sources import open_labelled_text
+from hat.data.classification.sources import LabelledText, open_labelled_text
 from hat.data.classification.splits import TextCounts, write_encoded, write_examples, write_taught_text
 from hat.data.preparation import prepare_once
 from hat.data.pretrained_tokenizer import network_settings, pretrained_tokenizer, tokenizer_files
@@ -13,10 +15,15 @@ from hat.data.source_files import SPLITS
 from hat.data.tokenizer import train_tokenizer
 from hat.deploy.text_encoders import open_text_encoder
 from hat.errors import ArtifactError, UsageError
+from hat.experiment.classification import ClassificationDataConfig, ClassificationExperiment
+from hat.experiment.run_directory import RunDirectory
 from hat.models.pretrained_network import check_pretrained, pretrained_network
 
+if TYPE_CHECKING:
+    from hat.data.stages import Stages
 
-def prepare(run, source_directory=None):
+
+def prepare(run: RunDirectory, source_directory: Path | str | None = None) -> None:
     """Prepare the data of a RunDirectory into `run.data`, as `prepare_once` does.
 
     The files of a named corpus are read from `source_directory`. Tokens are those of `model.pretrained` if there is
@@ -29,7 +36,7 @@ def prepare(run, source_directory=None):
     prepare_once(run, source_directory, open_labelled_text, _build, {"pretrained": pretrained}, tokenizer)
 
 
-def _build(run, stages, text):
+def _build(run: RunDirectory, stages: "Stages", text: LabelledText) -> dict[str, Any]:
     """Do what is left of the stages; returns what data.json says about the prepared data."""
     config, pretrained = run.config.data, run.config.model.pretrained
     if pretrained is not None:
@@ -40,8 +47,8 @@ def _build(run, stages, text):
     tokenizer = _make_tokenizer(config, pretrained, stages, raw["train"])
     encoder = open_text_encoder(tokenizer)
 
-    def binarise(split):
-        def encode():
+    def binarise(split: str) -> TextCounts:
+        def encode() -> int:
             prefix, label_file = stages.data / f"{split}.ids", stages.data / f"{split}.labels.npy"
             return write_encoded(counts, raw[split], prefix, label_file, encoder, labels, config.max_length)
 
@@ -71,7 +78,7 @@ def _build(run, stages, text):
     }
 
 
-def _check_network(config):
+def _check_network(config: ClassificationExperiment) -> None:
     """Raise UsageError or ArtifactError unless an experiment can begin from its `model.pretrained`."""
     folder, longest = config.model.pretrained, config.data.max_length
     if not Path(folder).is_dir():
@@ -85,7 +92,7 @@ def _check_network(config):
     check_pretrained(folder)
 
 
-def _write_texts(text, raw):
+def _write_texts(text: LabelledText, raw: Mapping[str, Path]) -> dict[str, Any]:
     """Raw text of all splits, the training split first, whose labels the others must have; returns their counts."""
     counts, labels = {}, None
     for split in SPLITS:
@@ -95,7 +102,7 @@ def _write_texts(text, raw):
     return counts
 
 
-def _make_tokenizer(config, pretrained, stages, train):
+def _make_tokenizer(config: ClassificationDataConfig, pretrained: str | None, stages: "Stages", train: Path) -> Path:
     """The path of the tokenizer, which is made if an earlier, killed run hasn't."""
     if pretrained is not None:
         path = stages.data / "tokenizer.json"
@@ -111,7 +118,7 @@ def _make_tokenizer(config, pretrained, stages, train):
     return path
 
 
-def _segments(config, pretrained):
+def _segments(config: ClassificationDataConfig, pretrained: str | None) -> int:
     """Rows of the segment embeddings: the pretrained network's, or two for pairs."""
     if pretrained is not None:
         return network_settings(pretrained).get("type_vocab_size", 0)

@@ -2,11 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hat.data.preparation import REMEDY, foreign_description, read_description
 from hat.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from fairseq.data.indexed_dataset import MMapIndexedDataset
+
 
 NAMES = ("corpus", "vocabulary", "max_tokens", "first", "separator", "padding", "segments", "pair_separators")
 
@@ -20,8 +25,16 @@ class ClassificationData:
     """
 
     task = "classification"
+    corpus: str
+    vocabulary: int
+    max_tokens: int
+    first: int
+    separator: int
+    padding: int
+    segments: int
+    pair_separators: int
 
-    def __init__(self, directory):
+    def __init__(self, directory: Path | str) -> None:
         self.directory = Path(directory)
         description = read_description(self.directory)
         try:
@@ -34,18 +47,18 @@ class ClassificationData:
         except (KeyError, TypeError):
             raise foreign_description(self.directory) from None
 
-    def token_ids(self, split):
+    def token_ids(self, split: str) -> "MMapIndexedDataset":
         """Token sequences of at most `max_tokens`, as fairseq's dataset: int64 tensors by number, and `sizes`."""
         from hat.fairseq_plugin.binarise import read_sequences
 
         self._existing(f"{split}.ids.idx")
         return read_sequences(self._existing(f"{split}.ids.bin").with_suffix(""))
 
-    def label_ids(self, split):
+    def label_ids(self, split: str) -> np.ndarray:
         """Numbers of the labels: int64 (sentences,)."""
         return np.load(self._existing(f"{split}.labels.npy"))
 
-    def raw(self, split):
+    def raw(self, split: str) -> tuple[list[str], list[str] | None, list[str]]:
         """(texts, pairs, labels) of a split, as written by the user; pairs is None where a text stands alone."""
         path = self._existing(f"raw/{split}.jsonl")
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
@@ -54,7 +67,7 @@ class ClassificationData:
         pairs = [row["text_pair"] for row in rows] if "text_pair" in rows[0] else None
         return [row["text"] for row in rows], pairs, [row["label"] for row in rows]
 
-    def _existing(self, name):
+    def _existing(self, name: str) -> Path:
         path = self.directory / name
         if not path.exists():
             raise ArtifactError(f"{path} is missing; {REMEDY}")

@@ -16,11 +16,12 @@ SCALES = (5, 10, 20)
 SHARES = {-1: (0, 0.3), 0: (0.45, 0.6), 1: (0.8, 1)}  # of the points that a verdict is
 
 
-def generate(seed, train_texts):
+def generate(seed: int, train_texts: int) -> dict[str, list[tuple[str, str]]]:
     """{"train": [(text, label), ...], "valid": 1000, "test": 1000}, all texts distinct, labels drawn evenly.
 
     Raises UsageError if there aren't `train_texts` different ones.
     """
+    splits: dict[str, list[tuple[str, str]]]
     rng, seen, splits = random.Random(seed), set(), {"test": [], "valid": [], "train": []}
     for split, size in (("test", HELD_OUT_TEXTS), ("valid", HELD_OUT_TEXTS), ("train", train_texts)):
         for _ in range(size * MAX_ATTEMPTS_PER_TEXT):
@@ -37,7 +38,7 @@ def generate(seed, train_texts):
     return splits
 
 
-def _review(rng, verdict):
+def _review(rng: random.Random, verdict: int) -> str:
     """A review with this verdict (-1, 0 or 1): the sentence that has it, and remarks around it."""
     thing = rng.choice(tuple(words.THINGS))
     kind = rng.choices(KINDS, KIND_WEIGHTS)[0]
@@ -47,19 +48,19 @@ def _review(rng, verdict):
     return " ".join(sentence[0].upper() + sentence[1:] + "." for sentence in map(_spaced, sentences))
 
 
-def _spaced(sentence):
+def _spaced(sentence: str) -> str:
     return " ".join(sentence.split())
 
 
-def _subject(rng, thing):
+def _subject(rng: random.Random, thing: str) -> str:
     return f"the {rng.choice((thing, *words.THINGS[thing]))}"
 
 
-def _adjective(rng, verdict):
+def _adjective(rng: random.Random, verdict: int) -> str:
     return rng.choice({-1: words.BAD, 0: words.ORDINARY, 1: words.GOOD}[verdict])
 
 
-def _statement(rng, verdict, thing):
+def _statement(rng: random.Random, verdict: int, thing: str) -> str:
     """A clause that says so of the thing, by a word that means it or by the negation of the contrary."""
     it = _subject(rng, thing)
     if verdict == 0:
@@ -74,16 +75,16 @@ def _statement(rng, verdict, thing):
     return template.format(it=it, degree=rng.choice(words.DEGREES), adjective=adjective)
 
 
-def _other_verdict(rng, verdict):
+def _other_verdict(rng: random.Random, verdict: int) -> int:
     return rng.choice([other for other in LABELS if other != verdict])
 
 
-def _contrast(rng, verdict, thing):
+def _contrast(rng: random.Random, verdict: int, thing: str) -> str:
     conceded = _statement(rng, _other_verdict(rng, verdict), thing)
     return rng.choice(words.CONTRASTS).format(conceded=conceded, counts=_statement(rng, verdict, thing))
 
 
-def _points(rng, verdict):
+def _points(rng: random.Random, verdict: int) -> dict[str, str]:
     """{"points", "scale"} in words."""
     scale = rng.choice(SCALES)
     low, high = SHARES[verdict]
@@ -91,7 +92,7 @@ def _points(rng, verdict):
     return {"points": words.NUMBERS[points], "scale": words.NUMBERS[scale]}
 
 
-def _rating(rng, verdict, thing):
+def _rating(rng: random.Random, verdict: int, thing: str) -> str:
     own = rng.choice(words.RATED).format(**_points(rng, verdict))
     if rng.random() < 0.4:
         return own
@@ -100,7 +101,7 @@ def _rating(rng, verdict, thing):
     return f"{own}, {theirs}" if rng.random() < 0.5 else f"{theirs}, {own}"
 
 
-def _remark(rng, template):
+def _remark(rng: random.Random, template: str) -> str:
     """A sentence without a verdict."""
     return template.format(
         month=rng.choice(words.MONTHS),

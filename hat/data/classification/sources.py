@@ -1,14 +1,18 @@
 """From the data section of a classifier's config to streams of labelled texts, one a split, and the files they read."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from hat.data.classification.corpora import GENERATED, labelled_corpus
+from hat.data.classification.corpora import GENERATED, LabelledCorpus, labelled_corpus
 from hat.data.classification.reviews import generate
 from hat.data.classification.tables import read_columns
 from hat.data.source_files import FILES, SPLITS, find
 from hat.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from hat.experiment.classification import ClassificationDataConfig
 
 
 class Example(NamedTuple):
@@ -28,7 +32,9 @@ class LabelledText:
     files: dict
 
 
-def open_labelled_text(config, seed, source_directory, _download_directory):
+def open_labelled_text(
+    config: "ClassificationDataConfig", seed: int, source_directory: Path | str | None, _download_directory: Path
+) -> LabelledText:
     """The labelled text that a ClassificationDataConfig names; a named corpus is read from `source_directory`.
 
     Raises UsageError or DataError.
@@ -40,7 +46,7 @@ def open_labelled_text(config, seed, source_directory, _download_directory):
     return _from_directory(config.corpus, labelled_corpus(config.corpus), source_directory)
 
 
-def _from_config_files(config, folder):
+def _from_config_files(config: "ClassificationDataConfig", folder: Path) -> LabelledText:
     """Corpus `files`: the config's own paths, relative ones below `folder`."""
     for split in SPLITS:
         if not getattr(config, split):
@@ -51,7 +57,7 @@ def _from_config_files(config, folder):
     return LabelledText({split: _read(paths[split], columns) for split in SPLITS}, files)
 
 
-def _from_generator(config, seed, source_directory):
+def _from_generator(config: "ClassificationDataConfig", seed: int, source_directory: Path | str | None) -> LabelledText:
     if source_directory is not None:
         raise UsageError(f"--from {source_directory}: corpus {config.corpus} is generated, it reads no files")
     splits = generate(seed, config.synthetic_sentences)
@@ -60,7 +66,7 @@ def _from_generator(config, seed, source_directory):
     )
 
 
-def _from_directory(name, corpus, directory):
+def _from_directory(name: str, corpus: LabelledCorpus, directory: Path | str | None) -> LabelledText:
     columns, wanted = [corpus.text, corpus.label], ", ".join(corpus.files.values())
     content = f"{wanted}, plain or .gz, with a header and the columns {' and '.join(columns)}"
     if directory is None:
@@ -72,7 +78,7 @@ def _from_directory(name, corpus, directory):
     return LabelledText(splits, {str(path.relative_to(directory)): path for path in found.values()})
 
 
-def _read(paths, columns):
+def _read(paths: Iterable[Path], columns: Sequence[str]) -> Iterator[Example]:
     """Yield the Examples of files with columns [text, label] or [text, label, pair]."""
     for path in paths:
         for number, (text, label, *pair) in read_columns(path, columns):

@@ -4,7 +4,10 @@ import collections
 import contextlib
 import itertools
 import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -12,6 +15,10 @@ from hat import files
 from hat.data.text import normalise_spaces
 from hat.errors import DataError
 from hat.progress import Progress
+
+if TYPE_CHECKING:
+    from hat.data.classification.sources import Example
+
 
 BATCH = 5000
 TAUGHT_CHARACTERS = 1000  # of a text, to a new tokenizer: SentencePiece passes over lines of more than 4192 bytes
@@ -28,10 +35,10 @@ class TextCounts:
     labels: dict[str, int] = field(default_factory=dict)  # of those kept
 
     @property
-    def kept(self):
+    def kept(self) -> int:
         return sum(self.labels.values())
 
-    def describe(self, max_length):
+    def describe(self, max_length: int) -> str:
         """One line for the user: 'train: 980 of 1000 texts kept, left out: 20 empty; cut to ... tokens: 5'."""
         text = f"{self.split}: {self.kept} of {self.read} texts kept"
         if self.empty:
@@ -39,11 +46,14 @@ class TextCounts:
         return text + (f"; cut to data.max_length {max_length}: {self.cut}" if self.cut else "")
 
 
-def write_examples(split, examples, path, known_labels=None):
+def write_examples(
+    split: str, examples: "Iterable[Example]", path: Path, known_labels: Collection[str] | None = None
+) -> TextCounts:
     """Write a split's Examples as JSON lines {"text", "text_pair"?, "label"}; returns its TextCounts.
 
     Raises DataError for a label that isn't among `known_labels` (if there are any), and if nothing is left.
     """
+    labels: collections.Counter[str]
     counts, labels = TextCounts(split), collections.Counter()
     with _new_text(path) as output:
         for example in examples:
@@ -66,7 +76,7 @@ def write_examples(split, examples, path, known_labels=None):
     return counts
 
 
-def write_taught_text(path, raw):
+def write_taught_text(path: Path, raw: Path) -> int:
     """What a new tokenizer learns from: the texts of the JSON lines `raw`, one a line; returns how many."""
     lines = 0
     with _new_text(path) as output:
@@ -77,7 +87,15 @@ def write_taught_text(path, raw):
     return lines
 
 
-def write_encoded(counts, raw, prefix, labels_path, encoder, labels, max_tokens):
+def write_encoded(
+    counts: TextCounts,
+    raw: Path,
+    prefix: Path,
+    labels_path: Path,
+    encoder: Any,
+    labels: Sequence[str],
+    max_tokens: int,
+) -> int:
     """Write a split's token sequences (`<prefix>.bin`, `.idx`) and labels (.npy); returns how many were cut."""
     from hat.fairseq_plugin.binarise import binarised_sequences
 
@@ -100,19 +118,19 @@ def write_encoded(counts, raw, prefix, labels_path, encoder, labels, max_tokens)
     return cut
 
 
-def sides(row):
+def sides(row: dict[str, Any]) -> list[str]:
     """[text] or [text, pair] of one of the JSON lines."""
     return [row[name] for name in ("text", "text_pair") if name in row]
 
 
-def _rows(path):
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the JSON lines of a file."""
     with open(path, encoding="utf-8", newline="\n") as lines:
         yield from map(json.loads, lines)
 
 
 @contextlib.contextmanager
-def _new_text(path):
+def _new_text(path: Path) -> Iterator[TextIO]:
     """A text file open for writing that is there, complete, when the block has ended without an error."""
     with files.replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as output:
         yield output

@@ -7,7 +7,9 @@ numbers and true, false in JSON lines are taken as they are written.
 
 import csv
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from hat.data.text import read_lines
 from hat.deploy.text import valid_text
@@ -16,7 +18,7 @@ from hat.errors import DataError
 JSON_WORDS = {True: "true", False: "false"}
 
 
-def read_columns(path, names):
+def read_columns(path: Path | str, names: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, values): for each row the values (str) of the columns `names`.
 
     The file's suffix, before .gz, says what it is. Raises DataError, naming file and line, for a missing column, a row
@@ -29,16 +31,16 @@ def read_columns(path, names):
     return READERS[suffix](path, names)
 
 
-def _tab_separated(path, names):
+def _tab_separated(path: Path | str, names: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     rows = enumerate((line.split("\t") for line in read_lines(path)), start=1)
     return _chosen(path, rows, names, "a text that holds a tab needs .csv or .jsonl")
 
 
-def _comma_separated(path, names):
+def _comma_separated(path: Path | str, names: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     return _chosen(path, _csv_rows(path), names, "a text that holds a comma needs quotes around it")
 
 
-def _csv_rows(path):
+def _csv_rows(path: Path | str) -> Iterator[tuple[int, list[str]]]:
     """Yield (number of a row's first line, fields)."""
     reader = csv.reader(read_lines(path, keepends=True), strict=True)
     before = 0
@@ -50,7 +52,9 @@ def _csv_rows(path):
         raise DataError(f"{path}, line {before + 1}: not comma-separated text ({error})") from None
 
 
-def _chosen(path, rows, names, remedy):
+def _chosen(
+    path: Path | str, rows: Iterator[tuple[int, list[str]]], names: Sequence[str], remedy: str
+) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, values of the columns `names`) of the rows, (line number, fields), after the header."""
     _, header = next(rows)
     places = [_place(path, header, name) for name in names]
@@ -63,14 +67,14 @@ def _chosen(path, rows, names, remedy):
         yield number, [fields[place] for place in places]
 
 
-def _place(path, header, name):
+def _place(path: Path | str, header: list[str], name: str) -> int:
     if header.count(name) != 1:
         found = "twice or more" if name in header else "nowhere"
         raise DataError(f"{path}, line 1: column {name!r} is there {found}; the columns are {', '.join(header)}")
     return header.index(name)
 
 
-def _json_lines(path, names):
+def _json_lines(path: Path | str, names: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
@@ -82,7 +86,7 @@ def _json_lines(path, names):
         yield number, [_json_text(row[name], name, where) for name in names]
 
 
-def _json_object(line, where):
+def _json_object(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line, parse_int=str, parse_float=str)  # a number's text is kept as it is written
     except (ValueError, RecursionError):
@@ -92,7 +96,7 @@ def _json_object(line, where):
     return row
 
 
-def _json_text(value, name, where):
+def _json_text(value: Any, name: str, where: str) -> str:
     if isinstance(value, bool):
         return JSON_WORDS[value]
     if not isinstance(value, str) or "\0" in value:

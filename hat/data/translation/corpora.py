@@ -6,6 +6,7 @@ WMT, torchtext for Multi30k); a file without one in CHECKSUMS has none that coul
 """
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,7 +52,7 @@ class Corpus:
     valid_every: int | None = None
 
 
-def _wmt14_train(pair):
+def _wmt14_train(pair: str) -> tuple[Part, ...]:
     return (
         Part(EUROPARL_7, f"training/europarl-v7.{pair}.{{lang}}"),
         Part(COMMON_CRAWL, f"commoncrawl.{pair}.{{lang}}"),
@@ -159,7 +160,7 @@ CHECKSUMS = {
 }
 
 
-def named_corpus(name, source_lang, target_lang):
+def named_corpus(name: str, source_lang: str, target_lang: str) -> Corpus:
     """The Corpus called `name`; UsageError if there is none or it doesn't hold that language pair."""
     if name not in CORPORA:
         raise UsageError(f"data.corpus: {name!r} is not one of {', '.join(CORPUS_NAMES)}")
@@ -167,7 +168,7 @@ def named_corpus(name, source_lang, target_lang):
     return CORPORA[name]
 
 
-def check_languages(name, language_pairs, source_lang, target_lang):
+def check_languages(name: str, language_pairs: Iterable[tuple[str, str]], source_lang: str, target_lang: str) -> None:
     """UsageError unless the corpus `name` holds text to translate from `source_lang` to `target_lang`."""
     if (source_lang, target_lang) not in language_pairs:
         pairs = ", ".join(f"{source} to {target}" for source, target in language_pairs)

@@ -1,9 +1,14 @@
 """Sentence pairs drawn from a prepared split, whatever the order of its text: as lists of token ids, or as text."""
 
+from typing import TYPE_CHECKING
+
 from hat.data.drawing import draw_lines
 
+if TYPE_CHECKING:
+    from hat.data.translation.prepared import PreparedData
 
-def sample_pairs(prepared, split, count, seed):
+
+def sample_pairs(prepared: "PreparedData", split: str, count: int, seed: int) -> list[tuple[list[int], list[int]]]:
     """At most `count` pairs (source ids, target ids) of a split, chosen by `seed`, all ending with </s>.
 
     Raises ArtifactError if the split is missing.
@@ -15,7 +20,7 @@ def sample_pairs(prepared, split, count, seed):
     return [(dataset.src[index].tolist(), dataset.tgt[index].tolist()) for index in chosen]
 
 
-def sample_text(prepared, split, count, seed):
+def sample_text(prepared: "PreparedData", split: str, count: int, seed: int) -> tuple[list[str], list[str]]:
     """(sources, references) of the same pairs as plain sentences; raises ArtifactError if the split is missing."""
     sources, references = prepared.raw(split)
     chosen = draw_lines(prepared, split, count, seed)

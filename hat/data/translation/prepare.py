@@ -1,16 +1,24 @@
 """Stage `hat-prepare`: parallel text to clean text, SentencePiece models, fairseq dictionaries and binarised splits."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hat import files
 from hat.data.preparation import prepare_once
 from hat.data.source_files import SPLITS
 from hat.data.tokenizer import Tokenizer, train_tokenizer
-from hat.data.translation.sources import open_parallel_text
+from hat.data.translation.sources import ParallelText, open_parallel_text
 from hat.data.translation.splits import Side, SplitCounts, move_raw, write_encoded, write_text
+from hat.experiment.run_directory import RunDirectory
+from hat.experiment.translation import DataConfig
+
+if TYPE_CHECKING:
+    from hat.data.stages import Stages
 
 
-def prepare(run, source_directory=None):
+def prepare(run: RunDirectory, source_directory: Path | str | None = None) -> None:
     """Prepare the data of a RunDirectory into `run.data`, as `prepare_once` does.
 
     The files of a named corpus are read from `source_directory`, or else downloaded.
@@ -18,7 +26,7 @@ def prepare(run, source_directory=None):
     prepare_once(run, source_directory, open_parallel_text, _build)
 
 
-def _build(run, stages, text):
+def _build(run: RunDirectory, stages: "Stages", text: ParallelText) -> dict[str, Any]:
     """Do what is left of the stages; returns what data.json says about the prepared data."""
     config = run.config.data
     languages = (config.source_lang, config.target_lang)
@@ -30,11 +38,13 @@ def _build(run, stages, text):
     return _description(config, sides, counts)
 
 
-def _write_texts(text, clean, languages):
+def _write_texts(text: ParallelText, clean: Path, languages: Sequence[str]) -> dict[str, Any]:
     return {split: dataclasses.asdict(write_text(split, text.splits[split], clean, languages)) for split in SPLITS}
 
 
-def _train_tokenizers(config, languages, clean, stages, lines):
+def _train_tokenizers(
+    config: DataConfig, languages: Sequence[str], clean: Path, stages: "Stages", lines: int
+) -> list[Side]:
     """Train one SentencePiece model on both languages, or one on each; returns the two Sides."""
     models = {lang: stages.data / f"sentencepiece.{lang}.model" for lang in languages}
     for group in [languages] if config.shared_vocabulary else [(lang,) for lang in languages]:
@@ -47,10 +57,12 @@ def _train_tokenizers(config, languages, clean, stages, lines):
     return [Side(lang, Tokenizer(path)) for lang, path in models.items()]
 
 
-def _binarise(stages, counts, clean, sides, max_length):
+def _binarise(
+    stages: "Stages", counts: SplitCounts, clean: Path, sides: Sequence[Side], max_length: int
+) -> SplitCounts:
     """Token ids and raw text of a split from its clean text; returns its SplitCounts, complete."""
 
-    def encode():
+    def encode() -> dict[str, Any]:
         left_out = write_encoded(counts, clean, stages.data, sides, max_length)
         return {"counts": dataclasses.asdict(counts), "left_out": left_out}
 
@@ -63,16 +75,19 @@ def _binarise(stages, counts, clean, sides, max_length):
     return counts
 
 
-def _write_dictionaries(data, sides, shared):
+def _write_dictionaries(data: Path, sides: Sequence[Side], shared: bool) -> None:
     from hat.fairseq_plugin.binarise import token_counts, write_dictionary
 
     languages = [side.lang for side in sides]
-    counts = [token_counts(data, "train", *languages, side.lang, len(side.tokenizer)) for side in sides]
+    counts: Any = [
+        token_counts(data, "train", *languages, side.lang, len(side.tokenizer))  # type: ignore[call-arg,arg-type]
+        for side in sides
+    ]
     for side, own in zip(sides, counts, strict=True):
         write_dictionary(data / f"dict.{side.lang}.txt", side.tokenizer.pieces, sum(counts) if shared else own)
 
 
-def _description(config, sides, counts):
+def _description(config: DataConfig, sides: Sequence[Side], counts: Mapping[str, SplitCounts]) -> dict[str, Any]:
     source, target = sides
     return {
         "corpus": config.corpus,

@@ -3,7 +3,10 @@
 import contextlib
 import itertools
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
 
 from hat import files
 from hat.data.text import normalise_spaces
@@ -25,15 +28,15 @@ class SplitCounts:
     over_long: int = 0
 
     @property
-    def keeps_all(self):
+    def keeps_all(self) -> bool:
         return self.split == "test"
 
     @property
-    def clean(self):
+    def clean(self) -> int:
         """How many pairs the clean text has."""
         return self.read if self.keeps_all else self.read - self.empty
 
-    def describe(self, max_length):
+    def describe(self, max_length: int) -> str:
         """One line for the user: '980 of 1000 pairs kept, left out: 20 with an empty side'."""
         found = []
         if self.empty:
@@ -44,7 +47,7 @@ class SplitCounts:
         return text + (f", {'among them' if self.keeps_all else 'left out'}: {', '.join(found)}" if found else "")
 
 
-def write_text(split, pairs, directory, languages):
+def write_text(split: str, pairs: Iterable[tuple[str, str]], directory: Path, languages: Sequence[str]) -> SplitCounts:
     """Write `<split>.<lang>` text files with normal white space, without the pairs that have an empty side.
 
     Returns the SplitCounts; raises DataError if nothing is left.
@@ -72,7 +75,7 @@ class Side:
     tokenizer: Tokenizer
 
 
-def write_encoded(counts, clean, data, sides, max_length):
+def write_encoded(counts: SplitCounts, clean: Path, data: Path, sides: Sequence[Side], max_length: int) -> list[int]:
     """Write the binarised split from its clean text, without over-long pairs; returns their line numbers, from 0.
 
     sides: the source's Side and the target's. A pair is over-long if either side has more than `max_length` pieces.
@@ -80,11 +83,14 @@ def write_encoded(counts, clean, data, sides, max_length):
     """
     from hat.fairseq_plugin.binarise import binarised_text
 
+    languages: Any
     split, languages = counts.split, [side.lang for side in sides]
     left_out = []
     with contextlib.ExitStack() as stack:
         outputs = [
-            stack.enter_context(binarised_text(data, split, *languages, side.lang, len(side.tokenizer)))
+            stack.enter_context(
+                binarised_text(data, split, *languages, side.lang, len(side.tokenizer))  # type: ignore[call-arg]
+            )
             for side in sides
         ]
         progress = stack.enter_context(Progress(f"binarise {split}", counts.clean, "pairs"))
@@ -104,7 +110,7 @@ def write_encoded(counts, clean, data, sides, max_length):
     return left_out
 
 
-def _encoded_pairs(paths, sides):
+def _encoded_pairs(paths: Sequence[Path], sides: Sequence[Side]) -> Iterator[tuple[int, list[Any]]]:
     """Yield (number of the first line, list of (source ids, target ids)) of two clean text files, in batches."""
     with contextlib.ExitStack() as stack:
         readers = [stack.enter_context(open(path, encoding="utf-8", newline="\n")) for path in paths]
@@ -116,7 +122,7 @@ def _encoded_pairs(paths, sides):
             yield start, list(zip(*ids, strict=True))
 
 
-def move_raw(clean, raw, left_out):
+def move_raw(clean: Path, raw: Path, left_out: Sequence[int]) -> None:
     """Make the file `raw` of a split's clean text without the lines numbered in `left_out`; `clean` is there no more.
 
     Nothing is done if an earlier, killed run has done it.
@@ -134,7 +140,7 @@ def move_raw(clean, raw, left_out):
         os.replace(clean, raw)
 
 
-def _open_text(stack, path):
+def _open_text(stack: contextlib.ExitStack, path: Path) -> TextIO:
     """Open a text file for writing that is there, complete, when the stack is closed."""
     temporary = stack.enter_context(files.replacing(path))
     return stack.enter_context(open(temporary, "w", encoding="utf-8", newline="\n"))

@@ -16,7 +16,7 @@ HELD_OUT_SENTENCES = 500
 MAX_ATTEMPTS_PER_SENTENCE = 50
 
 
-def generate(seed, train_sentences):
+def generate(seed: int, train_sentences: int) -> dict[str, list[tuple[str, str]]]:
     """{"train": [(German, English), ...], "valid": 500 pairs, "test": 500 pairs}, all German sentences distinct.
 
     No English sentence of valid or test occurs in train. Raises UsageError if `train_sentences` is not positive or
@@ -26,7 +26,7 @@ def generate(seed, train_sentences):
         raise UsageError(f"data.synthetic_sentences: {train_sentences} is not a positive number")
     rng = random.Random(seed)
     seen_german, held_out_english = set(), set()
-    splits = {"test": [], "valid": [], "train": []}
+    splits: dict[str, list[tuple[str, str]]] = {"test": [], "valid": [], "train": []}
     for split, size in (("test", HELD_OUT_SENTENCES), ("valid", HELD_OUT_SENTENCES), ("train", train_sentences)):
         for _ in range(size * MAX_ATTEMPTS_PER_SENTENCE):
             if len(splits[split]) == size:
@@ -44,14 +44,14 @@ def generate(seed, train_sentences):
     return splits
 
 
-def _sentence(rng):
+def _sentence(rng: random.Random) -> tuple[str, str]:
     """One sentence pair of a kind drawn by weight, capitalised."""
     kind = rng.choices(SENTENCE_KINDS, SENTENCE_WEIGHTS)[0]
     german, english = kind(rng)
     return german[0].upper() + german[1:], english[0].upper() + english[1:]
 
 
-def _time(rng, tense):
+def _time(rng: random.Random, tense: str | words.Modal) -> Phrase:
     """A time adverbial that fits the tense; a day may be followed by the time of day, in English by it preceded."""
     draw = rng.random()
     key = tense if tense in words.ADVERBS else "future"
@@ -72,16 +72,16 @@ def _time(rng, tense):
     return Phrase(german, english)
 
 
-def _price(rng):
+def _price(rng: random.Random) -> tuple[str, str]:
     if rng.random() < 0.6:
         return digit_price(rng.randint(100, 250_000) if rng.random() < 0.3 else rng.randint(100, 9_999))
     return word_price(rng.randint(2, 999), rng.choice((0, *range(10, 100, 10))))
 
 
-def _clause(rng, negatable=True):
+def _clause(rng: random.Random, negatable: bool = True) -> Clause:
     """A random clause: subject, verb, objects that suit it, perhaps time, place or price, perhaps negated."""
     verb = rng.choice(words.VERBS)
-    tense = rng.choice(("present", "past", "past", "future", "modal"))
+    tense: str | words.Modal = rng.choice(("present", "past", "past", "future", "modal"))
     tense = rng.choice(words.MODALS) if tense == "modal" else tense
     negated = negatable and rng.random() < 0.2
     who, objects = subject(rng), []
@@ -101,12 +101,12 @@ def _clause(rng, negatable=True):
     return Clause(who, verb, tense, tuple(objects), tuple(adverbials), negated)
 
 
-def _statement(rng):
+def _statement(rng: random.Random) -> tuple[str, str]:
     clause = _clause(rng)
     return clause.german_main() + ".", clause.english_statement() + "."
 
 
-def _fronted(rng):
+def _fronted(rng: random.Random) -> tuple[str, str]:
     """A time or place, or an object whose case shows, before the verb."""
     clause = _clause(rng)
     movable = [phrase for phrase in clause.objects if phrase.marked] + list(clause.adverbials)
@@ -115,12 +115,12 @@ def _fronted(rng):
     return clause.german_inverted(rng.choice(movable)) + ".", clause.english_statement() + "."
 
 
-def _question(rng):
+def _question(rng: random.Random) -> tuple[str, str]:
     clause = _clause(rng, negatable=False)
     return clause.german_inverted() + "?", clause.english_question() + "?"
 
 
-def _reason(rng):
+def _reason(rng: random.Random) -> tuple[str, str]:
     """Main clause and subordinate clause, either of them first."""
     main, other = _clause(rng), _clause(rng)
     german, english = rng.choice(words.CONJUNCTIONS)
@@ -135,7 +135,7 @@ def _reason(rng):
     )
 
 
-def _thought(rng):
+def _thought(rng: random.Random) -> tuple[str, str]:
     who, verb, clause = subject(rng), rng.choice(words.THOUGHT_VERBS), _clause(rng)
     finite = {"first": verb.first, "third": verb.third, "plural": verb.plural}[who.form]
     if who.form == "plural" and who.german != "wir":
@@ -147,7 +147,7 @@ def _thought(rng):
     )
 
 
-def _price_statement(rng):
+def _price_statement(rng: random.Random) -> tuple[str, str]:
     thing = noun_phrase(rng, "nom", ("thing",))
     german, english = _price(rng)
     plural = thing.form == "plural"
@@ -157,7 +157,7 @@ def _price_statement(rng):
     )
 
 
-def _comparison(rng):
+def _comparison(rng: random.Random) -> tuple[str, str]:
     kind = rng.choice(("person", "thing", "animal"))
     adjective = rng.choice([row for row in words.ADJECTIVES if kind in row.kinds])
     first, second = noun_phrase(rng, "nom", (kind,)), noun_phrase(rng, "nom", (kind,))

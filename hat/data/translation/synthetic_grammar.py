@@ -1,6 +1,9 @@
 """Grammar of the synthetic corpus: noun phrases with cases and endings, clauses with German and English word order."""
 
+import random
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hat.data.translation import synthetic_words as words
 from hat.data.translation.synthetic_numbers import english_number, german_number
@@ -29,7 +32,7 @@ class NounPhrase(Phrase):
     marked: bool = False
 
 
-def decline(noun, case, plural):
+def decline(noun: words.Noun, case: str, plural: bool) -> str:
     """The German noun in a case and number."""
     if not plural:
         return noun.german_plural if noun.weak and case != "nom" else noun.german
@@ -37,7 +40,7 @@ def decline(noun, case, plural):
     return noun.german_plural + ("n" if needs_n else "")
 
 
-def _determiner(rng, case, gender, negated_indefinite):
+def _determiner(rng: random.Random, case: str, gender: str, negated_indefinite: bool) -> tuple[str, str, str, str]:
     """(German, English, adjective declension, article) for gender m, f, n or p (plural)."""
     plural = gender == "p"
     kind = "indefinite" if negated_indefinite else rng.choice(("the", "the", "indefinite", "indefinite", "this", "my"))
@@ -56,7 +59,7 @@ def _determiner(rng, case, gender, negated_indefinite):
     return "ein" + ending, "a", "ein", "indefinite"
 
 
-def noun_phrase(rng, case, kinds, negated_indefinite=False):
+def noun_phrase(rng: random.Random, case: str, kinds: Collection[str], negated_indefinite: bool = False) -> NounPhrase:
     """A noun of one of `kinds` with determiner or number, adjective and ending, in both languages.
 
     `negated_indefinite` makes it `kein ...`, whose English is `(not) a ...`.
@@ -85,12 +88,12 @@ def noun_phrase(rng, case, kinds, negated_indefinite=False):
     )
 
 
-def with_article(english):
+def with_article(english: str) -> str:
     """`a` becomes `an` before a vowel."""
     return "an " + english[2:] if english.startswith("a ") and english[2] in "aeio" else english
 
 
-def subject(rng):
+def subject(rng: random.Random) -> NounPhrase:
     """A person as subject: pronoun, name or noun phrase."""
     draw = rng.random()
     if draw < 0.3:
@@ -101,10 +104,10 @@ def subject(rng):
     return noun_phrase(rng, "nom", ("person",))
 
 
-def person_object(rng, case, subject):
+def person_object(rng: random.Random, case: str, subject: NounPhrase) -> NounPhrase:
     """A person as object: pronoun (none of the first person beside such a subject) or noun phrase."""
     if rng.random() < 0.3:
-        pronouns = words.OBJECT_PRONOUNS[case]
+        pronouns: Sequence[tuple[str, str]] = words.OBJECT_PRONOUNS[case]
         if subject.english in ("I", "we"):
             pronouns = [row for row in pronouns if row[1] not in ("me", "us")]
         return NounPhrase(*rng.choice(pronouns))
@@ -117,16 +120,16 @@ class Clause:
 
     subject: NounPhrase
     verb: words.Verb
-    tense: object
+    tense: Any
     objects: tuple[NounPhrase, ...]
     adverbials: tuple[Phrase, ...] = ()
     negated: bool = False
 
     @property
-    def _kein(self):
+    def _kein(self) -> bool:
         return any(phrase.article == "negated" for phrase in self.objects)
 
-    def _brackets(self):
+    def _brackets(self) -> tuple[str, str, str]:
         """(finite verb, rest of the verb at the end of the clause, the two joined as at the end of a subordinate)."""
         verb, form = self.verb, self.subject.form
         infinitive = verb.prefix + verb.infinitive
@@ -143,7 +146,7 @@ class Clause:
             finite = self.tense.plural if form == "plural" else self.tense.singular
         return finite, infinitive, f"{infinitive} {finite}"
 
-    def _middle(self, without=None):
+    def _middle(self, without: Phrase | None = None) -> str:
         """The German words between the brackets; `without` is the constituent that stands first instead."""
         negation = [Phrase("nicht", "not")] if self.negated and not self._kein else []
         pronouns = [phrase for phrase in self.objects if phrase.german in PRONOUN_FORMS]
@@ -152,29 +155,29 @@ class Clause:
         ordered = [*pronouns, *time, *nouns, *negation, *others]
         return " ".join(phrase.german for phrase in ordered if phrase is not without)
 
-    def german_main(self):
+    def german_main(self) -> str:
         """Verb second, subject first."""
         finite, rest, _ = self._brackets()
         return _join(self.subject.german, finite, self._middle(), rest)
 
-    def german_inverted(self, first=None):
+    def german_inverted(self, first: Phrase | None = None) -> str:
         """Verb second with `first` (an object or adverbial of the clause) in front, or verb first without it."""
         finite, rest, _ = self._brackets()
         front = first.german if first else ""
         return _join(front, finite, self.subject.german, self._middle(without=first), rest)
 
-    def german_final(self):
+    def german_final(self) -> str:
         """Verb last, as in a subordinate clause."""
         return _join(self.subject.german, self._middle(), self._brackets()[2])
 
-    def _english_rest(self):
+    def _english_rest(self) -> str:
         """What follows the verb; a pronoun stands between the verb and its adverb (pick him up)."""
         objects = [self.verb.particle, *(phrase.english for phrase in self.objects)]
         if self.verb.particle in ENGLISH_ADVERBS and self.objects[0].german in PRONOUN_FORMS:
             objects.reverse()
         return _join(*objects, *(phrase.english for phrase in reversed(self.adverbials)))
 
-    def english_statement(self):
+    def english_statement(self) -> str:
         """Subject, verb, objects, place, time."""
         third, base = self.subject.form == "third", self.verb.english
         negated = self.negated or self._kein
@@ -189,7 +192,7 @@ class Clause:
             verb = _modal_template(self.tense, third, negated).format(base)
         return _join(self.subject.english, verb, self._english_rest())
 
-    def english_question(self):
+    def english_question(self) -> str:
         """Auxiliary, subject, verb, objects, place, time (only for clauses that aren't negated)."""
         third, base = self.subject.form == "third", self.verb.english
         auxiliary = {"present": "Does" if third else "Do", "past": "Did", "future": "Will"}.get(self.tense)
@@ -201,11 +204,11 @@ class Clause:
         return _join(start, self._english_rest())
 
 
-def _modal_template(modal, third, negated):
+def _modal_template(modal: words.Modal, third: bool, negated: bool) -> str:
     if negated:
         return modal.english_third_negative if third else modal.english_negative
     return modal.english_third if third else modal.english
 
 
-def _join(*parts):
+def _join(*parts: str) -> str:
     return " ".join(part for part in parts if part)

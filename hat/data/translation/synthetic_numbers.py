@@ -23,7 +23,7 @@ ENGLISH_ORDINALS = {
 GERMAN_ORDINALS = {1: "ersten", 3: "dritten", 7: "siebten", 8: "achten"}
 
 
-def german_number(number):
+def german_number(number: int) -> str:
     """0..999 in words: the units stand before the tens (einundzwanzig)."""
     if number >= 100:
         rest = number % 100
@@ -34,11 +34,11 @@ def german_number(number):
     return (_german_joined(units) + "und" if units else "") + GERMAN_TENS[tens]
 
 
-def _german_joined(units):
+def _german_joined(units: int) -> str:
     return "ein" if units == 1 else GERMAN_UNITS[units]
 
 
-def english_number(number):
+def english_number(number: int) -> str:
     """0..999 in words (twenty-one, three hundred and five)."""
     if number >= 100:
         rest = number % 100
@@ -49,30 +49,30 @@ def english_number(number):
     return ENGLISH_TENS[tens] + (f"-{ENGLISH_UNITS[units]}" if units else "")
 
 
-def german_ordinal(number):
+def german_ordinal(number: int) -> str:
     """1..31, dative (dritten, einundzwanzigsten)."""
     return GERMAN_ORDINALS.get(number) or german_number(number) + ("ten" if number < 20 else "sten")
 
 
-def english_ordinal(number):
+def english_ordinal(number: int) -> str:
     """1..31 (third, twenty-first)."""
     head, dash, last = english_number(number).rpartition("-")
     return head + dash + ENGLISH_ORDINALS.get(last, last + "th")
 
 
-def digit_date(day, month, year):
+def digit_date(day: int, month: int, year: int) -> tuple[str, str]:
     """("am 3. März 2019", "on March 3, 2019"); month 1..12."""
     german, english = MONTHS[month - 1]
     return f"am {day}. {german} {year}", f"on {english} {day}, {year}"
 
 
-def word_date(day, month):
+def word_date(day: int, month: int) -> tuple[str, str]:
     """("am dritten März", "on the third of March"); month 1..12."""
     german, english = MONTHS[month - 1]
     return f"am {german_ordinal(day)} {german}", f"on the {english_ordinal(day)} of {english}"
 
 
-def time_of_day(hour, minute):
+def time_of_day(hour: int, minute: int) -> tuple[str, str]:
     """(German, English) of hour 1..12 and a minute that is a multiple of five, as one says it.
 
     German counts towards the next hour from twenty-five past on: halb vier is half past three.
@@ -97,13 +97,13 @@ def time_of_day(hour, minute):
     return f"um {spoken[minute][0]}", f"at {spoken[minute][1]}"
 
 
-def digit_price(cents):
+def digit_price(cents: int) -> tuple[str, str]:
     """("1.234,50 Euro", "1,234.50 euros") of an amount in cents."""
     english = f"{cents / 100:,.2f}"
     return english.translate(str.maketrans(",.", ".,")) + " Euro", english + " euros"
 
 
-def word_price(euros, cents):
+def word_price(euros: int, cents: int) -> tuple[str, str]:
     """("zwölf Euro fünfzig", "twelve euros fifty"); euros 2..999, cents 0 or 10..99."""
     german, english = f"{german_number(euros)} Euro", f"{english_number(euros)} euros"
     return (f"{german} {german_number(cents)}", f"{english} {english_number(cents)}") if cents else (german, english)
