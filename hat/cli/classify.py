@@ -1,6 +1,11 @@
 """hat-classify: text through a classifier's bundle, one text a line."""
 
+from __future__ import annotations
+
+import argparse
 import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from hat.cli.common import ArgumentParser, run_command
 from hat.cli.line_commands import InputLines, add_bundle_options, show_warnings
@@ -10,12 +15,12 @@ from hat.errors import DataError
 COMMAND = "hat-classify"
 
 
-def main(arguments=None, bundle=None):
+def main(arguments: Sequence[str] | None = None, bundle: str | None = None) -> None:
     """Run the command; `bundle` is the default for its BUNDLE."""
     run_command(_parser(bundle), _classify, arguments)
 
 
-def _parser(bundle):
+def _parser(bundle: str | None) -> ArgumentParser:
     parser = ArgumentParser("Classify text, one a line: its likeliest label, a tab, the label's probability.")
     add_bundle_options(parser, bundle)
     parser.add_argument("--pairs", action="store_true", help="each line is two texts with a tab between them")
@@ -23,7 +28,7 @@ def _parser(bundle):
     return parser
 
 
-def _classify(options):
+def _classify(options: argparse.Namespace) -> None:
     from hat.deploy.classifier import Classifier
 
     show_warnings(COMMAND)
@@ -41,10 +46,10 @@ def _classify(options):
                 output.write(f"{label}\t{probabilities[label]:.4f}")
 
 
-def _pairs(lines):
+def _pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
     """(text, text) of each line; raises DataError, naming the line, unless it has one tab."""
     for number, line in enumerate(lines, start=1):
-        pair = tuple(line.split("\t"))
+        pair: Any = tuple(line.split("\t"))
         if len(pair) != 2:
             raise DataError(f"line {number} has {len(pair) - 1} tabs; with --pairs each line is two texts and one tab")
         yield pair

@@ -1,9 +1,12 @@
 """hat-evaluate: BLEU, chrF, measured latency, parameters and size of models and bundles."""
 
+import argparse
+from collections.abc import Sequence
+
 from hat.cli.common import ArgumentParser, add_run_option, run_command
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = ArgumentParser("Judge models and bundles: BLEU and chrF (sacreBLEU), measured latency, parameters, size.")
     parser.add_argument(
         "target",
@@ -35,7 +38,7 @@ def main(arguments=None):
     run_command(parser, _evaluate, arguments)
 
 
-def _evaluate(options):
+def _evaluate(options: argparse.Namespace) -> None:
     import json
 
     from hat.evaluation.evaluate import evaluate_all, evaluations_table

@@ -1,5 +1,8 @@
 """hat-export: trained SubTransformers to bundles for hat-translate and hat-classify."""
 
+import argparse
+from collections.abc import Sequence
+
 from hat.cli.common import ArgumentParser, add_run_option, run_command
 
 PRECISIONS = ("fp32", "int8", "fp16", "bf16")
@@ -8,7 +11,7 @@ DEFAULT_PRECISIONS = ("fp32", "int8")
 STANDALONE_HELP = "put a translate.py or classify.py into each bundle, which runs it without HAT"
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = ArgumentParser("Export trained SubTransformers as bundles that run with onnxruntime and numpy alone.")
     parser.add_argument("name", nargs="?", metavar="NAME", help="sub-training to export (default: all of the run)")
     parser.add_argument(
@@ -26,14 +29,14 @@ def main(arguments=None):
     run_command(parser, _export, arguments)
 
 
-def _points(text):
+def _points(text: str) -> float:
     value = float(text)
     if not value >= 0:
         raise ValueError  # argparse tells the user
     return value
 
 
-def _export(options):
+def _export(options: argparse.Namespace) -> None:
     from hat.experiment.run_directory import RunDirectory
     from hat.export.bundles import export, trained_names
 

@@ -1,11 +1,14 @@
 """hat-fit-predictor: fit a latency predictor to the samples of a device, or to CSV files that HAT published."""
 
+import argparse
+from collections.abc import Sequence
+
 from hat.cli.common import ArgumentParser, add_run_option, run_command
 from hat.errors import UsageError
 from latency_predictor.fitting.models import MODELS
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = ArgumentParser("Fit a latency predictor and show how good it is on samples that it did not see.")
     parser.add_argument("--device", metavar="NAME", help="the device whose samples are fitted (default: cpu)")
     add_run_option(parser)
@@ -20,7 +23,7 @@ def main(arguments=None):
     run_command(parser, _fit, arguments)
 
 
-def _fit(options):
+def _fit(options: argparse.Namespace) -> None:
     if options.csv and (options.device or options.run):
         raise UsageError("--csv takes its samples from files; leave out --device and --run")
     if options.output and not options.csv:

@@ -1,13 +1,15 @@
 """hat-inspect: what an architecture or a search space holds and costs."""
 
+import argparse
 import json
+from collections.abc import Sequence
 
 from hat.cli.common import ArgumentParser, positive_int, run_command
 
 DESCRIPTION = "Print layers, parameters and FLOPs of an architecture, and the size of a search space."
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `hat-inspect`."""
     parser = ArgumentParser(DESCRIPTION)
     parser.add_argument("file", help="architecture (ours or HAT's YAML), search space or experiment config")
@@ -19,7 +21,7 @@ def main(arguments=None):
     run_command(parser, _inspect, arguments)
 
 
-def _inspect(options):
+def _inspect(options: argparse.Namespace) -> None:
     from hat.experiment.inspection import inspect_file, render
 
     described = inspect_file(options.file, options.vocabulary, options.length)

@@ -1,17 +1,22 @@
 """What hat-translate and hat-classify share: a bundle and how to run it, lines to read, progress and warnings."""
 
+from __future__ import annotations
+
+import argparse
 import os
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 from hat.cli.common import positive_int
 from hat.cli.line_files import decoded_lines, open_lines
 
 
-def add_bundle_options(parser, bundle=None):
+def add_bundle_options(parser: argparse.ArgumentParser, bundle: str | None = None) -> None:
     """Add BUNDLE, of which `bundle` is the default, the files to read and write, and what computes how much at once."""
-    default = {"nargs": "?", "default": bundle} if bundle else {}
+    default: dict[str, Any] = {"nargs": "?", "default": bundle} if bundle else {}
     parser.add_argument("bundle", metavar="BUNDLE", help="folder that hat-export wrote", **default)
     parser.add_argument("--input", metavar="FILE", help="text to read, a line each (default: standard input)")
     parser.add_argument("--output", metavar="FILE", help="replaced when all is written (default: standard output)")
@@ -28,7 +33,7 @@ class InputLines:
     lines to read ahead: one where somebody types them, else None, for the default.
     """
 
-    def __init__(self, command, path):
+    def __init__(self, command: str, path: str | None) -> None:
         self._command, self._name = command, path or "standard input"
         self._stream = open_lines(path)
         file = os.fstat(self._stream.fileno())
@@ -36,7 +41,7 @@ class InputLines:
         self._shown = time.monotonic()
         self.window = 1 if self._stream.isatty() else None
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         for number, line in enumerate(decoded_lines(self._stream, self._name), start=1):
             if self._size and time.monotonic() - self._shown > 1:
                 self._shown = time.monotonic()
@@ -44,11 +49,11 @@ class InputLines:
             yield line
 
 
-def show_warnings(command):
+def show_warnings(command: str) -> None:
     """Warnings become lines on stderr, each one however often it comes."""
 
-    def show(message, *_):
+    def show(message: Any, *_: Any) -> None:
         print(f"{command}: warning: {message}", file=sys.stderr)
 
     warnings.simplefilter("always", UserWarning)
-    warnings.showwarning = show
+    warnings.showwarning = show  # type: ignore[assignment]

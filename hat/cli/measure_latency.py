@@ -1,9 +1,12 @@
 """hat-measure-latency: measure architectures of the search space on one device or several."""
 
+import argparse
+from collections.abc import Iterable, Sequence
+
 from hat.cli.common import ArgumentParser, add_precision_option, add_run_option, device_at, positive_int, run_command
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `hat-measure-latency`."""
     parser = ArgumentParser("Measure the latency of architectures of the search space; no trained weights are needed.")
     parser.add_argument(
@@ -24,7 +27,7 @@ def main(arguments=None):
     run_command(parser, _measure, arguments)
 
 
-def _measure(options):
+def _measure(options: argparse.Namespace) -> None:
     devices = [device_at(name, options.precision) for name in options.device or ["cpu"]]
     if options.check:
         _check(devices)
@@ -35,7 +38,7 @@ def _measure(options):
     collect_all(RunDirectory.open(options.run), devices, options.samples)
 
 
-def _check(names):
+def _check(names: Iterable[str]) -> None:
     """Print one screen for each device; raises DeviceError if one can't be used."""
     from hat.errors import DeviceError
     from latency_predictor.link.check import check_device

@@ -5,9 +5,19 @@ import functools
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from hat.experiment.run_directory import FULL
+from hat.experiment.run_directory import FULL, RunDirectory
 from hat.progress import format_seconds
+
+if TYPE_CHECKING:
+    from hat.training.options import TrainingOptions
+    from latency_predictor.budget import LatencyBudget
+    from search.limits import Limits
+    from search.report.report_data import ReportData
+
 
 PRECISIONS = ("fp32", "int8")
 
@@ -18,10 +28,10 @@ class StageLog:
     What they print themselves goes to `path`; their warnings are also shown.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self._path = path
 
-    def stage(self, title, results, function):
+    def stage(self, title: str, results: Sequence[Path], function: Callable[[], Any]) -> Any:
         """Call `function()` and return what it returns; `results` are the files it leaves, for telling if it worked."""
         before, start = [_identity(path) for path in results], time.monotonic()
         with self._redirected():
@@ -32,7 +42,7 @@ class StageLog:
         return value
 
     @contextlib.contextmanager
-    def _redirected(self):
+    def _redirected(self) -> Iterator[None]:
         with open(self._path, "a+", encoding="utf-8", buffering=1) as log:
             start = log.seek(0, os.SEEK_END)
             try:
@@ -43,7 +53,7 @@ class StageLog:
                 print("".join(line for line in log if line.startswith("warning:")), end="", file=sys.stderr)
 
 
-def _identity(path):
+def _identity(path: Path) -> tuple[int, int, int] | None:
     """What changes when a file is written again; None if there is no file."""
     if not path.exists():
         return None
@@ -58,7 +68,15 @@ class Pipeline:
     before training, so that an impossible budget doesn't cost hours. All trainings have the TrainingOptions `options`.
     """
 
-    def __init__(self, run, device_name, budgets, limits, source_directory, options):
+    def __init__(
+        self,
+        run: RunDirectory,
+        device_name: str,
+        budgets: "Sequence[LatencyBudget]",
+        limits: "Limits",
+        source_directory: str | None,
+        options: "TrainingOptions",
+    ) -> None:
         from latency_predictor.link.check import check_accelerator
         from latency_predictor.link.devices import load_device
         from latency_predictor.sampling.lengths import check_quantiles
@@ -74,7 +92,7 @@ class Pipeline:
         self._options = options
         self._log = StageLog(run.path / "run.log")
 
-    def run(self):
+    def run(self) -> "tuple[Path, ReportData]":
         """Do every stage; returns (path of the report, its ReportData)."""
         self._prepare()
         self._measure()
@@ -85,11 +103,11 @@ class Pipeline:
             self._deploy(name)
         return self._report(names)
 
-    def _prepare(self):
+    def _prepare(self) -> None:
         run, results = self._run, [self._run.data / "done.json"]
         self._log.stage("prepare the data", results, lambda: run.prepare(self._source_directory))
 
-    def _measure(self):
+    def _measure(self) -> None:
         from latency_predictor.fitting.fit import load_or_fit
         from latency_predictor.sampling.collect import collect
 
@@ -97,7 +115,7 @@ class Pipeline:
         self._log.stage(f"measure latencies on {name}", [self._samples], lambda: collect(run, name))
         self._log.stage("fit the predictor", [self._predictor / "done.json"], lambda: load_or_fit(run, name))
 
-    def _train_super(self):
+    def _train_super(self) -> None:
         from hat.training.super import train_super
         from search.run import check_budgets
 
@@ -109,7 +127,7 @@ class Pipeline:
             self._train_subs([FULL])
         self._log.stage("train the SuperTransformer", results, lambda: train_super(run, self._options))
 
-    def _search(self):
+    def _search(self) -> list[str]:
         from search.run import name_budgets, search
 
         run, budgets = self._run, self._budgets
@@ -121,7 +139,7 @@ class Pipeline:
         )
         return self._log.stage(f"search for {wanted}", results, function)
 
-    def _train_subs(self, names):
+    def _train_subs(self, names: Sequence[str]) -> None:
         from hat.training.parallel import Job, train_all
         from hat.training.sub import choose_architecture
 
@@ -130,7 +148,7 @@ class Pipeline:
         title = f"train {', '.join(names)}"
         self._log.stage(title, results, lambda: train_all(run, jobs, self._options, title))
 
-    def _deploy(self, name):
+    def _deploy(self, name: str) -> None:
         """Export one Transformer and judge its bundles."""
         from hat.evaluation.evaluate import evaluate
         from hat.export.bundles import export
@@ -148,21 +166,21 @@ class Pipeline:
             self._log.stage(
                 f"evaluate {name} ({precision})",
                 results,
-                lambda b=bundle: evaluate(run, b, BundleMeter(run, self._device_name)),
+                lambda b=bundle: evaluate(run, b, BundleMeter(run, self._device_name)),  # type: ignore[misc]
             )
 
-    def _report(self, names):
+    def _report(self, names: Sequence[str]) -> "tuple[Path, ReportData]":
         from search.report.run_report import write_report
 
         run, results = self._run, [self._run.path / "report.html"]
 
-        def answer(name, sentences):
+        def answer(name: str, sentences: Sequence[Any]) -> Sequence[str]:
             return run.task.judge(run).bundle_answers(run.export(name) / self._precision, sentences)
 
         arguments = (run, self._samples.stem, names, self._commands(names), answer)
         return self._log.stage("write the report", results, lambda: write_report(*arguments))
 
-    def _commands(self, names):
+    def _commands(self, names: Sequence[str]) -> list[str]:
         """The shell lines that the report shows."""
         budgets = "".join(f" --latency {budget.text}" for budget in self._budgets)
         limits = "".join(f" {option}" for option in self._limits.options())

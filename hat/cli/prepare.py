@@ -1,9 +1,12 @@
 """hat-prepare CONFIG: parallel or labelled text to tokenizers and binarised splits."""
 
+import argparse
+from collections.abc import Sequence
+
 from hat.cli.common import ArgumentParser, run_command
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `hat-prepare`."""
     parser = ArgumentParser("Prepare the text of an experiment: tokenizers and binarised splits.")
     parser.add_argument("config", metavar="CONFIG", help="experiment config, such as configs/multi30k.en-de.yaml")
@@ -14,7 +17,7 @@ def main(arguments=None):
     run_command(parser, _prepare, arguments)
 
 
-def _prepare(options):
+def _prepare(options: argparse.Namespace) -> None:
     from hat.experiment.run_directory import RunDirectory
 
     run = RunDirectory.create(options.config, options.run)

@@ -1,5 +1,8 @@
 """hat-run CONFIG: from parallel text and latency budgets to deployed translators and a report, all stages."""
 
+import argparse
+from collections.abc import Sequence
+
 from hat.cli.common import (
     ArgumentParser,
     add_latency_option,
@@ -11,7 +14,7 @@ from hat.cli.common import (
 from hat.training.options import add_computing_options, add_processes_option, chosen_options, warn_of_update_freq
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `hat-run`."""
     parser = ArgumentParser(
         "Do all stages of an experiment: prepare, measure, train the SuperTransformer, search, train the chosen "
@@ -33,7 +36,7 @@ def main(arguments=None):
     run_command(parser, _run, arguments)
 
 
-def _run(options):
+def _run(options: argparse.Namespace) -> None:
     from hat.cli.pipeline import Pipeline
     from hat.errors import UsageError
     from hat.experiment.run_directory import RunDirectory

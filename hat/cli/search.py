@@ -1,5 +1,8 @@
 """hat-search: find the best SubTransformer for each latency budget."""
 
+import argparse
+from collections.abc import Sequence
+
 from hat.cli.common import (
     ArgumentParser,
     add_latency_option,
@@ -12,7 +15,7 @@ from hat.cli.common import (
 from hat.training.options import add_computing_options, chosen_options
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(
         "Find the SubTransformer of lowest validation loss that meets a latency budget on a device. "
         "To score candidates in N processes: torchrun --nproc_per_node N --no-python -- hat-search, with the same "
@@ -33,7 +36,7 @@ def main(arguments=None):
     run_command(parser, _search, arguments)
 
 
-def _search(options):
+def _search(options: argparse.Namespace) -> None:
     from hat.training import processes
     from search.ranks import follow, leading
 
@@ -48,7 +51,7 @@ def _search(options):
             follow(RunDirectory.open(options.run), load_scorer)
 
 
-def _lead(options):
+def _lead(options: argparse.Namespace) -> None:
     from hat.errors import UsageError
     from hat.experiment.run_directory import RunDirectory
     from latency_predictor.budget import parse_budget
@@ -72,7 +75,7 @@ def _lead(options):
     find(run, device, budgets, options.name, limits, chosen_options(options))
 
 
-def _search_front(options):
+def _search_front(options: argparse.Namespace) -> None:
     from hat.errors import UsageError
     from hat.experiment.run_directory import RunDirectory
     from search.front import search_front

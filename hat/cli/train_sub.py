@@ -1,10 +1,13 @@
 """hat-train-sub [NAME]: train the winner of a search, or any architecture, as a model of its own."""
 
+import argparse
+from collections.abc import Sequence
+
 from hat.cli.common import ArgumentParser, add_run_option, run_command
 from hat.training.options import add_training_options, chosen_options, warn_of_update_freq
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `hat-train-sub`."""
     parser = ArgumentParser("Train a SubTransformer; interrupted, run the same command again and it goes on.")
     parser.add_argument("search", metavar="NAME", nargs="?", help="finished search (default: the only one)")
@@ -16,7 +19,7 @@ def main(arguments=None):
     run_command(parser, _train_sub, arguments)
 
 
-def _train_sub(options):
+def _train_sub(options: argparse.Namespace) -> None:
     training_options = chosen_options(options)
     from hat.experiment.run_directory import RunDirectory
     from hat.training import machines, processes

@@ -1,10 +1,13 @@
 """hat-train-super [CONFIG]: train the SuperTransformer of a run, preparing its data first if need be."""
 
+import argparse
+from collections.abc import Sequence
+
 from hat.cli.common import ArgumentParser, add_run_option, run_command
 from hat.training.options import add_training_options, chosen_options, warn_of_update_freq
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `hat-train-super`."""
     parser = ArgumentParser(
         "Train the SuperTransformer; interrupted, run the same command again and it goes on. "
@@ -20,7 +23,7 @@ def main(arguments=None):
     run_command(parser, _train_super, arguments)
 
 
-def _train_super(options):
+def _train_super(options: argparse.Namespace) -> None:
     training_options = chosen_options(options)
     from hat.experiment.run_directory import RunDirectory
     from hat.training import machines, processes
@@ -42,7 +45,7 @@ def _train_super(options):
         train_super(run, training_options)
 
 
-def _prepare(options):
+def _prepare(options: argparse.Namespace) -> None:
     from hat.experiment.run_directory import RunDirectory
 
     run = RunDirectory.create(options.config, options.run)

@@ -1,8 +1,17 @@
 """hat-translate: text through a bundle, one sentence a line."""
 
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.cli.line_commands import InputLines, add_bundle_options, show_warnings
 from hat.cli.line_files import LineOutput, decoded_lines, open_lines
+
+if TYPE_CHECKING:
+    from hat.deploy.translator import Translator
 
 COMMAND = "hat-translate"
 NBEST_HELP = "print N lines a sentence, best first: its line number, a tab, the score, a tab, the translation"
@@ -18,12 +27,12 @@ SEARCH_OPTIONS = (
 )
 
 
-def main(arguments=None, bundle=None):
+def main(arguments: Sequence[str] | None = None, bundle: str | None = None) -> None:
     """Run the command; `bundle` is the default for its BUNDLE."""
     run_command(_parser(bundle), _translate, arguments)
 
 
-def _parser(bundle):
+def _parser(bundle: str | None) -> ArgumentParser:
     parser = ArgumentParser("Translate text, one sentence a line; a translation is always one line.")
     add_bundle_options(parser, bundle)
     parser.add_argument("--nbest", type=positive_int, metavar="N", help=NBEST_HELP)
@@ -34,7 +43,7 @@ def _parser(bundle):
     return parser
 
 
-def _translate(options):
+def _translate(options: argparse.Namespace) -> None:
     show_warnings(COMMAND)
     lines = InputLines(COMMAND, options.input)
     prefixes = decoded_lines(open_lines(options.prefix), options.prefix) if options.prefix else None
@@ -46,7 +55,7 @@ def _translate(options):
                 output.write(f"{number}\t{score:.4f}\t{text}" if options.nbest else text)
 
 
-def _translator(options):
+def _translator(options: argparse.Namespace) -> Translator:
     from hat.deploy.translator import Translator
 
     names = [name.replace("-", "_") for name, *_ in SEARCH_OPTIONS]
