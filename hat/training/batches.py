@@ -1,8 +1,10 @@
 """How the tokens of an update are dealt out to the processes that train together."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hat.errors import UsageError
+from hat.experiment.sections import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,7 @@ class UpdateBatches:
     tokens: int
 
     @classmethod
-    def of(cls, training, processes):
+    def of(cls, training: TrainingConfig, processes: int) -> "UpdateBatches":
         """As few and large batches as `training` (a TrainingConfig) allows; raises UsageError if they'd be empty."""
         total = training.tokens_per_update
         count = -(-total // (training.max_tokens * processes))
@@ -26,11 +28,11 @@ class UpdateBatches:
             )
         return cls(processes, count, tokens)
 
-    def arguments(self):
+    def arguments(self) -> list[str]:
         """Those of fairseq-train."""
         return ["--max-tokens", str(self.tokens), "--update-freq", str(self.count)]
 
-    def remarks(self, training, max_length):
+    def remarks(self, training: TrainingConfig, max_length: int) -> Iterator[str]:
         """Lines for the user: how an update is made up, and where that isn't what the config asks for."""
         total, key = self.processes * self.count * self.tokens, f"{training.section}.tokens_per_update"
         parts = f"{self.processes} processes x {self.count} batches of {self.tokens:,} tokens"

@@ -2,7 +2,9 @@
 
 import itertools
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -11,6 +13,9 @@ from safetensors.torch import load_file, save
 from hat import files
 from hat.errors import ArtifactError
 from hat.training import processes
+
+if TYPE_CHECKING:
+    from hat.fairseq_plugin.trainer import HatTrainer
 
 
 class Checkpoints:
@@ -22,12 +27,12 @@ class Checkpoints:
     inputs.json           what the training depends on: one with other inputs starts over, and these move aside
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory: Path | str) -> None:
         self.directory = Path(directory)
         self.last = self.directory / "checkpoint_last.pt"
         self.best = self.directory / "best.safetensors"
 
-    def claim(self, inputs, max_update):
+    def claim(self, inputs: Any, max_update: int) -> None:
         """Make the folder ready for a training with these inputs up to `max_update`.
 
         What one with other inputs left, or one that may have gone further, is moved aside, and a line says where to.
@@ -39,7 +44,7 @@ class Checkpoints:
         for leftover in self.directory.glob(".*.tmp"):
             leftover.unlink()
 
-    def _move_aside(self):
+    def _move_aside(self) -> None:
         if not self.last.exists():  # nothing to resume from
             shutil.rmtree(self.directory)
             return
@@ -48,10 +53,10 @@ class Checkpoints:
         self.directory.rename(aside)
         print(f"warning: the checkpoints in {self.directory} are of another training; they are now in {aside}")
 
-    def _aside(self, number):
+    def _aside(self, number: int) -> Path:
         return self.directory.with_name(f"{self.directory.name}.old-{number}")
 
-    def go_on_from(self, other):
+    def go_on_from(self, other: "Checkpoints") -> None:
         """Copy the Checkpoints `other` if they are of the same inputs and none to resume from is here."""
         if self.last.exists() or not other.last.exists() or self._inputs() != other._inputs():
             return
@@ -60,10 +65,10 @@ class Checkpoints:
                 with files.replacing(self.directory / path.name) as temporary:
                     shutil.copyfile(path, temporary)
 
-    def _inputs(self):
+    def _inputs(self) -> str:
         return files.read_json(self.directory / "inputs.json", "remove its folder to train from the start")["inputs"]
 
-    def save(self, trainer, state):
+    def save(self, trainer: "HatTrainer", state: dict[str, Any]) -> None:
         """Replace the checkpoint to resume from; `state` is a dictionary of plain values to restore with it."""
         trainer.consolidate_optimizer()
         content = trainer.state_dict()
@@ -71,7 +76,7 @@ class Checkpoints:
         with files.replacing(self.last) as temporary, open(temporary, "wb") as handle:
             torch.save(content, handle)
 
-    def restore(self, trainer):
+    def restore(self, trainer: "HatTrainer") -> dict[str, Any] | None:
         """Load the checkpoint into a fairseq Trainer; returns the saved state, or None if there is none.
 
         The first process decides, reads and sends it. Raises ArtifactError if it is truncated, foreign or of another
@@ -97,28 +102,28 @@ class Checkpoints:
                 "restore it from a copy, or remove it to train from the start"
             ) from None
 
-    def save_best(self, weights):
+    def save_best(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Keep these weights (name -> tensor) as the best so far."""
         _save_weights(self.best, weights)
 
-    def save_snapshot(self, weights, update, keep):
+    def save_snapshot(self, weights: Mapping[str, torch.Tensor], update: int, keep: int) -> None:
         """Keep these weights (name -> tensor) as those of `update`, and only the `keep` newest of their kind."""
         _save_weights(self.directory / f"update_{update:07d}.safetensors", weights)
         for old in self.snapshots()[:-keep]:
             old.unlink()
 
-    def snapshots(self):
+    def snapshots(self) -> list[Path]:
         """Paths of the weights saved by update, oldest first."""
         return sorted(self.directory.glob("update_*.safetensors"))
 
-    def drop_after(self, update):
+    def drop_after(self, update: int) -> None:
         """Remove weights from after `update`, which a killed run saved past the checkpoint it resumes from."""
         for path in self.snapshots():
             if int(path.stem.removeprefix("update_")) > update:
                 path.unlink()
 
 
-def read_weights(path):
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Name -> tensor of weights that a Checkpoints saved; raises ArtifactError if they are missing or damaged."""
     try:
         return load_file(path)
@@ -126,12 +131,12 @@ def read_weights(path):
         raise ArtifactError(f"{path} is missing or damaged ({error}); remove {path.parent} to train again") from None
 
 
-def _save_weights(path, weights):
+def _save_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
     with files.replacing(path) as temporary:
         temporary.write_bytes(save({name: tensor.cpu().contiguous() for name, tensor in weights.items()}))
 
 
-def _leads_to(path, fingerprint, max_update):
+def _leads_to(path: Path, fingerprint: str, max_update: int) -> bool:
     """Whether a training with these inputs goes on from the checkpoints beside inputs.json, `path`."""
     if not path.exists():
         return False

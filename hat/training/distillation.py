@@ -1,16 +1,20 @@
 """Knowledge distillation of a sub-training: who teaches it, and what it thereby depends on."""
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 from hat import files
 from hat.errors import ArtifactError
-from hat.experiment.run_directory import FULL, learnt_from, stamp
-from hat.experiment.sections import SUPER
+from hat.experiment.run_directory import FULL, RunDirectory, learnt_from, stamp
+from hat.experiment.sections import SUPER, DistillationConfig
 from hat.models.checkpoint import load_model, load_spec
 from hat.training.distilled_text import text_inputs
 
 KEY = "sub_training.distillation"
 
 
-def distillation_of(run, name):
+def distillation_of(run: RunDirectory, name: str) -> DistillationConfig | None:
     """The DistillationConfig by which the sub-training `name` learns; None without one, and for a teacher itself."""
     settings = run.config.sub_training.distillation
     if settings is None or name in _teachers(settings):
@@ -18,19 +22,19 @@ def distillation_of(run, name):
     return settings if _teachers(settings) else None
 
 
-def training_dependencies(run, name):
+def training_dependencies(run: RunDirectory, name: str) -> list[str]:
     """Names of the sub-trainings that must be finished before `name` is trained: its teachers among them."""
     settings = distillation_of(run, name)
     return [teacher for teacher in _teachers(settings) if teacher != SUPER] if settings else []
 
 
-def can_teach(run, teacher):
+def can_teach(run: RunDirectory, teacher: str) -> bool:
     """Whether this teacher's weights are there, and finished."""
     directory = _directory(run, teacher)
     return all((directory / file).exists() for file in ("done.json", "model.json", "model.safetensors"))
 
 
-def lacks_full(run, names):
+def lacks_full(run: RunDirectory, names: Iterable[str]) -> bool:
     """Whether the full-size Transformer is the one teacher that these sub-trainings lack and that is not among them.
 
     It is then to be trained first; another teacher is the user's to train.
@@ -39,7 +43,7 @@ def lacks_full(run, names):
     return {teacher for teacher in needed - set(names) if not can_teach(run, teacher)} == {FULL}
 
 
-def distillation_inputs(run, name, spec):
+def distillation_inputs(run: RunDirectory, name: str, spec: Any) -> dict[str, Any] | None:
     """What the training of `name`, with this ModelSpec, depends on by its teachers; None without them.
 
     Raises ArtifactError, saying what there is to do, for a teacher that isn't trained or has another vocabulary.
@@ -49,7 +53,7 @@ def distillation_inputs(run, name, spec):
         return None
     for teacher in _teachers(settings):
         _check(run, teacher, spec)
-    inputs = {}
+    inputs: dict[str, Any] = {}
     if settings.word_level:
         weights = [_directory(run, teacher) / "model.safetensors" for teacher in settings.teachers]
         digests = [files.sha256_of_file(path) for path in weights]
@@ -60,23 +64,23 @@ def distillation_inputs(run, name, spec):
     return inputs
 
 
-def load_teachers(run, settings):
+def load_teachers(run: RunDirectory, settings: DistillationConfig) -> list[Any]:
     """The Transformers that teach word by word, in the order of `settings` (a DistillationConfig)."""
     return [load_model(_directory(run, teacher)) for teacher in settings.teachers]
 
 
-def _teachers(settings):
+def _teachers(settings: DistillationConfig) -> tuple[str, ...]:
     """Names of all teachers that have a part in it, each once."""
     by_word = settings.teachers if settings.word_level else ()
     by_sequence = (settings.sequence_teacher,) if settings.sequence_level != "none" else ()
     return tuple(dict.fromkeys((*by_word, *by_sequence)))
 
 
-def _directory(run, teacher):
+def _directory(run: RunDirectory, teacher: str) -> Path:
     return run.super_ if teacher == SUPER else run.sub(teacher)
 
 
-def _check(run, teacher, spec):
+def _check(run: RunDirectory, teacher: str, spec: Any) -> None:
     if not can_teach(run, teacher):
         commands = {SUPER: "hat-train-super", FULL: "hat-train-sub --architecture full"}
         remedy = commands.get(teacher, f"hat-train-sub {teacher}")

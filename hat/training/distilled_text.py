@@ -3,6 +3,9 @@
 import itertools
 import os
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hat import files
 from hat.config import to_mapping
@@ -11,15 +14,19 @@ from hat.data.tokenizer import Tokenizer
 from hat.data.translation.prepared import PreparedData
 from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError
-from hat.experiment.run_directory import stamp
+from hat.experiment.run_directory import RunDirectory, stamp
 from hat.progress import Progress
+
+if TYPE_CHECKING:
+    from hat.deploy.translator import Translator
+
 
 PRECISION = "fp32"  # of the teacher's bundle: the one that translates exactly as the teacher does
 SPLIT = "train1"  # fairseq reads train, train1... as one split
 SENTENCES_A_WORKER = 500  # translated between two files
 
 
-def text_inputs(run, teacher, beam):
+def text_inputs(run: RunDirectory, teacher: str, beam: int) -> dict[str, Any]:
     """What the teacher's translations of the training text depend on."""
     return {
         "weights_sha256": files.sha256_of_file(run.sub(teacher) / "model.safetensors"),
@@ -29,7 +36,7 @@ def text_inputs(run, teacher, beam):
     }
 
 
-def distilled_data(run, teacher, beam):
+def distilled_data(run: RunDirectory, teacher: str, beam: int) -> PreparedData:
     """PreparedData like the run's, with the teacher's translations of the training text as the split `train1`.
 
     They are made where they are missing, and kept in `distilled/TEACHER-FINGERPRINT` of the run directory, so those of
@@ -50,14 +57,14 @@ def distilled_data(run, teacher, beam):
 class _Translations:
     """`translations/NNNNNNNNN.txt`, named by their first sentence's number: each whole, or not there."""
 
-    def __init__(self, run, teacher, directory, inputs):
+    def __init__(self, run: RunDirectory, teacher: str, directory: Path, inputs: dict[str, Any]) -> None:
         self._run, self._teacher, self._inputs = run, teacher, inputs
         self._parts, self._provenance = directory / "translations", directory / "provenance.json"
         prepared = PreparedData(run.data)
         self._source = prepared.raw_path("train", prepared.source_lang)
         self.sentences = prepared.sentences["train"]
 
-    def complete(self):
+    def complete(self) -> None:
         """Translate what is missing."""
         for leftover in self._parts.glob(".*.tmp"):
             leftover.unlink()
@@ -74,12 +81,12 @@ class _Translations:
                     files.write_text(self._part(start), "".join(f"{line}\n" for line in lines))
                     progress.advance(len(lines))
 
-    def chunks(self):
+    def chunks(self) -> Iterator[list[str]]:
         """Lists of translations, in the order of the training text."""
         for start in range(0, self.sentences, self._sentences_a_part()):
             yield self._lines(start)
 
-    def _translator(self):
+    def _translator(self) -> "Translator":
         from hat.deploy.translator import Translator
         from hat.export.bundles import export
 
@@ -87,14 +94,14 @@ class _Translations:
         bundle = self._run.export(self._teacher) / PRECISION
         return Translator(bundle, workers=usable_cores(), beam=self._inputs["search"]["beam"])
 
-    def _sentences_a_part(self):
+    def _sentences_a_part(self) -> int:
         """As it was when the first part was made, since what is translated together rounds alike."""
         if not self._provenance.exists():
             size = SENTENCES_A_WORKER * usable_cores()
             files.write_json(self._provenance, {"inputs": self._inputs, "sentences_a_part": size})
         return files.read_json(self._provenance, f"remove {self._provenance.parent}")["sentences_a_part"]
 
-    def _is_whole(self, start, size):
+    def _is_whole(self, start: int, size: int) -> bool:
         part = self._part(start)
         if not part.exists():
             return False
@@ -103,17 +110,17 @@ class _Translations:
             print(f"warning: {part} is cut off; its sentences are translated again", flush=True)
         return whole
 
-    def _count(self, start, size):
+    def _count(self, start: int, size: int) -> int:
         return min(size, self.sentences - start)
 
-    def _lines(self, start):
+    def _lines(self, start: int) -> list[str]:
         return self._part(start).read_text(encoding="utf-8").split("\n")[:-1]
 
-    def _part(self, start):
+    def _part(self, start: int) -> Path:
         return self._parts / f"{start:09d}.txt"
 
 
-def _chunks(path, size):
+def _chunks(path: Path, size: int) -> Iterator[tuple[int, list[str]]]:
     """Yield (number of the first, list of lines) of a text file, `size` lines at a time."""
     with open(path, encoding="utf-8", newline="\n") as handle:
         lines = (line.removesuffix("\n") for line in handle)
@@ -124,7 +131,7 @@ def _chunks(path, size):
             yield start, chunk
 
 
-def _binarise(run, translations, data):
+def _binarise(run: RunDirectory, translations: _Translations, data: Path) -> None:
     """Leave links to the prepared data in the new folder `data`, and SPLIT beside them."""
     building = data.with_name("data.building")
     shutil.rmtree(building, ignore_errors=True)
@@ -142,7 +149,7 @@ def _binarise(run, translations, data):
     building.rename(data)
 
 
-def _write_targets(prepared, translations, building, max_length):
+def _write_targets(prepared: PreparedData, translations: _Translations, building: Path, max_length: int) -> None:
     from hat.fairseq_plugin.binarise import binarised_text
 
     lang = prepared.target_lang
@@ -166,7 +173,7 @@ def _write_targets(prepared, translations, building, max_length):
     print(f"{written} translations, {replaced} of them empty or too long: there the reference is taken", flush=True)
 
 
-def _is_whole(data):
+def _is_whole(data: Path) -> bool:
     """Whether the binarised translations are those that were written; says so if not."""
     if not data.exists():
         return False

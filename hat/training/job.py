@@ -7,6 +7,7 @@ update come to, one number a line. Standard error, a log: everything else; an er
 import functools
 import json
 import sys
+from typing import Any, TextIO
 
 from hat.cli.common import ArgumentParser, run_command
 from hat.progress import Progress
@@ -17,27 +18,27 @@ from hat.training.options import TrainingOptions
 class _ToldProgress(Progress):
     """A Progress that also writes what is done to `stream`."""
 
-    def __init__(self, stream, description, total, unit, initial=0):
+    def __init__(self, stream: TextIO, description: str, total: int, unit: str, initial: int = 0) -> None:
         super().__init__(description, total, unit, initial)
         self._stream = stream
         self._tell()
 
-    def advance(self, steps=1, note=""):
+    def advance(self, steps: int = 1, note: str = "") -> None:
         super().advance(steps, note)
         self._tell()
 
-    def _tell(self):
+    def _tell(self) -> None:
         print(self._done, file=self._stream, flush=True)
 
 
-def main():
+def main() -> None:
     told, sys.stdout = sys.stdout, sys.stderr
     job = json.loads(sys.stdin.readline())
     end_with_stdin()
     run_command(ArgumentParser("Train one SubTransformer."), lambda _: _train(job, told), arguments=[])
 
 
-def _train(job, told):
+def _train(job: dict[str, Any], told: TextIO) -> None:
     from hat.architecture.stacks import Architecture
     from hat.experiment.run_directory import RunDirectory
     from hat.training.sub import train_briefly, train_sub

@@ -3,13 +3,17 @@
 import contextlib
 import math
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from hat import files
 from hat.errors import HatError, OutOfMemoryError
 from hat.experiment.config import fingerprinted
-from hat.experiment.sections import BOOKKEEPING
+from hat.experiment.sections import BOOKKEEPING, TrainingConfig
 from hat.fairseq_plugin.trainer import (
+    HatTrainer,
     float32_weights,
     grouped,
     master_weights,
@@ -48,7 +52,17 @@ class TrainingLoop:
     `progress` makes what shows the progress.
     """
 
-    def __init__(self, trainer, training, directory, inputs, title, keep_snapshots=0, begun=None, progress=Progress):
+    def __init__(
+        self,
+        trainer: HatTrainer,
+        training: TrainingConfig,
+        directory: Path,
+        inputs: dict[str, Any],
+        title: str,
+        keep_snapshots: int = 0,
+        begun: Path | None = None,
+        progress: Callable[..., Progress] = Progress,
+    ) -> None:
         self.trainer, self.training, self.directory, self.title = trainer, training, directory, title
         self.keep_snapshots, self._make_progress = keep_snapshots, progress
         self.checkpoints = Checkpoints(directory / "checkpoints")
@@ -59,13 +73,13 @@ class TrainingLoop:
         processes.barrier()
         self._restore()
 
-    def _go_on_from(self, begun):
+    def _go_on_from(self, begun: Path) -> None:
         metrics = begun / "metrics.jsonl"
         if metrics.exists() and not self.checkpoints.last.exists():
             files.write_text(self.directory / metrics.name, metrics.read_text(encoding="utf-8"))
         self.checkpoints.go_on_from(Checkpoints(begun / "checkpoints"))
 
-    def _restore(self):
+    def _restore(self) -> None:
         saved = self.checkpoints.restore(self.trainer) or {}
         position = saved.get("train_iterator", {"epoch": 1})
         self.state = LoopState(**saved.get("loop", {}))
@@ -83,10 +97,10 @@ class TrainingLoop:
             print("".join(f"{line}\n" for line in lines), end="", flush=True)
 
     @property
-    def update(self):
+    def update(self) -> int:
         return self.trainer.get_num_updates()
 
-    def run(self, until=None):
+    def run(self, until: int | None = None) -> None:
         """Do the updates that are left, or those up to `until`: the checkpoint then kept leads to the same end.
 
         Raises HatError if the loss stops being a number, OutOfMemoryError on all ranks if memory runs out on one.
@@ -108,7 +122,7 @@ class TrainingLoop:
                 ) from None
 
     @contextlib.contextmanager
-    def _reporting(self):
+    def _reporting(self) -> Iterator[None]:
         """Progress bar and log on the first process, for the time of the loop; None on the others."""
         self._progress = self._log = None
         if not processes.is_first():
@@ -119,7 +133,7 @@ class TrainingLoop:
             yield
         self._log.close()
 
-    def _groups(self):
+    def _groups(self) -> Iterator[list[Any]]:
         """Endless lists of an update's batches, going on from the iterator's position."""
         while True:
             batches = self.iterator.next_epoch_itr(shuffle=True)
@@ -127,7 +141,7 @@ class TrainingLoop:
             yield from grouped(batches, self.trainer)
             self.iterator = self.trainer.get_train_iterator(self.iterator.next_epoch_idx, load_dataset=False)
 
-    def _train(self, samples):
+    def _train(self, samples: list[Any]) -> None:
         with self._telling_of_memory(self._learners):
             output = self.trainer.train_step(samples)
         if output is None:  # float16 overflow: the loss scale was lowered, the batch is left out
@@ -153,7 +167,7 @@ class TrainingLoop:
             self._progress.advance(1, note)
 
     @contextlib.contextmanager
-    def _telling_of_memory(self, doing):
+    def _telling_of_memory(self, doing: Callable[[], str]) -> Iterator[None]:
         """Say what was being done, the text that `doing()` gives, and what is to be done when memory runs out."""
         try:
             yield
@@ -167,11 +181,11 @@ class TrainingLoop:
                 f"{self.training.max_tokens}, in the config, which makes it another training; as it is, it {again}"
             ) from None
 
-    def _learners(self):
+    def _learners(self) -> str:
         architectures = self.trainer.task.learners(self.trainer.get_model(), self.update)
         return f"update {self.update + 1} of {'; '.join(each.summary() for each in architectures)}"
 
-    def _validate(self):
+    def _validate(self) -> None:
         with self._telling_of_memory(lambda: f"the validation after update {self.update}"):
             losses = validate(self.trainer)
         self.state.seconds = self._earlier_seconds + time.monotonic() - self._began
@@ -193,11 +207,11 @@ class TrainingLoop:
             }
         )
 
-    def _save_snapshot(self):
+    def _save_snapshot(self) -> None:
         if self.keep_snapshots and processes.is_first():
             self.checkpoints.save_snapshot(float32_weights(self.trainer), self.update, self.keep_snapshots)
 
-    def _save(self):
+    def _save(self) -> None:
         self._saved = self.update
         if not processes.is_first():
             return
@@ -211,7 +225,7 @@ class TrainingLoop:
         self.checkpoints.save(self.trainer, state)
 
 
-def resumable_inputs(inputs, training):
+def resumable_inputs(inputs: dict[str, Any], training: TrainingConfig) -> dict[str, Any]:
     """What the course of a training depends on: of a stage's `inputs`, with `training` as it is in force.
 
     How often it saves and validates and what it averages are left out, and under inverse_sqrt how long it goes on.
@@ -228,18 +242,18 @@ def resumable_inputs(inputs, training):
 class _Speed:
     """Target tokens a second, over all processes, since it was made; pauses don't count."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._start, self._tokens = time.monotonic(), 0.0
 
-    def add(self, tokens):
+    def add(self, tokens: float) -> None:
         self._tokens += tokens
 
     @contextlib.contextmanager
-    def paused(self):
+    def paused(self) -> Iterator[None]:
         began = time.monotonic()
         yield
         self._start += time.monotonic() - began
 
     @property
-    def tokens_per_second(self):
+    def tokens_per_second(self) -> float:
         return self._tokens / max(time.monotonic() - self._start, 1e-9)

@@ -7,9 +7,13 @@ the data there; checkpoints and results are the first process's alone, and are s
 import importlib.metadata
 import secrets
 import socket
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from hat.errors import UsageError
-from hat.experiment.run_directory import TOKEN_PREFIX, stamp
+from hat.experiment.run_directory import TOKEN_PREFIX, RunDirectory, stamp
+from hat.experiment.sections import Experiment
 from hat.training import processes
 
 PACKAGES = ("hardware-aware-transformers", "torch", "fairseq-fixed", "numpy", "sentencepiece")
@@ -18,17 +22,17 @@ MISSING = "missing"
 _first_here = None
 
 
-def is_first_here():
+def is_first_here() -> bool:
     """Whether this process is the one that writes what every disk needs."""
     return processes.is_first() if _first_here is None else _first_here
 
 
-def first_here(function):
+def first_here(function: Callable[[], object]) -> None:
     """Call `function()` in the first process of each disk, while all others wait; where it raises, none goes on."""
     processes.agreed(lambda: function() if is_first_here() else None)
 
 
-def meet(directory, config, device):
+def meet(directory: Path, config: Experiment, device: str) -> None:
     """Check that all processes have the same config, packages and device, and find out which share `directory`.
 
     One line says how it is used, where there are several machines. Raises UsageError on a process that has something
@@ -48,7 +52,7 @@ def meet(directory, config, device):
         print(_described(directory, disks, host), flush=True)
 
 
-def check_same_data(run):
+def check_same_data(run: RunDirectory) -> None:
     """Raise UsageError on a process whose prepared data differ from the first's, ProcessError on the others.
 
     Raises ArtifactError without prepared data.
@@ -59,11 +63,11 @@ def check_same_data(run):
     _check_same("digest of", {"data": stamp(run.data)}, f"copy {run.data} from the first machine to the others")
 
 
-def _check_same(kind, mine, remedy):
+def _check_same(kind: str, mine: dict[str, Any], remedy: str) -> None:
     """`mine` is a flat dictionary, compared with that of the first process."""
     first, host = processes.from_first(lambda: (mine, socket.gethostname()))
 
-    def compare():
+    def compare() -> None:
         for key in {**first, **mine}:
             here, there = mine.get(key, MISSING), first.get(key, MISSING)
             if here != there:
@@ -73,32 +77,32 @@ def _check_same(kind, mine, remedy):
     processes.agreed(compare)
 
 
-def _flat(mapping, prefix=""):
+def _flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} -> {"a.b": 1}"""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in mapping.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
 
 
-def _version(package):
+def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return MISSING
 
 
-def _disks(directory):
+def _disks(directory: Path) -> list[int]:
     """By rank, the lowest rank that sees the same `directory`: each leaves a token there and looks for the others'.
 
     Tokens have new names, and are opened by them: a network file system may list a folder as it was a while ago.
     """
     session = processes.from_first(lambda: secrets.token_hex(8))
 
-    def token(rank):
+    def token(rank: int) -> Path:
         return directory / f"{TOKEN_PREFIX}{session}.{rank}"
 
-    def leave():
+    def leave() -> None:
         directory.mkdir(parents=True, exist_ok=True)
         token(processes.rank()).touch()
 
@@ -112,7 +116,7 @@ def _disks(directory):
     return disks
 
 
-def _described(directory, disks, host):
+def _described(directory: Path, disks: Sequence[int], host: str) -> str:
     if len(set(disks)) == 1:
         return f"{directory} is on a disk that {processes.machine_count()} machines share"
     return (

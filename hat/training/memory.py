@@ -9,7 +9,7 @@ M_MMAP_MAX = -4
 GROWTH_BYTES = 256 * 1024 * 1024
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> None:
     """Let glibc reuse big blocks in place of mapping new ones, each page of which would fault in afresh.
 
     A quarter to a third of CPU training time goes into that otherwise. Other C libraries are left as they are.

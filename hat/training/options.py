@@ -1,9 +1,12 @@
 """TrainingOptions: how a training runs, as opposed to what it trains (that is the config's)."""
 
+import argparse
 import os
 import platform
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from hat.errors import DeviceError, UsageError
 from hat.experiment.config import outdated_tokens
@@ -25,17 +28,17 @@ class TrainingOptions:
     init: str | None = None
     processes: int = 1
 
-    def arguments(self):
+    def arguments(self) -> list[str]:
         """Those of the command of a training; `max_update` has none, and `processes` are started by torchrun."""
         given = {"--threads": self.threads, "--device": self.device, "--init": self.init}
         precision = [] if self.precision == "fp32" else [f"--{self.precision}"]
         return precision + [part for name, value in given.items() if value for part in (name, str(value))]
 
-    def of_a_teacher(self):
+    def of_a_teacher(self) -> "TrainingOptions":
         """The TrainingOptions of the teacher of what is trained with these: its recipe is the config's."""
         return replace(self, max_update=None, init=None)
 
-    def resolved_device(self):
+    def resolved_device(self) -> str:
         """'cpu' or 'cuda'; raises DeviceError if a GPU is asked for and absent, UsageError for fp16 on a CPU."""
         import torch
 
@@ -48,11 +51,11 @@ class TrainingOptions:
         return device
 
 
-def chosen_options(parsed):
+def chosen_options(parsed: argparse.Namespace) -> TrainingOptions:
     """The TrainingOptions of a command's parsed options; warns of bfloat16 on a CPU that has no instructions for it."""
     from hat.training import processes
 
-    lacking = {"training_device": None, "init": None, "processes": 1}  # some commands lack them
+    lacking: dict[str, Any] = {"training_device": None, "init": None, "processes": 1}  # some commands lack them
     device, init, count = (getattr(parsed, name, default) for name, default in lacking.items())
     options = TrainingOptions(parsed.training_precision, device, parsed.threads, init=init, processes=count)
     if count > 1 and processes.world_size() > 1:
@@ -68,7 +71,7 @@ def chosen_options(parsed):
     return options
 
 
-def warn_of_update_freq(path, options):
+def warn_of_update_freq(path: Path | str, options: TrainingOptions) -> None:
     """Say on stderr how many tokens an update has where the config at `path` gives `update_freq`.
 
     In earlier versions each process had that many batches; now all processes have them together.
@@ -87,7 +90,7 @@ def warn_of_update_freq(path, options):
         )
 
 
-def _has_bf16_instructions():
+def _has_bf16_instructions() -> bool:
     """Whether oneDNN finds AVX512-BF16 or AMX here; True where torch doesn't tell, and on other than x86."""
     import torch
 
@@ -97,26 +100,26 @@ def _has_bf16_instructions():
     return any(supported() for supported in known)
 
 
-def add_training_options(parser):
+def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add --bf16, --fp16, --threads, --processes and --device to a command's parser."""
     add_computing_options(parser)
     add_processes_option(parser)
-    kept = {"dest": "training_device", "choices": ("cpu", "cuda")}
+    kept: dict[str, Any] = {"dest": "training_device", "choices": ("cpu", "cuda")}
     parser.add_argument("--device", help="where to train (default: a GPU if there is one)", **kept)
 
 
-def add_computing_options(parser):
+def add_computing_options(parser: argparse._ActionsContainer) -> None:
     """Add --bf16, --fp16 (both in `training_precision`) and --threads to a command's parser."""
     from hat.cli.common import positive_int
 
     precision = parser.add_mutually_exclusive_group()
-    kept = {"dest": "training_precision", "action": "store_const", "default": "fp32"}
+    kept: dict[str, Any] = {"dest": "training_precision", "action": "store_const", "default": "fp32"}
     precision.add_argument("--bf16", const="bf16", help="compute in bfloat16", **kept)
     precision.add_argument("--fp16", const="fp16", help="train in float16 (GPU)", **kept)
     parser.add_argument("--threads", type=positive_int, help="CPU threads of a process (default: torch's choice)")
 
 
-def add_processes_option(parser):
+def add_processes_option(parser: argparse._ActionsContainer) -> None:
     """Add --processes N."""
     from hat.cli.common import positive_int
 

@@ -11,14 +11,21 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hat.architecture.stacks import Architecture
 from hat.deploy.batching import usable_cores
 from hat.errors import HatError
-from hat.experiment.run_directory import FULL
+from hat.experiment.run_directory import FULL, RunDirectory
 from hat.progress import Progress
 from hat.training import processes
+
+if TYPE_CHECKING:
+    from hat.training.options import TrainingOptions
+
 
 TORCHRUN = ("WORLD_SIZE", "RANK", "LOCAL_RANK")  # what tells a process of others
 
@@ -32,7 +39,7 @@ class Job:
     until: int | None = None
 
 
-def train_all(run, jobs, options, title):
+def train_all(run: RunDirectory, jobs: Sequence[Job], options: "TrainingOptions", title: str) -> None:
     """Do all Jobs, what is up to date left out, with TrainingOptions `options`; `title` names them in the progress.
 
     Those that learn from others of the run come after the rest, and the full-size Transformer before all, even if it
@@ -51,7 +58,7 @@ def train_all(run, jobs, options, title):
             _train_wave(run, wave, options, title)
 
 
-def _train_wave(run, jobs, options, title):
+def _train_wave(run: RunDirectory, jobs: Sequence[Job], options: "TrainingOptions", title: str) -> None:
     workers = min(_workers(options), len(jobs))
     if workers > 1 and options.threads is None:
         options = replace(options, threads=usable_cores() // workers)
@@ -73,11 +80,11 @@ def _train_wave(run, jobs, options, title):
                 raise
 
 
-def _workers(options):
+def _workers(options: "TrainingOptions") -> int:
     return 1 if options.resolved_device() == "cuda" else usable_cores()
 
 
-def _is_done(run, job, options):
+def _is_done(run: RunDirectory, job: Job, options: "TrainingOptions") -> bool:
     from hat.training.sub import brief_loss, is_up_to_date
 
     if job.until is None:
@@ -85,7 +92,7 @@ def _is_done(run, job, options):
     return brief_loss(run, job.name, job.architecture, job.until, options) is not None
 
 
-def _train_here(run, job, options):
+def _train_here(run: RunDirectory, job: Job, options: "TrainingOptions") -> None:
     from hat.training.sub import train_briefly, train_sub
 
     if job.until is None:
@@ -94,18 +101,20 @@ def _train_here(run, job, options):
         train_briefly(run, job.name, job.architecture, job.until, options)
 
 
-def _end(run, job, options):
+def _end(run: RunDirectory, job: Job, options: "TrainingOptions") -> int:
     return job.until or options.max_update or run.config.sub_training.max_update
 
 
 class _Children:
     """Processes of `hat.training.job`; each ends with this one, however that ends."""
 
-    def __init__(self, run, options, progress):
+    _running: set[subprocess.Popen[str]]
+
+    def __init__(self, run: RunDirectory, options: "TrainingOptions", progress: Progress) -> None:
         self._run, self._options, self._progress = run, options, progress
         self._lock, self._running, self._stopped = threading.Lock(), set(), False
 
-    def train(self, job, end):
+    def train(self, job: Job, end: int) -> None:
         """Do one Job of `end` updates and wait for it; raises its error. None is begun after `stop`."""
         log = self._log(job)
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -129,25 +138,25 @@ class _Children:
         if status != 0 and not self._stopped:
             raise _error(job, told, log, status)
 
-    def stop(self):
+    def stop(self) -> None:
         """End all that run."""
         with self._lock:
             self._stopped = True
             for child in self._running:
                 child.terminate()
 
-    def _start(self, job, errors):
+    def _start(self, job: Job, errors: TextIO) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "hat.training.job"]
         alone = {name: value for name, value in os.environ.items() if name not in TORCHRUN}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
         child = subprocess.Popen(command, env=alone, text=True, **pipes)
-        described = {"run": str(self._run.path), "options": asdict(self._options), "name": job.name}
+        described: dict[str, Any] = {"run": str(self._run.path), "options": asdict(self._options), "name": job.name}
         described |= {"architecture": job.architecture.to_dict(), "until": job.until}
         child.stdin.write(json.dumps(described) + "\n")
         child.stdin.flush()  # and left open: its end is the child's
         return child
 
-    def _follow(self, child, end):
+    def _follow(self, child: subprocess.Popen[str], end: int) -> None:
         """Count the updates that the child tells; the first number is what was done before."""
         done = None
         for line in child.stdout:
@@ -162,11 +171,11 @@ class _Children:
             with self._lock:
                 self._progress.skip(end)
 
-    def _log(self, job):
+    def _log(self, job: Job) -> Path:
         return self._run.path / "logs" / f"train.{job.name}.log"
 
 
-def _error(job, told, log, status):
+def _error(job: Job, told: Sequence[str], log: Path, status: int) -> HatError:
     """The error that a child ended with, by the lines it `told`, of its own kind; else how it ended."""
     kinds = {kind.exit_status: kind for kind in HatError.__subclasses__()}
     _, is_told, reason = (told[-1] if told else "").partition(": error: ")

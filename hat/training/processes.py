@@ -7,7 +7,10 @@ when a machine is cut off.
 
 import contextlib
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import distributed
@@ -26,33 +29,33 @@ LOST = (
 _waiting = None  # the group of all exchanges but gradients
 
 
-def world_size():
+def world_size() -> int:
     """How many processes train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def rank():
+def rank() -> int:
     """This process's number; 0 prints and writes."""
     return int(os.environ.get("RANK", "0"))
 
 
-def local_rank():
+def local_rank() -> int:
     """This process's number on its machine: the GPU it uses."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
-def machine_count():
+def machine_count() -> int:
     """On how many machines they run."""
     return int(os.environ.get("GROUP_WORLD_SIZE", "1"))  # torchrun's word for them
 
 
-def is_first():
+def is_first() -> bool:
     """Whether this process is the one that prints and writes."""
     return rank() == 0
 
 
 @contextlib.contextmanager
-def joined(device):
+def joined(device: str) -> Iterator[None]:
     """Join the processes that torchrun started (NCCL on GPUs, gloo on CPUs) for the time of a training.
 
     Raises DeviceError without a GPU for this process, ProcessError if another process ends.
@@ -74,13 +77,13 @@ def joined(device):
             distributed.destroy_process_group()
 
 
-def _silence_told():
+def _silence_told() -> AbstractContextManager[None]:
     if machine_count() == 1:
         return contextlib.nullcontext()
     return silence.told(os.environ["MASTER_ADDR"], from_first, is_first())
 
 
-def _take_gpu():
+def _take_gpu() -> None:
     found = torch.cuda.device_count()
     if local_rank() >= found:
         raise DeviceError(
@@ -90,13 +93,13 @@ def _take_gpu():
     torch.cuda.set_device(local_rank())
 
 
-def is_lost(error):
+def is_lost(error: BaseException) -> bool:
     """Whether an exception says that another process has ended or doesn't answer."""
     return isinstance(error, distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 @contextlib.contextmanager
-def _losses_told():
+def _losses_told() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
@@ -105,12 +108,12 @@ def _losses_told():
         raise ProcessError(LOST) from None
 
 
-def barrier():
+def barrier() -> None:
     """Wait until every process has come here."""
     gathered(None)
 
 
-def gathered(value):
+def gathered(value: Any) -> list[Any]:
     """The values of all processes, by rank, in every process."""
     if not distributed.is_initialized():
         return [value]
@@ -120,7 +123,7 @@ def gathered(value):
     return values
 
 
-def from_first(function):
+def from_first(function: Callable[[], Any]) -> Any:
     """The value of `function()`, in every process; only the first calls it, and if it raises, the others end too."""
     if not distributed.is_initialized():
         return function()
@@ -131,14 +134,14 @@ def from_first(function):
 
 
 @contextlib.contextmanager
-def entered_by_first(context):
+def entered_by_first(context: AbstractContextManager[Any]) -> Iterator[None]:
     """Keep the first process in a context manager for the time of the block; where it raises, none goes on."""
     with contextlib.ExitStack() as stack:
         agreed(lambda: stack.enter_context(context) if is_first() else None)
         yield
 
 
-def agreed(function):
+def agreed(function: Callable[[], Any]) -> Any:
     """The value of `function()`, which every process calls; where it raises in one, no other goes on.
 
     Those in which it went well raise ProcessError with the reason.

@@ -1,18 +1,22 @@
 """A training that goes on in other circumstances: another number of processes, another precision."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Any
 
 from hat.training.batches import UpdateBatches
 
 PRECISION = "precision"
 
 
-def circumstances(batches, precision):
+def circumstances(batches: UpdateBatches, precision: str) -> dict[str, Any]:
     """What a checkpoint records of them, as plain values."""
     return asdict(batches) | {PRECISION: precision}
 
 
-def position_among(batches, position, before, length):
+def position_among(
+    batches: UpdateBatches, position: dict[str, Any], before: dict[str, Any], length: int
+) -> dict[str, Any]:
     """The iterator's `position` of a checkpoint with the circumstances `before`, after as many updates of `batches`.
 
     `length` is how many batches the epoch has in this process; the position is before its end.
@@ -21,7 +25,7 @@ def position_among(batches, position, before, length):
     return {**position, "iterations_in_epoch": min(updates * batches.count, length - 1)}
 
 
-def remarks(title, update, before, now):
+def remarks(title: str, update: int, before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     """Lines that say what is other than before, both circumstances."""
     if before[PRECISION] != now[PRECISION]:
         yield f"warning: {title}: trained in {before[PRECISION]} up to update {update}, goes on in {now[PRECISION]}"

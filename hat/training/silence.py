@@ -11,6 +11,8 @@ import secrets
 import socket
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from hat.errors import ProcessError
 
@@ -24,7 +26,7 @@ TOLD = (
 
 
 @contextlib.contextmanager
-def told(first_host, from_first, is_first):
+def told(first_host: str, from_first: Callable[[Callable[[], Any]], Any], is_first: bool) -> Iterator[None]:
     """For the time of the block, end this process with a message when the machine at the other end falls silent.
 
     `from_first` and `is_first` are those of `processes`; `first_host` is where the first process runs. Raises
@@ -46,13 +48,13 @@ def told(first_host, from_first, is_first):
         watched.close()
 
 
-def _server():
+def _server() -> socket.socket:
     if socket.has_dualstack_ipv6():
         return socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
     return socket.create_server(("", 0))
 
 
-def _connection(host, port):
+def _connection(host: str, port: int) -> socket.socket:
     try:
         connection = socket.create_connection((host, port), timeout=sum(PROBES.values()))
     except OSError as error:
@@ -64,11 +66,11 @@ def _connection(host, port):
     return connection
 
 
-def _in_thread(function, *arguments):
+def _in_thread(function: Callable[..., None], *arguments: Any) -> None:
     threading.Thread(target=function, args=arguments, daemon=True).start()
 
 
-def _welcome(server, token):
+def _welcome(server: socket.socket, token: bytes) -> None:
     """Watch the connections of all who know the token."""
     while True:
         try:
@@ -78,7 +80,7 @@ def _welcome(server, token):
         _in_thread(_watch, connection, token)
 
 
-def _watch(connection, token=b""):
+def _watch(connection: socket.socket, token: bytes = b"") -> None:
     """Wait until the other process, which says `token` first, ends the connection, which is no news, or is silent."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in PROBES.items():

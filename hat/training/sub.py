@@ -2,16 +2,19 @@
 
 import shutil
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hat import files
 from hat.architecture.file import load_architecture
 from hat.architecture.stacks import Architecture
 from hat.errors import ArtifactError, UsageError
 from hat.experiment.config import fingerprinted
-from hat.experiment.run_directory import FULL, check_supertransformer, is_current, mark_done, stamp
+from hat.experiment.run_directory import FULL, RunDirectory, check_supertransformer, is_current, mark_done, stamp
 from hat.experiment.sections import DistillationConfig, SubTrainingConfig
-from hat.fairseq_plugin.trainer import validate
+from hat.fairseq_plugin.trainer import HatTrainer, validate
 from hat.models.checkpoint import MODEL_FILES, load_model, save_model
 from hat.progress import Progress
 from hat.training import machines, processes
@@ -28,6 +31,12 @@ from hat.training.launch import run_in_processes
 from hat.training.loop import TrainingLoop, resumable_inputs
 from hat.training.options import TrainingOptions
 from hat.training.setup import effective, make_trainer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hat.training.checkpoints import Checkpoints
+
 
 ARCHITECTURE = "architecture.yaml"
 BRIEF = "brief.json"  # in a finalist's folder: validation losses by update
@@ -47,12 +56,18 @@ class _Recipe:
     options: TrainingOptions
 
     @property
-    def course(self):
+    def course(self) -> str:
         """Fingerprint of what the losses on the way depend on."""
         return files.fingerprint(resumable_inputs(self.inputs, self.training))
 
 
-def train_sub(run, name, architecture, options=None, progress=Progress):
+def train_sub(
+    run: RunDirectory,
+    name: str,
+    architecture: Architecture,
+    options: TrainingOptions | None = None,
+    progress: Callable[..., Progress] = Progress,
+) -> None:
     """Train `architecture` into `run.sub(name)`; nothing is done if it is there and its inputs are the same.
 
     It goes on from where `train_briefly` left it. The weights kept are the average of the last `average_checkpoints`
@@ -80,7 +95,14 @@ def train_sub(run, name, architecture, options=None, progress=Progress):
                 _train(run, recipe, directory, progress)
 
 
-def train_briefly(run, name, architecture, until, options=None, progress=Progress):
+def train_briefly(
+    run: RunDirectory,
+    name: str,
+    architecture: Architecture,
+    until: int,
+    options: TrainingOptions | None = None,
+    progress: Callable[..., Progress] = Progress,
+) -> float:
     """Do the first `until` updates of the training of `architecture`, into its folder among the run's finalists.
 
     Returns the validation loss there, in nats a token. What was done before isn't repeated, unless it went on beyond
@@ -106,18 +128,20 @@ def train_briefly(run, name, architecture, until, options=None, progress=Progres
     return losses[until]
 
 
-def is_up_to_date(run, name, architecture, options):
+def is_up_to_date(run: RunDirectory, name: str, architecture: Architecture, options: TrainingOptions) -> bool:
     """Whether `train_sub` would find its result up to date."""
     return is_current(run.sub(name), _recipe(run, name, architecture, options).inputs)
 
 
-def brief_loss(run, name, architecture, until, options):
+def brief_loss(
+    run: RunDirectory, name: str, architecture: Architecture, until: int, options: TrainingOptions
+) -> float | None:
     """What `train_briefly` returned for the same arguments, in nats a token; None if it hasn't come so far."""
     recipe = _recipe(run, name, architecture, options)
     return (_brief_losses(run.finalist(architecture), recipe.course) or {}).get(until)
 
 
-def _brief_losses(directory, course):
+def _brief_losses(directory: Path, course: str) -> dict[int, float] | None:
     """Update -> validation loss that `train_briefly` recorded on this course; None if it never began on it."""
     if not (directory / BRIEF).exists():
         return None
@@ -127,11 +151,11 @@ def _brief_losses(directory, course):
     return {int(update): loss for update, loss in kept["losses"].items()}
 
 
-def _keep_brief_losses(directory, course, losses):
+def _keep_brief_losses(directory: Path, course: str, losses: dict[int, float]) -> None:
     files.write_json(directory / BRIEF, {"inputs": course, "losses": losses})
 
 
-def _recipe(run, name, architecture, options):
+def _recipe(run: RunDirectory, name: str, architecture: Architecture, options: TrainingOptions) -> _Recipe:
     """The _Recipe of the sub-training `name`, whose teachers must be trained."""
     prepared = run.prepared()
     training = effective(run.config.sub_training, options)
@@ -151,7 +175,7 @@ def _recipe(run, name, architecture, options):
     return _Recipe(name, architecture, prepared, training, init, distillation_of(run, name), inputs, options)
 
 
-def _initial(run, name, options):
+def _initial(run: RunDirectory, name: str, options: TrainingOptions) -> str:
     """Whether a sub-training begins from 'scratch', as the SuperTransformer's teacher must, or is to 'inherit'."""
     if name != FULL or run.config.super_training.distillation is None:
         return options.init or run.config.sub_training.init
@@ -163,7 +187,7 @@ def _initial(run, name, options):
     return "scratch"
 
 
-def pretrained_inputs(run):
+def pretrained_inputs(run: RunDirectory) -> dict[str, Any]:
     """What a training from scratch depends on beside its config: digests of the files that its weights come from."""
     found = run.task.pretrained_files(run.config)
     for path in found:
@@ -172,7 +196,9 @@ def pretrained_inputs(run):
     return {"pretrained": [files.sha256_of_file(path) for path in found]} if found else {}
 
 
-def _begin(run, recipe, directory, progress, begun=None):
+def _begin(
+    run: RunDirectory, recipe: _Recipe, directory: Path, progress: Callable[..., Progress], begun: Path | None = None
+) -> tuple[HatTrainer, TrainingLoop]:
     """(fairseq Trainer, TrainingLoop) of a training in `directory`, at the update it has come to."""
     weights = processes.from_first(lambda: _initial_weights(run, recipe))
     machines.first_here(lambda: _write_architecture(recipe, directory))
@@ -189,18 +215,18 @@ def _begin(run, recipe, directory, progress, begun=None):
     return trainer, TrainingLoop(trainer, recipe.training, directory, recipe.inputs, title, snapshots, begun, progress)
 
 
-def _write_architecture(recipe, directory):
+def _write_architecture(recipe: _Recipe, directory: Path) -> None:
     files.write_yaml(directory / ARCHITECTURE, recipe.architecture.to_dict())
 
 
-def _training_text(run, recipe):
+def _training_text(run: RunDirectory, recipe: _Recipe) -> tuple[Any, list[str]]:
     """(prepared data, fairseq-train arguments naming its training splits); a teacher's translations are made here."""
     settings = recipe.distillation
     if settings is None or settings.sequence_level == "none":
         return recipe.prepared, []
     teacher, beam = settings.sequence_teacher, settings.sequence_beam
 
-    def translate():
+    def translate() -> None:
         if not can_teach(run, teacher):
             host = socket.gethostname()
             raise ArtifactError(f"{run.sub(teacher)} is not on {host}; copy it there from rank 0's machine")
@@ -212,7 +238,7 @@ def _training_text(run, recipe):
     return prepared, ["--train-subset", SPLIT] if instead else ["--upsample-primary", "1"]
 
 
-def _train(run, recipe, directory, progress):
+def _train(run: RunDirectory, recipe: _Recipe, directory: Path, progress: Callable[..., Progress]) -> None:
     trainer, loop = _begin(run, recipe, directory, progress, begun=run.finalist(recipe.architecture))
     loop.run()
     transformer = trainer.get_model().transformer.float()
@@ -225,14 +251,14 @@ def _train(run, recipe, directory, progress):
         print(f"next: hat-evaluate {recipe.name}, hat-export {recipe.name}")
 
 
-def _averaged(recipe, checkpoints):
+def _averaged(recipe: _Recipe, checkpoints: "Checkpoints") -> "dict[str, Tensor]":
     snapshots = checkpoints.snapshots()[-recipe.training.average_checkpoints :]
     if not snapshots:
         raise ArtifactError(f"{checkpoints.directory} has lost its saved weights; remove it to train again")
     return average_weights(snapshots)
 
 
-def _initial_weights(run, recipe):
+def _initial_weights(run: RunDirectory, recipe: _Recipe) -> "dict[str, Tensor] | None":
     """{name: tensor} before the first update; None where they are drawn."""
     if recipe.init == "inherit":
         check_supertransformer(run, " or --init scratch")
@@ -242,7 +268,9 @@ def _initial_weights(run, recipe):
     return None
 
 
-def choose_architecture(run, search=None, architecture=None, name=None):
+def choose_architecture(
+    run: RunDirectory, search: str | None = None, architecture: Path | str | None = None, name: str | None = None
+) -> tuple[str, Architecture]:
     """(name of the result, Architecture) that a command's arguments mean.
 
     `architecture` is a file, or 'full' for the full-size Transformer; without it, it is the choice of a finished

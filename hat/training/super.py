@@ -3,9 +3,12 @@
 Where it is distilled, the full-size network is trained first, gives it its first weights and teaches it (DynaBERT).
 """
 
+from typing import TYPE_CHECKING, Any
+
 from hat.architecture.complexity import parameter_shapes
 from hat.experiment.config import fingerprinted
-from hat.experiment.run_directory import FULL, is_current, mark_done, stamp
+from hat.experiment.run_directory import FULL, RunDirectory, is_current, mark_done, stamp
+from hat.experiment.sections import SuperTrainingConfig
 from hat.models.checkpoint import MODEL_FILES, load_model, save_model
 from hat.models.supernetwork import sliced
 from hat.training import processes
@@ -16,8 +19,11 @@ from hat.training.options import TrainingOptions
 from hat.training.setup import effective, make_trainer
 from hat.training.sub import pretrained_inputs, train_sub
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def train_super(run, options=None):
+
+def train_super(run: RunDirectory, options: TrainingOptions | None = None) -> None:
     """Train the SuperTransformer into `run.super_`; nothing is done if it is there and its inputs are the same.
 
     The weights kept are those with the lowest mean validation loss over the named SubTransformers. A teacher is trained
@@ -49,7 +55,9 @@ def train_super(run, options=None):
                 _train(run, prepared, training, inputs, options)
 
 
-def _train(run, prepared, training, inputs, options):
+def _train(
+    run: RunDirectory, prepared: Any, training: SuperTrainingConfig, inputs: dict[str, Any], options: TrainingOptions
+) -> None:
     trainer = make_trainer(
         run, prepared, training, ["--arch", run.task.super_model], options, run.super_ / "checkpoints"
     )
@@ -71,12 +79,12 @@ def _train(run, prepared, training, inputs, options):
     print("next: hat-measure-latency, then hat-search --latency BUDGET")
 
 
-def _first_weights(run, training):
+def _first_weights(run: RunDirectory, training: SuperTrainingConfig) -> dict[str, Any]:
     """What the weights before the first update depend on; {} where they are drawn."""
     return {"teacher": stamp(run.sub(FULL))} if training.distillation else pretrained_inputs(run)
 
 
-def _begin(run, training, model):
+def _begin(run: RunDirectory, training: SuperTrainingConfig, model: Any) -> "tuple[dict[str, Tensor], Any] | None":
     """(weights to begin with, the network that teaches or None), or None where they stay as they were drawn."""
     if training.distillation is not None:
         teacher = run.task.importance_ordered(run, load_model(run.sub(FULL)))

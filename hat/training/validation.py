@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from hat.architecture.space import SearchSpace
+from hat.architecture.stacks import Architecture
 
-def named_subnets(space, seed, count):
+
+def named_subnets(space: SearchSpace, seed: int, count: int) -> dict[str, Architecture]:
     """Name -> Architecture: smallest, largest, and random1, random2... up to `count` in all, fixed by the seed."""
     subnets = {"smallest": space.smallest(), "largest": space.largest()}
     rng = np.random.default_rng((seed, 0, 1))

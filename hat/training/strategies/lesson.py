@@ -1,6 +1,7 @@
 """Lesson: which SubTransformer learns from which sentences of a batch."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from hat.architecture.stacks import Architecture
 
@@ -13,7 +14,7 @@ class Lesson:
     start: int = 0
     stride: int = 1
 
-    def sentences(self, sample, padding):
+    def sentences(self, sample: dict[str, Any], padding: int) -> dict[str, Any]:
         """Its part of a fairseq sample; of a batch with fewer sentences than lessons some go to several of them."""
         if self.stride == 1:
             return sample

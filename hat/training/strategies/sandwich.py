@@ -6,12 +6,13 @@ network, its gradient is that of the whole space, and no network goes long witho
 
 import numpy as np
 
+from hat.architecture.space import SearchSpace
 from hat.training.strategies.lesson import Lesson
 
 RANDOM = 2  # beside the largest and the smallest
 
 
-def lessons(space, seed, update):
+def lessons(space: SearchSpace, seed: int, update: int) -> list[Lesson]:
     """Largest, smallest and RANDOM others, each with its share of the sentences."""
     rng = np.random.default_rng((seed, update))
     architectures = [space.largest(), space.smallest(), *(space.sample(rng) for _ in range(RANDOM))]
