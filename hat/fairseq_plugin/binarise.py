@@ -3,7 +3,9 @@
 import contextlib
 import itertools
 import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from fairseq.data import Dictionary, indexed_dataset
@@ -14,7 +16,7 @@ from hat.data.tokenizer import END_OF_SENTENCE
 TOKENS_AT_A_TIME = 2**24
 
 
-def write_dictionary(path, pieces, counts):
+def write_dictionary(path: Path, pieces: Sequence[str], counts: np.ndarray) -> None:
     """Write dict.<lang>.txt: the pieces after the special symbols, which fairseq adds itself, each with its count.
 
     pieces: all of the vocabulary in id order; counts: array of their counts.
@@ -25,7 +27,9 @@ def write_dictionary(path, pieces, counts):
 
 
 @contextlib.contextmanager
-def binarised_text(directory, split, source_lang, target_lang, lang, vocabulary_size):
+def binarised_text(
+    directory: Path | str, split: str, source_lang: str, target_lang: str, lang: str, vocabulary_size: int
+) -> "Iterator[BinarisedText]":
     """Yield a BinarisedText for one side of one split: `<split>.<src>-<tgt>.<lang>.bin` and `.idx`.
 
     The files are there, complete, when the block has ended without an error.
@@ -35,12 +39,14 @@ def binarised_text(directory, split, source_lang, target_lang, lang, vocabulary_
         yield text
 
 
-def binarised_sequences(prefix, vocabulary_size):
+def binarised_sequences(
+    prefix: Path | str, vocabulary_size: int
+) -> "contextlib.AbstractContextManager[BinarisedSequences]":
     """The context of a BinarisedSequences: `<prefix>.bin` and `.idx` are there, complete, when it ends well."""
     return _binarised(BinarisedSequences, str(prefix), vocabulary_size)
 
 
-def read_sequences(prefix):
+def read_sequences(prefix: Path | str) -> indexed_dataset.MMapIndexedDataset:
     """What `binarised_sequences` wrote, mapped into memory: tensors (length,) of int64 by number; `sizes` in tokens."""
     dataset = indexed_dataset.MMapIndexedDataset(str(prefix))
     dataset._index._sizes = dataset.sizes.copy()  # fairseq's own are gone, with their memory, when the dataset is
@@ -48,7 +54,7 @@ def read_sequences(prefix):
 
 
 @contextlib.contextmanager
-def _binarised(cls, prefix, vocabulary_size):
+def _binarised(cls: Any, prefix: str, vocabulary_size: int) -> Iterator[Any]:
     kind = indexed_dataset.best_fitting_int_dtype(vocabulary_size)
     with files.replacing(indexed_dataset.data_file_path(prefix)) as temporary, open(temporary, "wb") as handle:
         text = cls(handle, kind)
@@ -60,20 +66,20 @@ def _binarised(cls, prefix, vocabulary_size):
 class BinarisedSequences:
     """Appends sequences to a file of token ids; `sizes` is a list of arrays of their lengths."""
 
-    def __init__(self, handle, kind):
+    def __init__(self, handle: BinaryIO, kind: type) -> None:
         self._handle, self._kind = handle, kind
-        self.sizes = []
+        self.sizes: list[np.ndarray] = []
 
-    def add(self, sequences):
+    def add(self, sequences: Sequence[Sequence[int]]) -> None:
         """Append sequences, lists of token ids, as they are."""
         self._append(*self._flat(sequences))
 
-    def _flat(self, sequences):
+    def _flat(self, sequences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
         """(all ids, lengths)"""
         sizes = np.fromiter(map(len, sequences), np.int32, len(sequences))
         return np.fromiter(itertools.chain.from_iterable(sequences), self._kind, sizes.sum()), sizes
 
-    def _append(self, ids, sizes):
+    def _append(self, ids: np.ndarray, sizes: np.ndarray) -> None:
         self._handle.write(ids.tobytes())
         self.sizes.append(sizes)
 
@@ -81,13 +87,13 @@ class BinarisedSequences:
 class BinarisedText(BinarisedSequences):
     """Appends sentences, each with </s> at its end."""
 
-    def add(self, sentences):
+    def add(self, sentences: Sequence[Sequence[int]]) -> None:
         """Append sentences, lists of token ids without </s>."""
         ids, sizes = self._flat(sentences)
         self._append(np.insert(ids, np.cumsum(sizes), END_OF_SENTENCE), sizes + 1)
 
 
-def _write_index(handle, kind, sizes):
+def _write_index(handle: BinaryIO, kind: type, sizes: np.ndarray) -> None:
     """fairseq's index of a memory-mapped dataset: sizes in tokens and places in bytes, without its lists of numbers."""
     width = np.dtype(kind).itemsize
     handle.write(indexed_dataset.MMapIndexedDataset.Index._HDR_MAGIC)
@@ -96,7 +102,9 @@ def _write_index(handle, kind, sizes):
     handle.write(((np.cumsum(sizes, dtype=np.int64) - sizes) * width).tobytes())
 
 
-def token_counts(directory, split, source_lang, target_lang, lang, vocabulary_size):
+def token_counts(
+    directory: Path | str, split: str, source_lang: str, target_lang: str, lang: str, vocabulary_size: int
+) -> np.ndarray:
     """How often each token occurs in one side of a binarised split: (vocabulary_size,)."""
     path = indexed_dataset.data_file_path(_prefix(directory, split, source_lang, target_lang, lang))
     counts = np.zeros(vocabulary_size, np.int64)
@@ -107,5 +115,5 @@ def token_counts(directory, split, source_lang, target_lang, lang, vocabulary_si
     return counts
 
 
-def _prefix(directory, split, source_lang, target_lang, lang):
+def _prefix(directory: Path | str, split: str, source_lang: str, target_lang: str, lang: str) -> str:
     return str(Path(directory) / f"{split}.{source_lang}-{target_lang}.{lang}")

@@ -1,21 +1,25 @@
 """Cross entropy of a classifier, with label smoothing and teachers."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
+from torch import Tensor
 from torch.nn import functional as F
 
 
-def hidden_loss(states, taught, present):
+def hidden_loss(states: Sequence[Tensor], taught: Sequence[Tensor], present: Tensor) -> Tensor:
     """How far `states` are from a teacher's, in its first columns: mean squared difference, summed over texts.
 
     Both are lists of (batch, time, embed_dim), the embedding's first; each is held against the teacher's at the same
     share of the depth. The mean is over states, columns and the tokens that are `present` (batch, time).
     """
+    total: Any
     total, tokens = 0.0, present.sum(dim=1)
     for index, state in enumerate(states):
         aim = taught[index * (len(taught) - 1) // (len(states) - 1)][..., : state.size(-1)]
@@ -35,11 +39,11 @@ class HatClassificationCriterion(FairseqCriterion):
     takes the share `teacher_weight` of the target; `teacher_states` add the `hidden_loss`, by `hidden_weight`.
     """
 
-    def __init__(self, task, label_smoothing):
+    def __init__(self, task: Any, label_smoothing: float) -> None:
         super().__init__(task)
         self.label_smoothing = label_smoothing
 
-    def forward(self, model, sample, reduce=True):
+    def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
         """(loss, number of texts, what is logged) of a sample, in nats."""
         inputs, target, states = sample["net_input"], sample["target"], None
         if "teacher_states" in sample:
@@ -62,7 +66,7 @@ class HatClassificationCriterion(FairseqCriterion):
         return loss, texts, logged | {"sample_size": texts}
 
     @classmethod
-    def reduce_metrics(cls, logging_outputs):
+    def reduce_metrics(cls, logging_outputs: Sequence[dict[str, Any]]) -> None:
         texts = sum(output["sample_size"] for output in logging_outputs)
         for name in ("loss", "nll_loss"):
             total = sum(output[name] for output in logging_outputs)
@@ -70,5 +74,5 @@ class HatClassificationCriterion(FairseqCriterion):
         metrics.log_scalar("accuracy", sum(output["correct"] for output in logging_outputs) / texts, texts)
 
     @staticmethod
-    def logging_outputs_can_be_summed():
+    def logging_outputs_can_be_summed() -> bool:
         return True

@@ -1,8 +1,15 @@
 """Teachers of classifiers: frozen networks whose probabilities a training learns from, beside the labels."""
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
 import torch
 
 from hat.fairseq_plugin.classification_model import HatClassifier
+
+if TYPE_CHECKING:
+    from hat.fairseq_plugin.trainer import HatTrainer
+    from hat.models.classification import Classifier
 
 
 class LabelTeachers:
@@ -12,7 +19,9 @@ class LabelTeachers:
     part of it: no checkpoint holds them. With `hidden_weight` they give their hidden states too.
     """
 
-    def __init__(self, trainer, classifiers, weight, hidden_weight=0.0):
+    def __init__(
+        self, trainer: "HatTrainer", classifiers: "Iterable[Classifier]", weight: float, hidden_weight: float = 0.0
+    ) -> None:
         student = trainer.get_model()
         parameter = next(student.parameters())
         models = [HatClassifier(each, student.autocast_bf16) for each in classifiers]
@@ -20,7 +29,7 @@ class LabelTeachers:
         self._weight, self._hidden_weight = weight, hidden_weight
 
     @torch.no_grad()
-    def added_to(self, sample):
+    def added_to(self, sample: dict[str, Any]) -> dict[str, Any]:
         """The fairseq sample with what our criterion reads: `teachers`, logits, and `teacher_weight`.
 
         With a weight of hidden states also `teacher_states`, `hidden_weight`, and `present`, which tells tokens from

@@ -1,12 +1,15 @@
 """fairseq's label-smoothed cross entropy, fused with the output product: no tensor of all logits is passed over."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from fairseq.criterions import register_criterion
 from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
 from fairseq.dataclass import FairseqDataclass
 from omegaconf import II
+from torch import Tensor
 
 # Tokens whose logits are there at a time: enough to pay for a pass over the table's gradient, few enough for memory.
 TOKENS_AT_A_TIME = {"cpu": 256, "cuda": 2048}
@@ -23,7 +26,16 @@ class SmoothedLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, features, table, target, epsilon, with_gradient, teachers=(), weight=0.0):
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        table: Tensor,
+        target: Tensor,
+        epsilon: float,
+        with_gradient: bool,
+        teachers: Sequence[tuple[Tensor, Tensor]] = (),
+        weight: float = 0.0,
+    ) -> tuple[Tensor, Tensor]:
         """features (tokens, dim), table (V, dim), target (tokens,), teachers: pairs (features, table) like these
 
         -> (loss, negative log-likelihood of the references), both summed over tokens, in nats
@@ -54,17 +66,17 @@ class SmoothedLoss(torch.autograd.Function):
         return given * ((1.0 - epsilon - share) * nll + share * spread) + taught, nll
 
     @staticmethod
-    def backward(ctx, grad_loss, _grad_nll):
+    def backward(ctx: Any, grad_loss: Tensor, _grad_nll: Tensor) -> tuple[Any, ...]:
         by_features, by_table = ctx.saved_tensors
         return by_features.mul_(grad_loss), by_table.mul_(grad_loss), None, None, None, None, None
 
 
-def _parts(features):
+def _parts(features: Tensor) -> list[slice]:
     step = TOKENS_AT_A_TIME[features.device.type]
     return [slice(start, start + step) for start in range(0, len(features), step)]
 
 
-def _add_product(total, left, right):
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
     """Add left @ right to `total`, which may be of a wider type; where it isn't, without another tensor of its size."""
     if total.dtype == left.dtype:
         total.addmm_(left, right)
@@ -72,11 +84,11 @@ def _add_product(total, left, right):
         total += left @ right
 
 
-def _log_softmax(features, table):
+def _log_softmax(features: Tensor, table: Tensor) -> Tensor:
     return torch.log_softmax(features @ table.t(), dim=-1, dtype=torch.float)
 
 
-def _mean_softmax(teachers, part):
+def _mean_softmax(teachers: Sequence[tuple[Tensor, Tensor]], part: slice) -> Any:
     """The teachers' mean word distribution (tokens, V) for the tokens `part`, float32."""
     return sum(_log_softmax(features[part], table).exp_() for features, table in teachers) / len(teachers)
 
@@ -95,14 +107,14 @@ class HatLabelSmoothedCrossEntropy(LabelSmoothedCrossEntropyCriterion):
     `teacher_weight`, their share of the target.
     """
 
-    def __init__(self, task, sentence_avg, label_smoothing):
+    def __init__(self, task: Any, sentence_avg: bool, label_smoothing: float) -> None:
         super().__init__(task, sentence_avg, label_smoothing)
 
-    def forward(self, model, sample, reduce=True):
+    def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Any, ...]:
         inputs = {**sample["net_input"], "features_only": True}
         return super().forward(model, {**sample, "net_input": inputs}, reduce)
 
-    def compute_loss(self, model, net_output, sample, reduce=True):
+    def compute_loss(self, model: Any, net_output: Any, sample: dict[str, Any], reduce: bool = True) -> Any:
         target = sample["target"].flatten()
         kept = target.ne(self.padding_idx).nonzero().squeeze(1)
         pairs = [(net_output[0], model.output_weight()), *sample.get("teachers", ())]

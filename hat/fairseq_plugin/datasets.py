@@ -1,13 +1,19 @@
 """Prepared splits as batches of tensors, through fairseq's datasets and its batching by tokens."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from fairseq.data import Dictionary, LanguagePairDataset
+from fairseq.data import Dictionary, FairseqDataset, LanguagePairDataset
 from fairseq.tasks.translation import load_langpair_dataset
 
 from hat.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from hat.data.translation.prepared import PreparedData
+
 
 LONGEST = 100_000  # no sentence is left out for its length
 
@@ -25,7 +31,7 @@ class Batch:
     target: torch.Tensor
 
 
-def load_dictionary(prepared, lang):
+def load_dictionary(prepared: "PreparedData", lang: str) -> Dictionary:
     """fairseq's dictionary of one of the two languages; raises ArtifactError if it is missing."""
     path = prepared.directory / f"dict.{lang}.txt"
     if not path.exists():
@@ -33,7 +39,7 @@ def load_dictionary(prepared, lang):
     return Dictionary.load(str(path))
 
 
-def load_split(prepared, split):
+def load_split(prepared: "PreparedData", split: str) -> LanguagePairDataset:
     """A prepared split as fairseq's LanguagePairDataset; raises ArtifactError if it is missing."""
     try:
         dataset = load_langpair_dataset(
@@ -58,7 +64,7 @@ def load_split(prepared, split):
     return dataset
 
 
-def narrow_lengths(dataset):
+def narrow_lengths(dataset: LanguagePairDataset) -> None:
     """Hold the lengths of a LanguagePairDataset, four 32-bit numbers a pair, in as few bits as they need.
 
     Numpy sorts 8 and 16 bits in linear time; batches stay the same.
@@ -68,7 +74,7 @@ def narrow_lengths(dataset):
         setattr(dataset, name, lengths.astype(np.min_scalar_type(lengths.max(initial=0))))
 
 
-def load_batches(prepared, split, max_tokens, lines=None):
+def load_batches(prepared: "PreparedData", split: str, max_tokens: int, lines: np.ndarray | None = None) -> list[Batch]:
     """The split (or its `lines`, by number) as a list of Batch, shortest first, at most `max_tokens` a side."""
     dataset = load_split(prepared, split)
     return [
@@ -82,7 +88,9 @@ def load_batches(prepared, split, max_tokens, lines=None):
     ]
 
 
-def source_batches(sources, dictionary, max_tokens):
+def source_batches(
+    sources: Iterable[Sequence[int]], dictionary: Dictionary, max_tokens: int
+) -> Iterator[dict[str, Any]]:
     """Token id lists (with or without </s>) as fairseq samples for its generator, similar lengths together."""
     end = dictionary.eos()
     tensors = [torch.tensor([*(ids[:-1] if ids and ids[-1] == end else ids), end]) for ids in sources]
@@ -90,7 +98,7 @@ def source_batches(sources, dictionary, max_tokens):
     return collated(dataset, max_tokens, None)
 
 
-def collated(dataset, max_tokens, lines=None):
+def collated(dataset: FairseqDataset, max_tokens: int, lines: np.ndarray | None = None) -> Iterator[dict[str, Any]]:
     """Yield fairseq samples of a dataset (or of its `lines`, by number), in its order, at most `max_tokens` each."""
     indices = dataset.ordered_indices()
     if lines is not None:

@@ -5,24 +5,26 @@ import contextlib
 import importlib
 import logging
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
 
-def _allow_fairseq_checkpoints():
+def _allow_fairseq_checkpoints() -> None:
     """Let `torch.load(weights_only=True)`, the default since torch 2.6, read what fairseq's checkpoints hold.
 
     These are plain values without code: the old `args` namespace, and numpy scalars in the meters.
     """
     torch.serialization.add_safe_globals(
-        [argparse.Namespace, np.dtype, np.float64, np.int64]
+        [argparse.Namespace, np.dtype, np.float64, np.int64]  # type: ignore[arg-type]
         + [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
         + [np._core.multiarray.scalar]
     )
 
 
-def _restore_numpy_aliases():
+def _restore_numpy_aliases() -> None:
     """fairseq still says `np.int` and `np.float`, which numpy 1.24 removed."""
     for name, builtin in (("int", int), ("float", float), ("bool", bool)):
         if name not in np.__dict__:
@@ -30,7 +32,7 @@ def _restore_numpy_aliases():
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Silence fairseq's and hydra's advice to their own developers while something of theirs is set up."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -42,7 +44,7 @@ def quiet():
         logging.disable(disabled)
 
 
-def _import_quietly():
+def _import_quietly() -> None:
     warnings.filterwarnings("ignore", message=".*pin_memory.*")  # fairseq always asks for pinned memory
     warnings.filterwarnings("ignore", category=FutureWarning, message=".*torch.cuda.amp.*")
     level, handlers = logging.root.level, list(logging.root.handlers)
@@ -52,10 +54,10 @@ def _import_quietly():
     logging.root.handlers[:] = handlers
 
 
-def _send_checkpoints_by_torch():
+def _send_checkpoints_by_torch() -> None:
     """Let fairseq send a checkpoint to the other processes: in its own way these no longer read it, since torch 2.6."""
 
-    def broadcast_object(value, src_rank, group, dist_device=None):
+    def broadcast_object(value: Any, src_rank: int, group: Any, dist_device: Any = None) -> Any:
         box = [value]
         torch.distributed.broadcast_object_list(box, src=src_rank, group=group)
         return box[0]
@@ -63,7 +65,7 @@ def _send_checkpoints_by_torch():
     importlib.import_module("fairseq.distributed.utils").broadcast_object = broadcast_object
 
 
-def _leave_out_nan_hooks():
+def _leave_out_nan_hooks() -> None:
     """Let fairseq end a diverged training with its own error: its NaN detector knows no outputs but tuples."""
     importlib.import_module("fairseq.trainer").NanDetector = lambda _model: contextlib.nullcontext()
 

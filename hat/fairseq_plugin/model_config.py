@@ -6,6 +6,8 @@ from typing import Optional
 from fairseq.dataclass import FairseqDataclass
 
 from hat.architecture.file import load_architecture
+from hat.architecture.stacks import Architecture
+from hat.experiment.sections import Experiment
 
 
 @dataclass
@@ -20,7 +22,7 @@ class HatTransformerConfig(HatModelConfig):
     )
 
 
-def chosen_architecture(cfg, experiment):
+def chosen_architecture(cfg: HatTransformerConfig, experiment: Experiment) -> Architecture:
     """The Architecture that a HatTransformerConfig means."""
     if cfg.hat_architecture:
         return load_architecture(cfg.hat_architecture)

@@ -1,8 +1,15 @@
 """Teachers: frozen Transformers whose word distributions a training learns from, beside its references."""
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
 import torch
 
 from hat.fairseq_plugin.translation_model import HatModel
+
+if TYPE_CHECKING:
+    from hat.fairseq_plugin.trainer import HatTrainer
+    from hat.models.translation import Transformer
 
 
 class Teachers:
@@ -12,7 +19,7 @@ class Teachers:
     part of it: no checkpoint holds them.
     """
 
-    def __init__(self, trainer, transformers, weight):
+    def __init__(self, trainer: "HatTrainer", transformers: "Iterable[Transformer]", weight: float) -> None:
         task, student = trainer.task, trainer.get_model()
         parameter = next(student.parameters())
         dictionaries = task.source_dictionary, task.target_dictionary
@@ -21,7 +28,7 @@ class Teachers:
         self._weight = weight
 
     @torch.no_grad()
-    def added_to(self, sample):
+    def added_to(self, sample: dict[str, Any]) -> dict[str, Any]:
         """The fairseq sample with `teachers` and `teacher_weight`, which our criterion reads."""
         inputs = {**sample["net_input"], "features_only": True}
         lessons = [(model(**inputs)[0], model.output_weight()) for model in self._models]
