@@ -41,6 +41,7 @@ def render_front_page(
         figures=svgs(charts, CHART_INCHES),
         architecture=_architecture,
         drawings=[_drawing(name, row, config.search_space) for name, row in points.items()],
+        decodes=config.search_space.decoder is not None,
         commands=commands,
     )
 

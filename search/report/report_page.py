@@ -33,6 +33,7 @@ def render_page(data: "ReportData", commands: Sequence[str], examples: Sequence[
         doubts=doubts(data),
         colour=charts.colour,
         drawings=[_drawing(data, index, system) for index, system in enumerate(data.systems)],
+        decodes=data.config.search_space.decoder is not None,
         figures=svgs(figures),
         examples=examples,
         facts=_facts(data),
