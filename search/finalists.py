@@ -129,7 +129,10 @@ class Finals:
                     return confirmed
             correction = max(correction, _overshoot(finalists, limit_ms))
             remaining = [candidate for candidate in remaining if candidate not in batch]
-        raise self._nothing_meets()
+        error = self._nothing_meets()
+        if isinstance(error, BusyMachineError):
+            self._keep([])  # no verdict: the next search times them anew
+        raise error
 
     def _nothing_meets(self) -> HatError:
         """The error that says so."""

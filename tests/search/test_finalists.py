@@ -131,8 +131,12 @@ def test_where_other_work_had_the_processor_there_is_no_verdict():
         ms = 20.0 + latency(architecture)
         return Latency(ms, ms, ms, taken=0.3)
 
+    kept = []
+    finals = Finals(parse_budget("9ms"), FULL, measure, keep=lambda batches: kept.append(list(batches)))
     with pytest.raises(BusyMachineError, match="other work had the processor 30% of the time"):
-        Finals(parse_budget("9ms"), FULL, measure).choose(CANDIDATES, LIMIT_MS, few=3)
+        finals.choose(CANDIDATES, LIMIT_MS, few=3)
+    assert len(kept[-2]) > 1
+    assert kept[-1] == []  # the next search times them anew
 
 
 def test_where_the_pace_changes_from_round_to_round_there_is_no_verdict():
