@@ -69,7 +69,7 @@ def test_int8_is_close_to_fp32(sharing):
     ranges = calibrate(torch_model(WIDE_DECODER, spec, weights), list(pairs))
     deployed, expected = both_log_probabilities(WIDE_DECODER, spec, weights, "int8", ranges)
     difference = np.abs(deployed - expected)
-    assert 1e-4 < difference.max() < 0.15
+    assert 1e-4 < difference.max() < 0.2
     assert np.corrcoef(deployed.ravel(), expected.ravel())[0, 1] > 0.999
 
 
