@@ -29,14 +29,19 @@ def tokenizer_files(folder: Path | str) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if path.is_file()}
 
 
+def check_folder(folder: Path | str) -> None:
+    """Raise ArtifactError unless `model.pretrained` names a folder."""
+    if not Path(folder).is_dir():
+        raise ArtifactError(f"model.pretrained: {folder} is no folder; name one with a pretrained network")
+
+
 def pretrained_tokenizer(folder: Path | str) -> str:
     """The content of a tokenizer.json: the folder's own, or one made from BERT's vocab.txt and tokenizer_config.json.
 
     Raises ArtifactError if the folder has neither or isn't there, or if its network has another number of tokens.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise ArtifactError(f"model.pretrained: {folder} is no folder; name one with a pretrained network")
+    check_folder(folder)
     if (folder / TOKENIZER).exists():
         tokenizer = load_tokenizer(folder / TOKENIZER)
         content = (folder / TOKENIZER).read_text(encoding="utf-8")

@@ -1,6 +1,5 @@
 """Describes architectures and search spaces: layers, parameters, FLOPs, number of SubTransformers."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +39,7 @@ def inspect_file(path: Path | str, vocabulary: int | None, length: int) -> dict[
 
 
 def _describe_experiment(config: Any, vocabulary: int | None, length: int) -> dict[str, Any]:
-    if vocabulary:
-        config = replace(config, data=replace(config.data, vocabulary_size=vocabulary))
-    spec = task_of(config).announced_spec(config)
+    spec = task_of(config).announced_spec(config, vocabulary)
     size = max(task_of(config).vocabularies(spec).values())
     return _describe_space(config.search_space, spec, size, length)
 

@@ -1,6 +1,7 @@
 """The task classification: labelled texts or pairs of texts, an encoder, a label."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,14 +57,15 @@ class Classification(Task):
         given = {name: getattr(prepared, name) for name in ("first", "separator", "padding", "segments")}
         return config.classifier_spec(prepared.vocabulary, labels, **given)
 
-    def announced_spec(self, config: "ClassificationExperiment") -> "ClassifierSpec":
+    def announced_spec(self, config: "ClassificationExperiment", vocabulary: int | None = None) -> "ClassifierSpec":
         from hat.models.pretrained_network import pretrained_network
 
         special = {"first": 0, "separator": 2}  # ids don't change what is timed
         if config.model.pretrained is not None:
-            return config.pretrained_spec(pretrained_network(config.model.pretrained, ("0", "1"), **special)[1])
+            spec = config.pretrained_spec(pretrained_network(config.model.pretrained, ("0", "1"), **special)[1])
+            return replace(spec, vocabulary=vocabulary or spec.vocabulary)
         special |= {"padding": 1, "segments": 0}
-        return config.classifier_spec(config.data.vocabulary_size, ("0", "1"), **special)
+        return config.classifier_spec(vocabulary or config.data.vocabulary_size, ("0", "1"), **special)
 
     def pretrained_files(self, config: "ClassificationExperiment") -> tuple[Path, ...]:
         from hat.models.pretrained_network import CONFIG, WEIGHTS

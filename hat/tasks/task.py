@@ -54,8 +54,11 @@ class Task(abc.ABC):
         """All that, beside its architecture, fixes a model of these prepared data."""
 
     @abc.abstractmethod
-    def announced_spec(self, config: Any) -> Any:
-        """`spec` as far as it is known before any data are prepared: enough to measure with."""
+    def announced_spec(self, config: Any, vocabulary: int | None = None) -> Any:
+        """`spec` as far as it is known before any data are prepared: enough to measure with.
+
+        With `vocabulary` words, if given, in place of the config's.
+        """
 
     def pretrained_files(self, config: Any) -> tuple[Path, ...]:
         """Paths of all that the weights of a training from scratch are read from; none where they are drawn."""

@@ -49,8 +49,8 @@ class Translation(Task):
     def spec(self, config: "TranslationExperiment", prepared: "PreparedData") -> "ModelSpec":
         return config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
 
-    def announced_spec(self, config: "TranslationExperiment") -> "ModelSpec":
-        size = config.latency.vocabulary_size or config.data.vocabulary_size
+    def announced_spec(self, config: "TranslationExperiment", vocabulary: int | None = None) -> "ModelSpec":
+        size = vocabulary or config.latency.vocabulary_size or config.data.vocabulary_size
         return config.model_spec(size, size)
 
     def vocabularies(self, spec: "ModelSpec") -> dict[str, int]:

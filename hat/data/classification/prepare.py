@@ -10,11 +10,11 @@ from hat.data.classification.labels import describe_labels, label_names
 from hat.data.classification.sources import LabelledText, open_labelled_text
 from hat.data.classification.splits import TextCounts, write_encoded, write_examples, write_taught_text
 from hat.data.preparation import prepare_once
-from hat.data.pretrained_tokenizer import network_settings, pretrained_tokenizer, tokenizer_files
+from hat.data.pretrained_tokenizer import check_folder, network_settings, pretrained_tokenizer, tokenizer_files
 from hat.data.source_files import SPLITS
 from hat.data.tokenizer import train_tokenizer
 from hat.deploy.text_encoders import open_text_encoder
-from hat.errors import ArtifactError, UsageError
+from hat.errors import UsageError
 from hat.experiment.classification import ClassificationDataConfig, ClassificationExperiment
 from hat.experiment.run_directory import RunDirectory
 from hat.models.pretrained_network import check_pretrained, pretrained_network
@@ -81,8 +81,7 @@ def _build(run: RunDirectory, stages: "Stages", text: LabelledText) -> dict[str,
 def _check_network(config: ClassificationExperiment) -> None:
     """Raise UsageError or ArtifactError unless an experiment can begin from its `model.pretrained`."""
     folder, longest = config.model.pretrained, config.data.max_length
-    if not Path(folder).is_dir():
-        raise ArtifactError(f"model.pretrained: {folder} is no folder; name one with a pretrained network")
+    check_folder(folder)
     architecture, spec = pretrained_network(folder, ("0", "1"), first=0, separator=2)  # ids change nothing here
     config.search_space.check_within(architecture)
     if longest > spec.max_positions:

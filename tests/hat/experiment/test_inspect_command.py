@@ -88,6 +88,13 @@ def test_an_experiment_is_counted_with_all_that_its_model_has(tmp_path):
     assert "at 30 source tokens" in hat_inspect(path).stdout
 
 
+def test_the_vocabulary_that_is_asked_for_counts_whatever_the_config_says(tmp_path):
+    path = tmp_path / "translator.yaml"
+    files.write_yaml(path, EXPERIMENT | {"latency": {**EXPERIMENT.get("latency", {}), "vocabulary_size": 70}})
+    assert json.loads(hat_inspect(path, "--json").stdout)["vocabulary"] == 70
+    assert json.loads(hat_inspect(path, "--json", "--vocabulary", 90).stdout)["vocabulary"] == 90
+
+
 def classifier_spec_of(path):
     """That of two labels, 50 words, no segments."""
     return load_experiment(path).classifier_spec(50, ("a", "b"), first=0, separator=2, padding=1, segments=0)
