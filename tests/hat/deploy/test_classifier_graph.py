@@ -41,13 +41,13 @@ def graph_logits(session, spec, texts, segments):
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_equals_a_plain_computation_alone_and_in_a_padded_batch(architecture, kind):
     spec, rng = classifier_spec(**kind), np.random.default_rng(1)
-    weights = classifier_weights(architecture, spec, seed=2)
+    weights = classifier_weights(architecture, spec, seed=3)
     texts = random_texts(rng, LENGTHS, spec)
     segments = [np.sort(rng.integers(0, max(1, spec.segments), len(text))).tolist() for text in texts]
     reference = Reference(architecture, spec, weights)
     expected = np.array([reference.logits(*pair) for pair in zip(texts, segments, strict=True)])
     session = session_of(architecture, spec, weights)
-    assert np.ptp(expected, axis=0).min() > 0.2  # texts differ
+    assert np.ptp(expected, axis=0).min() > 0.3  # texts differ
     np.testing.assert_allclose(graph_logits(session, spec, texts, segments), expected, atol=1e-4)
     for text, segment, logits in zip(texts, segments, expected, strict=True):
         np.testing.assert_allclose(graph_logits(session, spec, [text], [segment])[0], logits, atol=1e-4)
