@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Of a budget that a winner takes at most: what was within it once should be on another day.
 HEADROOM = 0.97
 
+SHARE = "share_of_full"  # rows that former versions kept hold milliseconds alone, and are passed over
+
 # How latencies are judged. In the fingerprints, so that what was judged otherwise is searched for again.
 JUDGED_BY = "calls"
 
@@ -27,17 +29,22 @@ JUDGED_BY = "calls"
 class KnownLatencies:
     """The latencies of finalists of earlier searches on a device, kept beside its samples.
 
-    `key` fingerprints what predictions depend on: those that another predictor made are passed over.
+    `key` fingerprints what predictions depend on: those that another predictor made are passed over. A machine's pace
+    changes from one search to the next, so what is kept is the share of the full-size Transformer's latency at that
+    time.
     """
 
     def __init__(self, path: Path, key: str) -> None:
         self._path, self._key = path, key
 
-    def pairs(self) -> list[tuple[float, float]]:
-        """[(predicted by the ruler, latency)] in milliseconds, the last of each architecture."""
-        rows = [row for row in files.read_json_lines(self._path) if row["key"] == self._key]
+    def pairs(self, full_ms: float) -> list[tuple[float, float]]:
+        """[(predicted by the ruler, latency)], the last of each architecture, in milliseconds.
+
+        Latencies are those at the pace at which the full-size Transformer takes `full_ms`.
+        """
+        rows = [row for row in files.read_json_lines(self._path) if row["key"] == self._key and SHARE in row]
         latest = {Architecture.from_dict(row["architecture"], str(self._path)): row for row in rows}
-        return [(row["predicted_ms"], row["latency_ms"]) for row in latest.values()]
+        return [(row["predicted_ms"], row[SHARE] * full_ms) for row in latest.values()]
 
     def add(self, finalists: Iterable["Finalist"], predict: Predict) -> None:
         """Keep what was measured of Finalists, as far as no other work disturbed it."""
@@ -49,7 +56,7 @@ class KnownLatencies:
                 "key": self._key,
                 "architecture": architecture.to_dict(),
                 "predicted_ms": float(predict([architecture])[0]),
-                "latency_ms": finalist.latency.ms,
+                SHARE: finalist.latency.ms / finalist.full.ms,
             }
             files.append_json_line(self._path, row)
 

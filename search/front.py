@@ -78,7 +78,7 @@ def search_front_with(
         instruments = make_instruments()
         reference = run_reference(run, device_name, MEDIAN, inputs, instruments)
         known = known_latencies(run, device_name, MEDIAN, inputs)
-        conversion = kept_conversion(run.search(name), all_inputs, reference, known.pairs())
+        conversion = kept_conversion(run.search(name), all_inputs, reference, known.pairs(reference.full_ms))
         finalists = FrontSearch(run, device_name, all_inputs, aimed(instruments, conversion), make_sizes()).run()
         known.add(finalists, instruments.predict)
     return name

@@ -144,8 +144,10 @@ def search_with(
         evaluations = open_evaluations(run, inputs["super"])
         known = known_latencies(run, device_name, tasks[0].budget.quantile, inputs)
         for task in tasks:
-            finalists = BudgetSearch(run, task, prepared[task.name], reference, evaluations).run()
-            known.add(finalists, instruments.predict)
+            pairs = known.pairs(reference.full_ms)  # of the searches before this one, too
+            conversion = kept_conversion(run.search(task.name), task.inputs, reference, pairs)
+            aim = prepare(run.config, task, conversion, reference, instruments)
+            known.add(BudgetSearch(run, task, aim, reference, evaluations).run(), instruments.predict)
     return list(named)
 
 
@@ -184,17 +186,9 @@ def _prepare(
     device_name, quantile = tasks[0].device_name, tasks[0].budget.quantile
     budgets = [task.budget for task in tasks]
     reference = run_reference(run, device_name, quantile, inputs, instruments, budgets)
-    known = known_latencies(run, device_name, quantile, inputs).pairs()
-    return reference, {
-        task.name: prepare(
-            run.config,
-            task,
-            kept_conversion(run.search(task.name), task.inputs, reference, known),
-            reference,
-            instruments,
-        )
-        for task in tasks
-    }
+    known = known_latencies(run, device_name, quantile, inputs).pairs(reference.full_ms)
+    conversion = find_conversion(reference, known)
+    return reference, {task.name: prepare(run.config, task, conversion, reference, instruments) for task in tasks}
 
 
 def run_reference(
