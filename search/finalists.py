@@ -1,8 +1,8 @@
 """From predicted to measured: the best candidates are timed on the device, and the best that meets the budget wins.
 
 The best candidates were picked among many for looking fast, so more than half of them are slower than predicted: only
-what is measured counts. Every candidate is timed side by side with the full-size Transformer, in several rounds, so
-that both live through the same load of the machine; a candidate meets the budget only if it does in every round, and in the
+what is measured counts. Candidates and the full-size Transformer are timed in turns, in several rounds, so that all
+live through the same load of the machine; a candidate meets the budget only if it does in every round, and in the
 middle one with some headroom.
 """
 
@@ -52,7 +52,7 @@ def by_inherited_loss(finalists: Iterable[Finalist]) -> list[Finalist]:
 class Finals:
     """Times candidates against one budget.
 
-    `measure` maps an architecture to its Latency on the device, of one round; `full` is the full-size Transformer.
+    `measure` maps architectures to their Latencies on the device, of one round; `full` is the full-size Transformer.
     `kept` are lists of Finalists, as `batches` had them before an interruption: they are taken in place of timing the
     same candidates again. `keep` is called with them after each timing.
     """
@@ -61,7 +61,7 @@ class Finals:
         self,
         budget: LatencyBudget,
         full: Architecture,
-        measure: Callable[[Architecture], Latency],
+        measure: Callable[[Sequence[Architecture]], list[Latency]],
         kept: Iterable[list[Finalist]] = (),
         keep: Callable[[list[list[Finalist]]], None] = lambda batches: None,
     ) -> None:
@@ -84,16 +84,13 @@ class Finals:
         return finalists
 
     def _time(self, candidates: Sequence[Candidate]) -> list[Finalist]:
-        """Time the candidates, round by round, each round beginning with the full-size Transformer."""
-        full_rounds: list[Latency] = []
-        rounds: list[list[Latency]] = []
-        for _ in range(ROUNDS):
-            full_rounds.append(self._measure(self._full))
-            rounds.append([self._measure(candidate.architecture) for candidate in candidates])
+        """Time the candidates beside the full-size Transformer, round by round."""
+        together = [self._full, *(candidate.architecture for candidate in candidates)]
+        full_rounds, *rounds = zip(*(self._measure(together) for _ in range(ROUNDS)), strict=True)
         full = of_rounds(full_rounds)
         budget_ms = self._budget.resolve(full.ms)
         finalists: list[Finalist] = []
-        for candidate, latencies in zip(candidates, zip(*rounds, strict=True), strict=True):
+        for candidate, latencies in zip(candidates, rounds, strict=True):
             taken = [
                 latency.ms / self._budget.resolve(beside.ms)
                 for latency, beside in zip(latencies, full_rounds, strict=True)

@@ -141,14 +141,14 @@ class FrontSearch:
         """Finalists of points along the front, timed in turns with the full-size Transformer."""
         points = spread_evenly(front, lambda candidate: candidate.predicted_ms, POINTS)
         inputs = files.fingerprint([self._inputs, [candidate.to_dict() for candidate in points]])
-        kept_or_measured = KeptTimings(self._directory / "timings.jsonl", inputs, self._instruments.measure)
+        kept_or_measured = KeptTimings(self._directory / "rounds.jsonl", inputs, self._instruments.measure)
         title = f"search {self._name}: timing {len(points)} points of {len(front)} on {self._device_name}"
-        with Progress(title, ROUNDS * (len(points) + 1), "timings") as progress:
+        with Progress(title, ROUNDS, "rounds") as progress:
 
-            def measure(architecture: Architecture) -> Latency:
-                latency = kept_or_measured(architecture)
+            def measure(architectures: Sequence[Architecture]) -> list[Latency]:
+                latencies = kept_or_measured(architectures)
                 progress.advance()
-                return latency
+                return latencies
 
             return Finals(parse_budget("100%"), self._full, measure).time(points)
 

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 class Instruments:
     """What a search asks of the rest.
 
-    `predict`: architectures -> milliseconds; `measure`: architecture -> Latency on the device, of one round; `scores`:
-    (architectures, part of the validation sentences) -> iterator of (validation loss in nats, summed over target
-    tokens; number of these), in the architectures' order; `size_bytes`: architecture -> bytes of its bundle. `spec` and
-    `middle_length` (source length, target steps) are for counting parameters and FLOPs; `precision` is that of the
-    bundles. `train`: (architectures, updates) -> validation losses in nats per token after so many updates of their own
-    training.
+    `predict`: architectures -> milliseconds; `measure`: architectures -> [Latency] on the device, of one round in which
+    they take turns; `scores`: (architectures, part of the validation sentences) -> iterator of (validation loss in
+    nats, summed over target tokens; number of these), in the architectures' order; `size_bytes`: architecture -> bytes
+    of its bundle. `spec` and `middle_length` (source length, target steps) are for counting parameters and FLOPs;
+    `precision` is that of the bundles. `train`: (architectures, updates) -> validation losses in nats per token after
+    so many updates of their own training.
     """
 
     predict: Callable
@@ -96,13 +96,14 @@ def _make_instruments(
     )
 
 
-def _by_ruler(measurer: Measurer, quantile: float, architecture: Architecture) -> Latency:
-    timing = measurer.measure_paced(architecture).timing(measurer.lengths, quantile)
-    return Latency(timing.p25, timing.ci_low, timing.ci_high)
+def _by_ruler(measurer: Measurer, quantile: float, architectures: Sequence[Architecture]) -> list[Latency]:
+    paced = [measurer.measure_paced(architecture) for architecture in architectures]
+    timings = [sample.timing(measurer.lengths, quantile) for sample in paced]
+    return [Latency(timing.p25, timing.ci_low, timing.ci_high) for timing in timings]
 
 
-def _by_calls(real_calls: "InheritedCalls", quantile: float, architecture: Architecture) -> Latency:
-    return real_calls.time(architecture).latency(quantile)
+def _by_calls(real_calls: "InheritedCalls", quantile: float, architectures: Sequence[Architecture]) -> list[Latency]:
+    return [calls.latency(quantile) for calls in real_calls.time(architectures)]
 
 
 class InheritedCalls:
@@ -125,12 +126,15 @@ class InheritedCalls:
     def __exit__(self, *exception: Any) -> None:
         self._stack.__exit__(*exception)
 
-    def time(self, architecture: Architecture) -> Calls:
-        """The Calls of one round."""
+    def time(self, architectures: Sequence[Architecture]) -> list[Calls]:
+        """The Calls of one round, in which the architectures take turns."""
+        return self._real_calls.time([self._bundle(architecture) for architecture in architectures])
+
+    def _bundle(self, architecture: Architecture) -> Path:
         folder = self._folder / files.fingerprint(architecture.to_dict())
         if not folder.exists():
             self._run.task.write_trial_bundle(self._run, self._super.extract(architecture), self._precision, folder)
-        return self._real_calls.time(folder)
+        return folder
 
     @functools.cached_property
     def _super(self) -> Any:

@@ -95,6 +95,11 @@ def timed(milliseconds, half_width=0.0):
     return Latency(milliseconds, milliseconds * (1 - half_width), milliseconds * (1 + half_width))
 
 
+def in_turns(measure):
+    """What measures several architectures in a round, of a function that gives the Latency of one."""
+    return lambda architectures: [measure(architecture) for architecture in architectures]
+
+
 def size_bytes(architecture):
     """Made-up bytes of a bundle: they go with the encoder, of which a step of the decoder knows nothing."""
     encoder = architecture.encoder
@@ -123,7 +128,10 @@ class Device:
         self.scored.append(architecture)
         return loss(architecture), 1
 
-    def _measure(self, architecture):
+    def _measure(self, architectures):
+        return list(map(self._measure_one, architectures))
+
+    def _measure_one(self, architecture):
         if len(self.scored) + len(self.measured) == self._killed_at:
             raise Killed
         self.measured.append(architecture)

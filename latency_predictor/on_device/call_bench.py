@@ -9,15 +9,16 @@ import base64
 import collections
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hat.deploy.bundle import DESCRIPTION
 from latency_predictor.on_device.bundle_calls import bundle_call
 
-KEPT = 12  # bundles: those of a search's finals, and the full-size Transformer's
-WARM_UP = 3  # sentences
+KEPT = 12  # bundles: those of a search's finals, and the full-size Transformer's; more if asked for at once
+BLOCK = 5  # sentences in a row with one bundle
+WARM_UP = 3  # sentences with a bundle that was just opened
 
 
 class CallBench:
@@ -25,9 +26,9 @@ class CallBench:
 
     def __init__(self, folder: Path | str, setup: dict[str, Any]) -> None:
         self._folder, self._threads, self._accelerator = Path(folder), setup["threads"], setup["accelerator"]
-        # bundle: function of a sentence and its ids, the latest used last
-        self._calls: collections.OrderedDict[str, tuple[Callable[[Any, list[int]], Any], bool]]
-        self._calls = collections.OrderedDict()
+        # bundle: (function of a sentence and its ids, whether text is in it), the latest used last
+        self._opened: collections.OrderedDict[str, tuple[Callable[[Any, list[int]], Any], bool]]
+        self._opened = collections.OrderedDict()
 
     def put(self, request: dict[str, Any]) -> dict[str, Any]:
         """Write `content` (base64) at `offset` of a bundle's `file`; bundle.json comes last."""
@@ -39,36 +40,51 @@ class CallBench:
         return {}
 
     def measure(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Milliseconds of one call for each of the `sentences`, one after the other, as a JSON-like dictionary.
+        """Milliseconds of one call for each of the `sentences` with each of the `bundles`, as a JSON-like dictionary.
 
-        `ids` are the sentences' tokens. {"missing": True} if `bundle` isn't here (any more). `taken` is the share of
-        the time in which this process didn't have the processor, None with several threads or on a GPU; `text` says
-        whether the calls began and ended with text.
+        Bundles take turns after a few sentences, so that all of them live through the same load of the machine, which
+        may change within a second. `ids` are the sentences' tokens. `missing` are those of the bundles that aren't here
+        (any more); then nothing is timed. `taken` is the share of the time in which this process didn't have the
+        processor, None with several threads or on a GPU; `text` says of each bundle whether the calls began and ended
+        with text.
         """
-        opened = self._call(request["bundle"])
-        if opened is None:
-            return {"missing": True}
-        call, text = opened
+        names = request["bundles"]
+        missing = [name for name in names if not (self._folder / name / DESCRIPTION).exists()]
+        if missing:
+            return {"missing": missing}
         pairs = list(zip(request["sentences"], request["ids"]))
-        for pair in pairs[:WARM_UP]:
-            call(*pair)
+        calls, text = zip(*(self._call(name, pairs) for name in names))
+        self._make_room(names)
         busy, start = time.process_time(), time.perf_counter()
-        calls_ms = [_milliseconds(call, pair) for pair in pairs]
+        calls_ms = _in_turns(calls, pairs)
         share = (time.process_time() - busy) / (time.perf_counter() - start)
         taken = max(0.0, 1 - share) if self._threads == 1 and self._accelerator == "cpu" else None
-        return {"missing": False, "calls_ms": calls_ms, "taken": taken, "text": text}
+        return {"missing": [], "calls_ms": calls_ms, "taken": taken, "text": text}
 
-    def _call(self, name: str) -> tuple[Callable[[Any, list[int]], Any], bool] | None:
-        if name not in self._calls:
-            folder = self._folder / name
-            if not (folder / DESCRIPTION).exists():
-                return None
-            self._calls[name] = bundle_call(folder, self._threads, self._accelerator)
-            while len(self._calls) > KEPT:
-                oldest, _ = self._calls.popitem(last=False)
-                shutil.rmtree(self._folder / oldest)
-        self._calls.move_to_end(name)
-        return self._calls[name]
+    def _call(self, name: str, pairs: list[tuple[Any, list[int]]]) -> tuple[Callable[[Any, list[int]], Any], bool]:
+        if name not in self._opened:
+            self._opened[name] = bundle_call(self._folder / name, self._threads, self._accelerator)
+            for pair in pairs[:WARM_UP]:
+                self._opened[name][0](*pair)
+        self._opened.move_to_end(name)
+        return self._opened[name]
+
+    def _make_room(self, names: list[str]) -> None:
+        while len(self._opened) > max(KEPT, len(names)):
+            oldest, _ = self._opened.popitem(last=False)
+            shutil.rmtree(self._folder / oldest)
+
+
+def _in_turns(
+    calls: Sequence[Callable[[Any, list[int]], Any]], pairs: list[tuple[Any, list[int]]]
+) -> list[list[float]]:
+    """Milliseconds of each of the calls for each of the pairs."""
+    calls_ms: list[list[float]] = [[] for _ in calls]
+    for at in range(0, len(pairs), BLOCK):
+        for call, milliseconds in zip(calls, calls_ms):
+            call(*pairs[at])  # the others' weights were in the caches
+            milliseconds += [_milliseconds(call, pair) for pair in pairs[at : at + BLOCK]]
+    return calls_ms
 
 
 def _milliseconds(call: Callable[[Any, list[int]], Any], pair: tuple[Any, list[int]]) -> float:

@@ -1,8 +1,9 @@
 """The latency that users see: real calls of a bundle on a device, text in and text out, by the wall's clock."""
 
 import base64
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from latency_predictor.link.devices import Device
 SPLIT = "valid"  # the sentences most like those to be translated
 SENTENCES = 100  # of them
 BEYOND = 5  # so many at least must take longer than the share that a budget is about
+AT_ONCE = 20  # sentences in one request, which mustn't take too long on a slow device
 CHUNK_BYTES = 4 << 20  # of a file, sent at a time
 ROUNDS = 5  # of each bundle, where one is timed by itself
 
@@ -84,18 +86,34 @@ class RealCalls:
         if self._connection is not None:
             self._connection.close()
 
-    def time(self, bundle: Path) -> Calls:
-        """The Calls of one round with the bundle in this folder."""
+    def time(self, bundles: Sequence[Path]) -> list[Calls]:
+        """The Calls of one round with the bundle in each of these folders, which take turns."""
         if self._connection is None:
             self._connection = Connection(self._device, {"real_calls": True})
-        name = files.sha256_of_file(bundle / DESCRIPTION)[:16]  # it holds the digest of every other file
+        # a description holds the digest of every other file
+        named = {files.sha256_of_file(bundle / DESCRIPTION)[:16]: bundle for bundle in bundles}
+        answers = [self._measured(named, at) for at in range(0, len(self._request["ids"]), AT_ONCE)]
+        taken = [answer["taken"] for answer in answers]
+        busy = None if None in taken else sum(taken) / len(taken)
+        found = {
+            name: Calls(tuple(itertools.chain.from_iterable(a["calls_ms"][which] for a in answers)), busy, text)
+            for which, (name, text) in enumerate(zip(named, answers[0]["text"], strict=True))
+        }
+        names = {bundle: name for name, bundle in named.items()}
+        return [found[names[bundle]] for bundle in bundles]
+
+    def _measured(self, named: Mapping[str, Path], at: int) -> dict[str, Any]:
+        """The answer for the AT_ONCE sentences from number `at`; `named` bundles are sent if need be."""
+        some = {key: values[at : at + AT_ONCE] for key, values in self._request.items()}
         while True:
-            if (self._agent, name) not in self._sent:
-                self._send(bundle, name)
-            answer = self._connection.ask({"type": "measure", "bundle": name, **self._request})
+            for name, bundle in named.items():
+                if (self._agent, name) not in self._sent:
+                    self._send(bundle, name)
+            answer = self._connection.ask({"type": "measure", "bundles": list(named), **some})
             if not answer["missing"]:
-                return Calls(tuple(answer["calls_ms"]), answer["taken"], answer["text"])
-            self._sent.discard((self._agent, name))  # the agent had to be started again, or made room
+                return answer
+            # the agent had to be started again, or made room
+            self._sent -= {(self._agent, name) for name in answer["missing"]}
 
     @property
     def _agent(self) -> int:
@@ -125,5 +143,5 @@ def latencies_of(
 ) -> tuple[list[Latency], bool]:
     """([Latency of each quantile], whether text is in them) of the bundle in this folder, timed by itself."""
     with RealCalls(run, device, max(quantiles)) as real_calls:
-        rounds = [real_calls.time(bundle) for _ in range(ROUNDS)]
+        rounds = [real_calls.time([bundle])[0] for _ in range(ROUNDS)]
     return [of_rounds([calls.latency(quantile) for calls in rounds]) for quantile in quantiles], rounds[0].text

@@ -48,7 +48,7 @@ def write_bundle(run, folder, seed, precision="fp32"):
 def test_every_sentence_is_translated_on_the_device(run, tmp_path, precision):
     bundle = write_bundle(run, tmp_path / "bundle", seed=2, precision=precision)
     with RealCalls(run, CPU) as real_calls:
-        first, second = real_calls.time(bundle), real_calls.time(bundle)
+        first, second = (real_calls.time([bundle])[0] for _ in range(2))
     sentences = [line for line in PreparedData(run.data).raw("valid")[0] if line.strip()]
     for calls in (first, second):
         assert len(calls.calls_ms) == min(100, len(sentences))
@@ -63,16 +63,39 @@ def test_a_device_without_sentencepiece_times_the_search_alone_and_says_so(run, 
     monkeypatch.setattr("latency_predictor.on_device.bundle_calls.importlib.util.find_spec", lambda _name: None)
     bench = CallBench(tmp_path, {"threads": 1, "accelerator": "cpu"})
     (tmp_path / "there").symlink_to(bundle.resolve())
-    answer = bench.measure({"bundle": "there", "sentences": ["ein Hund"], "ids": [[5, 6, 2]]})
-    assert answer["text"] is False
-    assert len(answer["calls_ms"]) == 1
+    answer = bench.measure({"bundles": ["there"], "sentences": ["ein Hund"], "ids": [[5, 6, 2]]})
+    assert answer["text"] == (False,)
+    assert len(answer["calls_ms"][0]) == 1
+
+
+def test_bundles_take_turns_after_a_few_sentences(run, bundle, tmp_path, monkeypatch):
+    """One slow stretch of the machine, ten calls long, is felt by both and not by one alone."""
+    called = []
+    monkeypatch.setattr(
+        "latency_predictor.on_device.call_bench.bundle_call", lambda folder, *_: (recorder(folder.name, called), True)
+    )
+    bench = CallBench(tmp_path, {"threads": 1, "accelerator": "cpu"})
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "bundle.json").write_text("{}")
+    sentences = [str(number) for number in range(20)]
+    answer = bench.measure({"bundles": ["a", "b"], "sentences": sentences, "ids": [[]] * 20})
+    assert [len(calls_ms) for calls_ms in answer["calls_ms"]] == [20, 20]
+    for start in range(6, len(called) - 10, 5):  # after the warm-up
+        assert {name for name, _ in called[start : start + 10]} == {"a", "b"}
+    for name in "ab":
+        assert {sentence for caller, sentence in called if caller == name} == set(sentences)
+
+
+def recorder(name, called):
+    return lambda sentence, _ids: called.append((name, sentence))
 
 
 def test_an_agent_that_is_lost_gets_the_bundle_again(run, bundle):
     with RealCalls(run, CPU) as real_calls:
-        real_calls.time(bundle)
+        real_calls.time([bundle])
         os.kill(real_calls._agent, signal.SIGKILL)
-        assert len(real_calls.time(bundle).calls_ms) > 0
+        assert len(real_calls.time([bundle])[0].calls_ms) > 0
 
 
 def test_a_bundle_that_made_room_for_others_is_sent_again(run, tmp_path):
@@ -81,8 +104,8 @@ def test_a_bundle_that_made_room_for_others_is_sent_again(run, tmp_path):
     folders = [write_bundle(run, tmp_path / f"{seed}", seed) for seed in range(2)]
     for number in range(KEPT + 1):
         copy(folders[number % 2], tmp_path / "device" / f"{number}")
-        assert not bench.measure({"bundle": f"{number}", "sentences": ["ein"], "ids": [[5, 2]]})["missing"]
-    assert bench.measure({"bundle": "0", "sentences": ["ein"], "ids": [[5, 2]]}) == {"missing": True}
+        assert not bench.measure({"bundles": [f"{number}"], "sentences": ["ein"], "ids": [[5, 2]]})["missing"]
+    assert bench.measure({"bundles": ["0", "1"], "sentences": ["ein"], "ids": [[5, 2]]}) == {"missing": ["0"]}
     assert sorted(int(path.name) for path in (tmp_path / "device").iterdir()) == list(range(1, KEPT + 1))
 
 

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from search_toys import SPACE, Device, Killed, latency, loss, timed
+from search_toys import SPACE, Device, Killed, in_turns, latency, loss, timed
 
 from hat.architecture.complexity import count_parameters
 from hat.architecture.file import load_architecture
@@ -151,7 +151,8 @@ def test_killed_and_run_again_ends_like_an_uninterrupted_search(run, tmp_path, k
     assert results(run) == results(whole)
     assert first.scored + second.scored == uninterrupted.scored
     assert len(first.scored) + len(first.measured) == killed_at
-    assert first.measured + second.measured == uninterrupted.measured  # nor is anything measured twice
+    repeated = len(first.measured) + len(second.measured) - len(uninterrupted.measured)
+    assert 0 <= repeated <= POINTS  # at most of the round that was cut off
 
 
 def test_losses_whose_file_was_removed_are_still_on_the_front(run):
@@ -170,7 +171,7 @@ def test_a_name_of_a_front_is_no_name_of_a_budget():
 
 def test_the_full_size_is_the_one_that_was_measured_beside_the_points(run):
     """The device is slower than predicted."""
-    find(run, Device(run, measure=lambda architecture: timed(1.3 * latency(architecture), 0.02)))
+    find(run, Device(run, measure=in_turns(lambda architecture: timed(1.3 * latency(architecture), 0.02))))
     full = kept(run, "full.json")
     assert full["measured_ms"] == pytest.approx(1.3 * latency(FULL))
     assert full["measured_range_ms"] == pytest.approx([0.98 * full["measured_ms"], 1.02 * full["measured_ms"]])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from search_toys import CONFIG, SPACE, everything, latency, loss, timed
+from search_toys import CONFIG, SPACE, everything, in_turns, latency, loss, timed
 
 from hat.errors import BudgetError, UsageError
 from hat.experiment.config import load_experiment
@@ -22,7 +22,7 @@ BEST = sorted((c for c in CANDIDATES if c.predicted_ms <= 9.0 * HEADROOM), key=l
 
 
 def finalists(count):
-    finals = Finals(parse_budget("9ms"), SPACE.full_transformer(), lambda a: timed(latency(a)))
+    finals = Finals(parse_budget("9ms"), SPACE.full_transformer(), in_turns(lambda a: timed(latency(a))))
     return finals.time(BEST[:count])
 
 
@@ -73,9 +73,9 @@ class Device:
     def __init__(self, killed=False, measured_ms=latency):
         self.measurements, self._killed, self._measured_ms, self._train = 0, killed, measured_ms, Trainings()
 
-    def measure(self, architecture):
-        self.measurements += 1
-        return timed(self._measured_ms(architecture))
+    def measure(self, architectures):
+        self.measurements += len(architectures)
+        return [timed(self._measured_ms(architecture)) for architecture in architectures]
 
     def train(self, architectures, until):
         if self._killed:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from search_toys import SPACE, everything, latency, loss, predict, size_bytes, timed
+from search_toys import SPACE, everything, in_turns, latency, loss, predict, size_bytes, timed
 
 from hat.architecture.complexity import count_parameters
 from hat.errors import BudgetError, UsageError
@@ -30,11 +30,8 @@ def find(run, latency_budget, limits):
             scored.append(architecture)
             yield loss(architecture), 1
 
-    def measure(architecture):
-        return timed(latency(architecture))
-
     spec = run.config.model_spec(100, 100)
-    instruments = Instruments(predict, measure, scores, size_bytes, spec, (12, 11))
+    instruments = Instruments(predict, in_turns(lambda a: timed(latency(a))), scores, size_bytes, spec, (12, 11))
     named = name_budgets("cpu", [parse_budget(latency_budget)], limits=limits)
     (name,) = search_with(run, "cpu", named, INPUTS, lambda: instruments, limits)
     return json.loads((run.search(name) / "choice.json").read_text()), scored

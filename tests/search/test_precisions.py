@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from search_toys import Device, latency, loss, timed
+from search_toys import Device, in_turns, latency, loss, timed
 
 from hat.architecture.file import load_architecture
 from hat.errors import BudgetError, UsageError
@@ -29,7 +29,7 @@ def searching(run, monkeypatch):
                 run,
                 precision=device.precision,
                 predict=lambda architectures: [share * latency(each) for each in architectures],
-                measure=lambda architecture: timed(share * latency(architecture)),
+                measure=in_turns(lambda architecture: timed(share * latency(architecture))),
             )
             named = name_budgets(device.name, budgets, name, limits)
             inputs = {"super": "weights", "predictor": device.precision}

@@ -5,7 +5,7 @@ import math
 import os
 
 import pytest
-from search_toys import LENGTHS, SPACE, Device, Killed, everything, latency, loss, predict, timed
+from search_toys import LENGTHS, SPACE, Device, Killed, everything, in_turns, latency, loss, predict, timed
 
 from hat import files
 from hat.architecture.complexity import count_flops
@@ -155,7 +155,7 @@ def test_the_remedy_of_an_impossible_budget_works(run):
 
 def test_a_device_that_is_faster_than_predicted_is_aimed_at_as_it_is(run):
     """The predictor says 5 ms where a call takes 1 + 0.6 * 5."""
-    quicker = Device(run, measure=lambda a: timed(1 + 0.6 * latency(a)))
+    quicker = Device(run, measure=in_turns(lambda a: timed(1 + 0.6 * latency(a))))
     find(run, "7ms", device=quicker)
     choice = chosen(run, "cpu-7ms")
     assert choice["predicted_ms"] == pytest.approx(choice["measured_ms"])
@@ -188,7 +188,7 @@ def test_what_finalists_of_one_search_took_is_known_to_the_next(run):
         return timed(latency(architecture) * (1.1 if between else 1.0))
 
     for budget in ("9ms", "10ms"):
-        find(run, budget, device=Device(run, measure=measure))
+        find(run, budget, device=Device(run, measure=in_turns(measure)))
     first, second = (chosen(run, f"cpu-{budget}")["conversion"] for budget in ("9ms", "10ms"))
     assert first["count"] == 2
     assert second["count"] > 2
@@ -212,7 +212,7 @@ def test_a_machine_that_changed_its_speed_is_told(run, capsys, slower, warned):
             latency(architecture) * (slower if len(calls) > 2 * ROUNDS else 1.0)
         )  # so many are the reference's
 
-    find(run, "60%", device=Device(run, measure=measure))
+    find(run, "60%", device=Device(run, measure=in_turns(measure)))
     assert ("warning: the full-size Transformer" in capsys.readouterr().out) == warned
 
 
