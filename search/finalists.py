@@ -2,8 +2,8 @@
 
 The best candidates were picked among many for looking fast, so more than half of them are slower than predicted: only
 what is measured counts. Candidates and the full-size Transformer are timed in turns, in several rounds, so that all
-live through the same load of the machine; a candidate meets the budget only if it does in every round, and in the
-middle one with some headroom.
+live through the same load of the machine; a candidate meets the budget only if it does in all rounds but one, and in
+the middle one with some headroom.
 """
 
 import statistics
@@ -19,6 +19,7 @@ from search.aim import HEADROOM
 from search.candidate import Candidate, best_first
 
 ROUNDS = 5
+SPARED = 1  # of these, which other work on the machine may have spoilt
 BATCHES = 4
 
 
@@ -95,7 +96,7 @@ class Finals:
                 latency.ms / self._budget.resolve(beside.ms)
                 for latency, beside in zip(latencies, full_rounds, strict=True)
             ]
-            meets = max(taken) <= 1 and statistics.median(taken) <= HEADROOM
+            meets = sorted(taken)[-1 - SPARED] <= 1 and statistics.median(taken) <= HEADROOM
             finalists.append(Finalist(candidate, of_rounds(latencies), full, budget_ms, meets))
         return finalists
 

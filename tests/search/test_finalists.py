@@ -81,13 +81,13 @@ def test_a_share_is_of_the_full_transformer_timed_in_the_same_round():
     assert winner.candidate.valid_nats == best_within(0.6 * latency(FULL), latency)
 
 
-@pytest.mark.parametrize(("last_ms", "meets"), [(9.5, False), (8.9, True)])
-def test_every_round_is_within_the_budget_and_the_middle_one_with_headroom(last_ms, meets):
+@pytest.mark.parametrize(("above", "meets"), [(1, True), (2, False)])
+def test_all_rounds_but_one_are_within_the_budget_and_the_middle_one_with_headroom(above, meets):
     rounds = {}
 
     def measured(architecture):
         rounds[architecture] = rounds.get(architecture, 0) + 1
-        return last_ms if rounds[architecture] == ROUNDS else 5.0
+        return 9.5 if rounds[architecture] > ROUNDS - above else 5.0
 
     assert finals("9ms", measured).time(CANDIDATES[:1])[0].meets == meets
     assert not finals("9ms", lambda architecture: 8.9).time(CANDIDATES[:1])[0].meets
