@@ -4,37 +4,26 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
-from hat.architecture.stacks import Architecture
 from hat.deploy.building.graph_builder import GraphBuilder
-from hat.deploy.building.products import PRODUCTS, Products, Ranges
+from hat.deploy.building.network import Heads, Network
+from hat.deploy.building.products import PRODUCTS, Products
 
 HIDDEN = -1e4  # added to attention scores of padding: the softmax makes it an exact zero
 
 
 class Blocks:
-    """Builds blocks into `graph` from numpy `weights` named as in `hat.architecture.complexity.parameter_shapes`.
-
-    `products` {precision: class} are the matrix products to use.
-    """
+    """Builds blocks of a Network into `graph`; `products` {precision: class} are the matrix products to use."""
 
     def __init__(
-        self,
-        graph: GraphBuilder,
-        architecture: Architecture,
-        spec: Any,
-        weights: Mapping[str, np.ndarray],
-        precision: str,
-        ranges: Ranges | None = None,
-        products: Mapping[str, type[Products]] = PRODUCTS,
+        self, graph: GraphBuilder, network: Network, products: Mapping[str, type[Products]] = PRODUCTS
     ) -> None:
-        self.graph, self.spec, self.architecture = graph, spec, architecture
-        self.products = products[precision](graph, weights, ranges)
-        self.weights = weights
+        self.graph, self.network = graph, network
+        self.spec, self.architecture, self.weights = network.spec, network.architecture, network.weights
+        self.products = products[network.precision](graph, network.weights, network.ranges)
 
     def token_mask(self, tokens: str) -> str:
         """int32 of the shape of `tokens`: 1 where there is one, 0 where there is padding."""
@@ -67,14 +56,14 @@ class Blocks:
         return self.products.relu_linear(hidden, f"{prefix}.fc2")
 
     def projected(self, x: str, name: str, parts: int) -> list[str]:
-        """One product of which the output is split into `parts` tensors (rows, qkv_dim)."""
+        """One product of which the output is split into `parts` tensors (rows, Q)."""
         stacked = self.products.linear(x, name)
         return self.graph.node("Split", [stacked], parts, axis=1, num_outputs=parts)
 
     def attend(
-        self, query: str, key: str, value: str, heads: int, shape: str | Sequence[int], mask: str = "", bias: str = ""
+        self, query: str, key: str, value: str, heads: Heads, shape: str | Sequence[int], mask: str = "", bias: str = ""
     ) -> str:
-        """Scaled dot-product attention -> (rows, Q), Q being the width of an attention of that many heads.
+        """Scaled dot-product attention -> (rows, Q), Q being the width of all heads.
 
         query (rows, Q), given as `shape` (batch, queries, Q); key and value (batch, keys, Q) or (batch, heads, keys,
         head_dim); mask (batch, keys) int32, 1 = attend, only for queries = keys; bias (batch, heads, queries, keys),
@@ -84,8 +73,8 @@ class Blocks:
         inputs = [query, key, value, "", mask, bias]
         while not inputs[-1]:
             inputs.pop()
-        attended = self.graph.contrib("MultiHeadAttention", inputs, num_heads=heads)
-        return self.graph.reshape(attended, [-1, self.architecture.attention_dim(heads)])
+        attended = self.graph.contrib("MultiHeadAttention", inputs, num_heads=heads.count)
+        return self.graph.reshape(attended, [-1, heads.width])
 
     def _norm(self, name: str) -> list[str]:
         return [self.graph.weight(f"{name}.{part}", self.weights[f"{name}.{part}"]) for part in ("weight", "bias")]

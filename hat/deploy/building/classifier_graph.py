@@ -13,7 +13,9 @@ from onnx import ModelProto
 
 from hat.architecture.stacks import Architecture
 from hat.deploy.building.blocks import Blocks
+from hat.deploy.building.compaction import with_column_blocks, without_removed
 from hat.deploy.building.graph_builder import GraphBuilder
+from hat.deploy.building.network import Heads, Network
 from hat.deploy.building.positions import position_table
 from hat.deploy.building.products import PRODUCTS, Products, Ranges
 from hat.errors import UsageError
@@ -38,14 +40,16 @@ def build_classifier_graphs(
     """{"classifier": onnx.ModelProto} of an Architecture's encoder and a ClassifierSpec.
 
     Inputs: tokens (batch, time) int64, padded on the right; segments like it where there is more than one. Output:
-    logits (batch, labels). `weights` are float32 arrays named as the classifier's state dict; `precision` is one of
-    PRECISIONS; `ranges` {product name: (low, high)} are the calibrated ranges of the inputs of int8 products, without
-    which int8 graphs are good for timing only. Raises UsageError for another precision.
+    logits (batch, labels). `weights` are float32 arrays named as the classifier's state dict, of which what was pruned
+    (see `compaction`) is left out; `precision` is one of PRECISIONS; `ranges` {product name: (low, high)} are the
+    calibrated ranges of the inputs of int8 products, without which int8 graphs are good for timing only. Raises
+    UsageError for another precision.
     """
     if precision not in products:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(products)}")
     graph = GraphBuilder(CLASSIFIER)
-    blocks = Blocks(graph, architecture, spec, _arranged(architecture, weights), precision, ranges, products)
+    compact = with_column_blocks(_arranged(architecture, without_removed(architecture, weights)))
+    blocks = Blocks(graph, Network(architecture, spec, compact, precision, ranges), products)
     tokens = graph.input("tokens", "int64", ["batch", "time"])
     x = _first_states(blocks, _embedded(blocks, tokens), tokens)
     pooled = blocks.products.linear(x, "pooler")
@@ -62,9 +66,9 @@ def _arranged(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> 
     whose bias it joins.
     """
     arranged = dict(weights)
-    for layer, heads in enumerate(architecture.encoder.self_attention_heads):
+    for layer in range(architecture.encoder.layers):
         prefix = f"encoder.layers.{layer}.self_attn"
-        stacked, biases = (_by_kind(architecture, heads, arranged.pop(f"{prefix}.qkv_proj.{part}")) for part in PARTS)
+        stacked, biases = (_by_kind(architecture, arranged.pop(f"{prefix}.qkv_proj.{part}")) for part in PARTS)
         arranged |= {f"{prefix}.{kind}_proj.weight": weight for kind, weight in zip("qkv", stacked)}
         arranged[f"{prefix}.q_proj.bias"] = biases[0]
         output = weights[f"{prefix}.out_proj.weight"]
@@ -72,11 +76,11 @@ def _arranged(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> 
     return arranged
 
 
-def _by_kind(architecture: Architecture, heads: int, stacked: np.ndarray) -> list[np.ndarray]:
+def _by_kind(architecture: Architecture, stacked: np.ndarray) -> list[np.ndarray]:
     """(queries' rows, keys' rows, values' rows) of a weight or bias that holds them stacked, or head by head."""
     if not architecture.head_dim:
         return np.split(stacked, 3)
-    by_head = stacked.reshape(heads, 3, architecture.head_dim, *stacked.shape[1:])
+    by_head = stacked.reshape(-1, 3, architecture.head_dim, *stacked.shape[1:])
     return [np.concatenate(by_head[:, kind]) for kind in range(3)]
 
 
@@ -106,21 +110,22 @@ def _first_states(blocks: Blocks, x: str, tokens: str) -> str:
     """The first tokens' states behind all layers, (batch, embed_dim), of embeddings (batch * time, embed_dim)."""
     graph, spec = blocks.graph, blocks.spec
     mask, shape = blocks.token_mask(tokens), graph.shape_like(tokens, [-1])
-    *heads, last_heads = blocks.architecture.encoder.self_attention_heads
-    for layer, count in enumerate(heads):
+    layers = [blocks.network.self_attention("encoder", layer) for layer in range(blocks.architecture.encoder.layers)]
+    *before, last_heads = layers
+    for layer, heads in enumerate(before):
         prefix = f"encoder.layers.{layer}"
 
-        def attention(y: str, prefix: str = prefix, count: int = count) -> str:
-            return _attention(blocks, f"{prefix}.self_attn", count, y, y, shape, shape, mask=mask)
+        def attention(y: str, prefix: str = prefix, heads: Heads = heads) -> str:
+            return _attention(blocks, f"{prefix}.self_attn", heads, y, y, shape, shape, mask=mask)
 
         x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", attention)
         x = blocks.residual(x, f"{prefix}.final_layer_norm", functools.partial(blocks.feed_forward, prefix=prefix))
 
-    prefix = f"encoder.layers.{len(heads)}"
+    prefix = f"encoder.layers.{len(before)}"
     norm = f"{prefix}.self_attn_layer_norm"
     memory = blocks.layer_norm(x, norm) if spec.normalize_before else x
-    hidden = graph.node("Expand", [blocks.hidden_bias(mask), graph.constant([1, last_heads, 1, 1])])
-    single = [-1, 1, blocks.architecture.attention_dim(last_heads)]
+    hidden = graph.node("Expand", [blocks.hidden_bias(mask), graph.constant([1, last_heads.count, 1, 1])])
+    single = [-1, 1, last_heads.width]
 
     def last_attention(y: str) -> str:
         return _attention(blocks, f"{prefix}.self_attn", last_heads, y, memory, single, shape, bias=hidden)
@@ -134,7 +139,7 @@ def _first_states(blocks: Blocks, x: str, tokens: str) -> str:
 def _attention(
     blocks: Blocks,
     prefix: str,
-    heads: int,
+    heads: Heads,
     x: str,
     memory: str,
     query_shape: str | Sequence[int],

@@ -16,6 +16,7 @@ from onnx import ModelProto
 from hat.architecture.complexity import Spec, parameter_shapes
 from hat.architecture.stacks import Architecture
 from hat.deploy.building.blocks import Blocks
+from hat.deploy.building.compaction import with_column_blocks, without_removed
 from hat.deploy.building.decoder_blocks import (
     cache_shapes,
     declare_memory,
@@ -27,6 +28,7 @@ from hat.deploy.building.decoder_blocks import (
 )
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.loop_graphs import beam_graph, greedy_graph
+from hat.deploy.building.network import Heads, Network
 from hat.deploy.building.positions import position_table
 from hat.deploy.building.products import PRODUCTS, SINGLE_ROW_PRODUCTS, Ranges
 from hat.errors import UsageError
@@ -47,14 +49,16 @@ def build_graphs(
 ) -> dict[str, ModelProto]:
     """{name: onnx.ModelProto} of all graphs of a bundle, or of those in `names`.
 
-    `weights` are float32 arrays named and shaped as `hat.architecture.complexity.parameter_shapes` says; `precision`
-    is one of PRECISIONS; `ranges` {product name: (low, high)} are the calibrated ranges of the inputs of int8
-    products, without which int8 graphs are good for timing only. Raises UsageError for another precision.
+    `weights` are float32 arrays named and shaped as `hat.architecture.complexity.parameter_shapes` says, of which what
+    was pruned (see `compaction`) is left out; `precision` is one of PRECISIONS; `ranges` {product name: (low, high)}
+    are the calibrated ranges of the inputs of int8 products, without which int8 graphs are good for timing only. Raises
+    UsageError for another precision.
     """
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
-    model = (architecture, spec, weights, precision, ranges)
-    return {name: GRAPHS[name](*model) for name in (graph_names(precision) if names is None else names)}
+    compact = with_column_blocks(without_removed(architecture, weights))
+    network = Network(architecture, spec, compact, precision, ranges)
+    return {name: GRAPHS[name](network) for name in (graph_names(precision) if names is None else names)}
 
 
 def graph_names(precision: str) -> list[str]:
@@ -71,33 +75,28 @@ def random_weights(architecture: Architecture, spec: Spec, seed: int) -> dict[st
     }
 
 
-def _encoder_graph(
-    architecture: Architecture,
-    spec: "ModelSpec",
-    weights: Mapping[str, np.ndarray],
-    precision: str,
-    ranges: Ranges | None,
-) -> ModelProto:
+def _encoder_graph(network: Network) -> ModelProto:
     """Inputs: source_tokens (batch, source), padded; beam (1,), how many hypotheses a sentence will have.
 
     Outputs: per decoder layer cross_key.N and cross_value.N, and the memory_bias.* that fits them.
     """
     graph = GraphBuilder("encoder")
-    blocks = Blocks(graph, architecture, spec, weights, precision, ranges)
+    blocks = Blocks(graph, network)
     tokens = graph.input("source_tokens", "int64", ["batch", "source"])
     beam = graph.input("beam", "int64", [1])
     mask = blocks.token_mask(tokens)
-    x = _embed_source(blocks, architecture, tokens, mask)
-    states = _encoder_layers(blocks, architecture, x, tokens, mask)
-    _keys_and_values(blocks, architecture, states, tokens)
-    _memory_biases(blocks, architecture, mask, beam)
+    x = _embed_source(blocks, tokens, mask)
+    states = _encoder_layers(blocks, x, tokens, mask)
+    _keys_and_values(blocks, states, tokens)
+    _memory_biases(blocks, mask, beam)
+    spec = network.spec
     vocabularies = {"source_vocabulary": spec.source_vocabulary, "target_vocabulary": spec.target_vocabulary}
     return graph.model({name: str(size) for name, size in vocabularies.items()})
 
 
-def _embed_source(blocks: Blocks, architecture: Architecture, tokens: str, mask: str) -> str:
+def _embed_source(blocks: Blocks, tokens: str, mask: str) -> str:
     """Scaled embeddings plus positions counted from each sentence's first token: (batch * source, embed_dim)"""
-    graph, spec, dim = blocks.graph, blocks.spec, architecture.encoder.embed_dim
+    graph, spec, dim = blocks.graph, blocks.spec, blocks.architecture.encoder.embed_dim
     x = blocks.products.embed(graph.reshape(tokens, [-1]), "encoder.embed_tokens.weight", dim)
     counted = graph.node("CumSum", [mask, graph.constant(1)], exclusive=1)
     table = position_table(graph.root, spec.encoder_position_dim, dim, spec.padding)
@@ -105,15 +104,16 @@ def _embed_source(blocks: Blocks, architecture: Architecture, tokens: str, mask:
     return graph.node("Add", [x, positions])
 
 
-def _encoder_layers(blocks: Blocks, architecture: Architecture, x: str, tokens: str, mask: str) -> list[str]:
+def _encoder_layers(blocks: Blocks, x: str, tokens: str, mask: str) -> list[str]:
     """The output of every layer, (batch * source, embed_dim) each, normalised."""
-    graph, encoder = blocks.graph, architecture.encoder
-    shape = graph.shape_like(tokens, [architecture.qkv_dim])
-    states = []
-    for layer, heads in enumerate(encoder.self_attention_heads):
+    graph, states = blocks.graph, []
+    layers = [blocks.network.self_attention("encoder", layer) for layer in range(blocks.architecture.encoder.layers)]
+    shapes = {width: graph.shape_like(tokens, [width]) for width in sorted({heads.width for heads in layers})}
+    for layer, heads in enumerate(layers):
         prefix = f"encoder.layers.{layer}"
 
-        def self_attention(y: str, prefix: str = prefix, heads: int = heads) -> str:
+        def self_attention(y: str, prefix: str = prefix, heads: Heads = heads) -> str:
+            shape = shapes[heads.width]
             query, key, value = blocks.projected(y, f"{prefix}.self_attn.qkv_proj", 3)
             attended = blocks.attend(
                 query, graph.reshape(key, shape), graph.reshape(value, shape), heads, shape, mask=mask
@@ -128,29 +128,27 @@ def _encoder_layers(blocks: Blocks, architecture: Architecture, x: str, tokens: 
     return states
 
 
-def _keys_and_values(blocks: Blocks, architecture: Architecture, states: Sequence[str], tokens: str) -> None:
+def _keys_and_values(blocks: Blocks, states: Sequence[str], tokens: str) -> None:
     """Graph outputs cross_key.N and cross_value.N (batch, heads, span * source, head_dim) of decoder layer N."""
-    graph, decoder = blocks.graph, architecture.decoder
-    memories = {
-        span: _memory(graph, states, span, tokens, architecture.encoder.embed_dim)
-        for span in set(decoder.cross_attention_span)
-    }
+    graph, dim = blocks.graph, blocks.architecture.encoder.embed_dim
+    spans = blocks.architecture.decoder.cross_attention_span
+    memories = {span: _memory(graph, states, span, tokens, dim) for span in set(spans)}
     batch = graph.node("Shape", [tokens], start=0, end=1)
-    for layer, (heads, span) in enumerate(zip(decoder.cross_attention_heads, decoder.cross_attention_span)):
-        head_dim = architecture.qkv_dim // heads
-        shape = graph.node("Concat", [batch, graph.constant([-1, heads, head_dim])], axis=0)
+    for layer, span in enumerate(spans):
+        heads = blocks.network.cross_attention(layer)
+        shape = graph.node("Concat", [batch, graph.constant([-1, heads.count, heads.dim])], axis=0)
         parts = blocks.projected(memories[span], f"decoder.layers.{layer}.encoder_attn.kv_proj", 2)
         for name, part in zip((f"cross_key.{layer}", f"cross_value.{layer}"), parts):
             graph.node("Transpose", [graph.reshape(part, shape)], [name], perm=[0, 2, 1, 3])
-            graph.output(name, "float32", ["batch", heads, f"memory_{span}", head_dim])
+            graph.output(name, "float32", ["batch", heads.count, f"memory_{span}", heads.dim])
 
 
-def _memory_biases(blocks: Blocks, architecture: Architecture, mask: str, beam: str) -> None:
+def _memory_biases(blocks: Blocks, mask: str, beam: str) -> None:
     """Graph outputs memory_bias.SPAN.HEADS: `hidden_bias` as large as encoder-decoder attention needs it."""
     graph = blocks.graph
     bias = blocks.hidden_bias(mask)
     one = graph.constant([1])
-    for name, (span, shape) in memory_bias_shapes(architecture).items():
+    for name, (span, shape) in memory_bias_shapes(blocks.network).items():
         joined = graph.node("Concat", [bias] * span, axis=3)
         size = graph.node("Concat", [one, graph.constant([shape[1]]), beam, one], axis=0)
         graph.node("Expand", [joined, size], [name])
@@ -166,13 +164,7 @@ def _memory(graph: GraphBuilder, states: Sequence[str], span: int, tokens: str, 
     return graph.reshape(joined, [-1, embed_dim])
 
 
-def _step_graph(
-    architecture: Architecture,
-    spec: "ModelSpec",
-    weights: Mapping[str, np.ndarray],
-    precision: str,
-    ranges: Ranges | None,
-) -> ModelProto:
+def _step_graph(network: Network) -> ModelProto:
     """One more token for every hypothesis.
 
     Inputs: tokens (batch, beam), the last token of each; step (1,), how many were computed before; reorder (rows,),
@@ -183,31 +175,31 @@ def _step_graph(
     log-probabilities; next_self_key.N and next_self_value.N. Rows are batch * beam.
     """
     graph = GraphBuilder("step")
-    blocks = Blocks(graph, architecture, spec, weights, precision, ranges)
+    blocks = Blocks(graph, network)
     tokens = graph.input("tokens", "int64", ["batch", "beam"])
     step = graph.input("step", "int64", [1])
     reorder = graph.input("reorder", "int64", ["rows"])
     candidates = graph.input("candidates", "int64", [1])
     wanted = graph.input("wanted_tokens", "int64", ["rows", "wanted"])
-    declare_memory(graph, architecture)
+    declare_memory(graph, network)
     graph.output("candidate_scores", "float32", ["rows", "candidates"])
     graph.output("candidate_tokens", "int64", ["rows", "candidates"])
     graph.output("wanted_scores", "float32", ["rows", "wanted"])
-    for name, shape in cache_shapes(architecture).items():
+    for name, shape in cache_shapes(network).items():
         graph.output(f"next_{name}", "float32", shape)
-    x = embed_target(blocks, architecture, tokens, target_positions(blocks, architecture), step)
-    caches = _cache_inputs(graph, architecture, reorder)
-    x, _ = decoder_layers(blocks, architecture, x, graph.node("Shape", [tokens]), caches)
-    scores = log_probabilities(blocks, architecture, x)
+    x = embed_target(blocks, tokens, target_positions(blocks), step)
+    caches = _cache_inputs(graph, network, reorder)
+    x, _ = decoder_layers(blocks, x, graph.node("Shape", [tokens]), caches)
+    scores = log_probabilities(blocks, x)
     graph.node("TopK", [scores, candidates], ["candidate_scores", "candidate_tokens"], axis=-1)
     graph.node("GatherElements", [scores, wanted], ["wanted_scores"], axis=1)
-    return graph.model({"target_vocabulary": str(spec.target_vocabulary)})
+    return graph.model({"target_vocabulary": str(network.spec.target_vocabulary)})
 
 
-def _cache_inputs(graph: GraphBuilder, architecture: Architecture, reorder: str) -> dict[str, str]:
+def _cache_inputs(graph: GraphBuilder, network: Network, reorder: str) -> dict[str, str]:
     """{name: cache} of the previous steps, in the new order of the hypotheses."""
     caches = {}
-    for name, (_, heads, _, head_dim) in cache_shapes(architecture).items():
+    for name, (_, heads, _, head_dim) in cache_shapes(network).items():
         cache = graph.input(name, "float32", ["previous_rows", heads, "past", head_dim])
         caches[name] = graph.node("Gather", [cache, reorder], axis=0)
     return caches

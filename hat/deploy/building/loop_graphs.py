@@ -11,12 +11,10 @@ Outputs of both: final_* of what changes; per step what `hat.deploy.loop_search`
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from onnx import ModelProto, TensorProto
 
-from hat.architecture.stacks import Architecture
 from hat.deploy.building.blocks import Blocks
 from hat.deploy.building.decoder_blocks import (
     cache_shapes,
@@ -27,35 +25,26 @@ from hat.deploy.building.decoder_blocks import (
     target_positions,
 )
 from hat.deploy.building.graph_builder import GraphBuilder
-from hat.deploy.building.products import PRODUCTS, SINGLE_ROW_PRODUCTS, Ranges
-
-if TYPE_CHECKING:
-    from hat.models.translation_spec import ModelSpec
+from hat.deploy.building.network import Network
+from hat.deploy.building.products import PRODUCTS, SINGLE_ROW_PRODUCTS
 
 NOWHERE = -np.inf  # score of what must not be chosen
 
 
-def beam_graph(
-    architecture: Architecture,
-    spec: "ModelSpec",
-    weights: Mapping[str, np.ndarray],
-    precision: str,
-    ranges: Ranges | None,
-    shortlisted: bool = False,
-) -> ModelProto:
+def beam_graph(network: Network, shortlisted: bool = False) -> ModelProto:
     """Beam search. More inputs: scores (rows, 1) of the hypotheses; row_candidates (1,), at least 2 * beam + 2; and
     sentence_candidates (1,), 2 * beam.
 
     Outputs per step: candidate_scores, candidate_tokens and candidate_places (batch, 2 * beam), best first: place //
     row_candidates is the hypothesis that a candidate continues; end_scores (rows, 1), log-probabilities of </s>.
     """
-    loop = _SearchLoop("beam", architecture, spec, shortlisted)
+    loop = _SearchLoop("beam", network, shortlisted)
     graph, body = loop.graph, loop.body
     width, best = (graph.input(name, "int64", [1]) for name in ("row_candidates", "sentence_candidates"))
     scores = loop.state("scores", "float32", ["rows", 1])
     origins = loop.state("rows", "int64", ["rows"])
     caches = {name: body.node("Gather", [cache, origins], axis=0) for name, cache in loop.caches().items()}
-    found = loop.step(weights, precision, ranges, caches)
+    found = loop.step(caches)
     values, tokens = loop.best_tokens(found, width)
     tokens = body.reshape(tokens, loop.batch_and_rest)
     totals = body.reshape(body.node("Add", [values, scores]), loop.batch_and_rest)
@@ -64,7 +53,7 @@ def beam_graph(
     loop.trace("candidate_scores", totals, "float32", ["batch", "candidates"])
     loop.trace("candidate_places", places, "int64", ["batch", "candidates"])
     loop.trace("candidate_tokens", chosen, "int64", ["batch", "candidates"])
-    ends = body.node("Equal", [chosen, graph.constant(spec.end_of_sentence)])
+    ends = body.node("Equal", [chosen, graph.constant(network.spec.end_of_sentence)])
     going = body.node("Where", [ends, graph.constant(NOWHERE, np.float32), totals])
     going, picked = body.node("TopK", [going, loop.beam], 2, axis=-1)
     loop.next("scores", body.reshape(going, [-1, 1]))
@@ -78,30 +67,22 @@ def beam_graph(
     return loop.model(counted)
 
 
-def greedy_graph(
-    architecture: Architecture,
-    spec: "ModelSpec",
-    weights: Mapping[str, np.ndarray],
-    precision: str,
-    ranges: Ranges | None,
-    shortlisted: bool = False,
-    single_row: bool = False,
-) -> ModelProto:
+def greedy_graph(network: Network, shortlisted: bool = False, single_row: bool = False) -> ModelProto:
     """The best token at each step, for a beam of 1. One more input: scores (batch, 1) of the hypotheses. With
     `single_row`, the batch is always of one sentence.
 
     Outputs per step: candidate_scores and candidate_tokens (batch, 3), of which the best that isn't </s> goes on;
     end_scores (batch, 1), log-probabilities of </s>.
     """
-    loop = _SearchLoop("greedy", architecture, spec, shortlisted, single_row)
+    loop = _SearchLoop("greedy", network, shortlisted, single_row)
     graph, body = loop.graph, loop.body
     scores = loop.state("scores", "float32", ["rows", 1])
-    found = loop.step(weights, precision, ranges, loop.caches(graph.input("rows", "int64", ["rows"])))
+    found = loop.step(loop.caches(graph.input("rows", "int64", ["rows"])))
     values, tokens = loop.best_tokens(found, graph.constant([3]))
     totals = body.node("Add", [values, scores])
     loop.trace("candidate_scores", totals, "float32", ["batch", 3])
     loop.trace("candidate_tokens", tokens, "int64", ["batch", 3])
-    ends = body.node("Equal", [tokens, graph.constant(spec.end_of_sentence)])
+    ends = body.node("Equal", [tokens, graph.constant(network.spec.end_of_sentence)])
     going = body.node("Where", [ends, graph.constant(NOWHERE, np.float32), totals])
     picked = body.node("ArgMax", [going], axis=1, keepdims=1)
     loop.next("tokens", body.node("GatherElements", [tokens, picked], axis=1))
@@ -116,12 +97,10 @@ def _as_float(graph: GraphBuilder, x: str) -> str:
 class _SearchLoop:
     """A graph and the body of its Loop, with the states that go from step to step and what each step puts out."""
 
-    def __init__(
-        self, name: str, architecture: Architecture, spec: "ModelSpec", shortlisted: bool, single_row: bool = False
-    ) -> None:
+    def __init__(self, name: str, network: Network, shortlisted: bool, single_row: bool = False) -> None:
         self.graph = GraphBuilder(name)
         self.body = GraphBuilder("body", self.graph)
-        self._architecture, self._spec = architecture, spec
+        self._network, self._spec = network, network.spec
         self._shortlisted, self._single_row = shortlisted, single_row
         self._initial: list[str] = []
         self._states: dict[str, tuple[str, Sequence[int | str]]] = {}
@@ -132,7 +111,7 @@ class _SearchLoop:
         self.graph.input("wanted", "float32", [])
         self._iteration = self.body.input("iteration", "int64", [])
         self.body.input("going_on", "bool", [])
-        declare_memory(self.graph, architecture)
+        declare_memory(self.graph, network)
         self._tokens = self.state("tokens", "int64", ["batch", "beam"])
         self._missing = self.state("missing", "float32", ["batch"])
         shape = self.graph.node("Shape", ["tokens"])
@@ -154,7 +133,7 @@ class _SearchLoop:
     def caches(self, rows: str | None = None) -> dict[str, str]:
         """{name: cache in the body}; with `rows`, they are put into that order once, before the loop."""
         caches = {}
-        for name, shape in cache_shapes(self._architecture).items():
+        for name, shape in cache_shapes(self._network).items():
             caches[name] = self.state(name, "float32", shape)
             if rows:
                 self._initial[-1] = self.graph.node("Gather", [name, rows], axis=0)
@@ -174,20 +153,17 @@ class _SearchLoop:
         count = graph.node("Range", [graph.constant(0), self.scalar(self._batch), graph.constant(1)])
         return graph.node("Unsqueeze", [graph.node("Mul", [count, self.beam]), graph.constant([1])])
 
-    def step(
-        self, weights: Mapping[str, np.ndarray], precision: str, ranges: Ranges | None, caches: Mapping[str, str]
-    ) -> str:
+    def step(self, caches: Mapping[str, str]) -> str:
         """Log-probabilities (rows, vocabulary) of the next token; the grown caches become the next states."""
-        body, architecture = self.body, self._architecture
-        products = SINGLE_ROW_PRODUCTS if self._single_row else PRODUCTS
-        blocks = Blocks(body, architecture, self._spec, weights, precision, ranges, products)
+        body = self.body
+        blocks = Blocks(body, self._network, SINGLE_ROW_PRODUCTS if self._single_row else PRODUCTS)
         if self._shortlisted:
             blocks.products.use_shortlist(self.graph.input("shortlist", "int64", ["shortlist"]))
-        x = embed_target(blocks, architecture, self._tokens, self._positions(blocks), self._iteration)
-        x, grown = decoder_layers(blocks, architecture, x, self._batch_and_beam, caches)
+        x = embed_target(blocks, self._tokens, self._positions(blocks), self._iteration)
+        x, grown = decoder_layers(blocks, x, self._batch_and_beam, caches)
         for name, cache in grown.items():
             self.next(name, cache)
-        scores = log_probabilities(blocks, architecture, x)
+        scores = log_probabilities(blocks, x)
         end = self._spec.end_of_sentence  # a shortlist begins with all tokens up to </s>
         self.trace(
             "end_scores", body.node("Gather", [scores, self.graph.constant([end])], axis=1), "float32", ["rows", 1]
@@ -199,7 +175,7 @@ class _SearchLoop:
         graph = self.graph
         end = graph.node("Add", ["first_step", "most_steps"])
         bounds = [graph.node("Unsqueeze", [bound, graph.constant([0])]) for bound in ("first_step", end)]
-        return graph.node("Slice", [target_positions(blocks, self._architecture), *bounds, graph.constant([0])])
+        return graph.node("Slice", [target_positions(blocks), *bounds, graph.constant([0])])
 
     def best_tokens(self, scores: str, width: str) -> tuple[str, str]:
         """The `width` best tokens of each row and their scores (rows, width); that of padding is NOWHERE."""

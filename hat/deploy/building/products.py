@@ -1,16 +1,18 @@
 """Matrix products and embedding look-ups of a graph, in float32 or with int8 weights.
 
-All classes offer the same methods; `x` is always (rows, features). A matrix that serves as embedding and as output
-product is stored once. What depends on constants alone goes to the outermost graph, where onnxruntime computes it once
-when the session is made.
+All classes offer the same methods; `x` is always (rows, features), and a weight is an array or ColumnBlocks. A matrix
+that serves as embedding and as output product is stored once. What depends on constants alone goes to the outermost
+graph, where onnxruntime computes it once when the session is made.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 from onnx import TensorProto
 
+from hat.deploy.building.column_blocks import ColumnBlocks
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.quantisation import DEFAULT_RANGE, activation_parameters, quantise_linear, quantise_rows
 
@@ -22,14 +24,26 @@ Ranges = Mapping[str, tuple[float, float]]  # of the inputs of products, by thei
 class Float32Products:
     """Weights as they were trained, (outputs, inputs)."""
 
-    def __init__(self, graph: GraphBuilder, weights: Mapping[str, np.ndarray], ranges: Ranges | None = None) -> None:
+    def __init__(self, graph: GraphBuilder, weights: Mapping[str, Any], ranges: Ranges | None = None) -> None:
         self._graph, self._weights = graph, weights
         self._shortlist: str | None = None
 
     def linear(self, x: str, name: str) -> str:
         """x (rows, inputs) @ weight.T, + bias where there is one -> (rows, outputs)"""
+        weight = self._weights[f"{name}.weight"]
+        if isinstance(weight, ColumnBlocks):
+            return self._linear_by_blocks(x, name, weight)
         parts = [self._matrix(f"{name}.{part}") for part in ("weight", "bias") if f"{name}.{part}" in self._weights]
         return self._graph.node("Gemm", [x, *parts], transB=1)
+
+    def _linear_by_blocks(self, x: str, name: str, weight: ColumnBlocks) -> str:
+        found = []
+        for number, (columns, block, bias) in enumerate(_blocks(self._weights, name)):
+            parts = {"weight": block} if bias is None else {"weight": block, "bias": bias}
+            stored = [self._stored(f"{name}.{number}.{part}", array) for part, array in parts.items()]
+            some = _some_columns(self._graph, x, columns, weight)
+            found.append(self._graph.node("Gemm", [some, *stored], transB=1))
+        return _joined(self._graph, found)
 
     def relu_linear(self, x: str, name: str) -> str:
         """linear(relu(x))"""
@@ -59,7 +73,10 @@ class Float32Products:
         self._shortlist = tokens
 
     def _matrix(self, name: str) -> str:
-        return self._graph.weight(name, self._weights[name])
+        return self._stored(name, self._weights[name])
+
+    def _stored(self, name: str, weight: np.ndarray) -> str:
+        return self._graph.weight(name, weight)
 
 
 class Float16Products(Float32Products):
@@ -70,14 +87,14 @@ class Float16Products(Float32Products):
 
     dtype = np.dtype(np.float16)
 
-    def __init__(self, graph: GraphBuilder, weights: Mapping[str, np.ndarray], ranges: Ranges | None = None) -> None:
+    def __init__(self, graph: GraphBuilder, weights: Mapping[str, Any], ranges: Ranges | None = None) -> None:
         super().__init__(graph, weights)
         self._widened: dict[str, str] = {}
 
-    def _matrix(self, name: str) -> str:
+    def _stored(self, name: str, weight: np.ndarray) -> str:
         if name not in self._widened:
             largest = float(ml_dtypes.finfo(self.dtype).max)
-            rounded = np.clip(self._weights[name], -largest, largest).astype(self.dtype)
+            rounded = np.clip(weight, -largest, largest).astype(self.dtype)
             stored = self._graph.weight(f"{name}.{self.dtype}", rounded)
             self._widened[name] = self._graph.root.node("Cast", [stored], to=TensorProto.FLOAT)
         return self._widened[name]
@@ -99,17 +116,21 @@ class Int8Products:
     inputs get DEFAULT_RANGE, which is good for timing only.
     """
 
-    def __init__(self, graph: GraphBuilder, weights: Mapping[str, np.ndarray], ranges: Ranges | None = None) -> None:
+    def __init__(self, graph: GraphBuilder, weights: Mapping[str, Any], ranges: Ranges | None = None) -> None:
         self._graph, self._weights, self._ranges = graph, weights, ranges
         self._shortlist: str | None = None
 
     def linear(self, x: str, name: str) -> str:
         """x (rows, inputs) @ weight.T, + bias where there is one -> (rows, outputs)"""
-        quantised, scales, bias = self._quantised(name)
-        weight = self._graph.weight(f"{name}.weight.int8", quantised)
-        scale = self._graph.weight(f"{name}.weight.scale", scales)
-        more = [self._graph.weight(f"{name}.bias.int32", bias)] if f"{name}.bias" in self._weights else []
-        return self._product(x, name, weight, scale, self._zero(name, len(scales)), more)
+        x, weight = self._quantised_input(x, name), self._weights[f"{name}.weight"]
+        if not isinstance(weight, ColumnBlocks):
+            return self._multiply(x, name, name, *self._quantised(name))
+        found = []
+        for number, (columns, block, bias) in enumerate(_blocks(self._weights, name)):
+            quantised = quantise_linear(block, np.float32(0) if bias is None else bias, self._input_scale(name))
+            some = _some_columns(self._graph, x, columns, weight)
+            found.append(self._multiply(some, name, f"{name}.{number}", *quantised))
+        return _joined(self._graph, found)
 
     def relu_linear(self, x: str, name: str) -> str:
         """linear(relu(x)); a range that starts at zero makes the quantisation itself a ReLU."""
@@ -140,7 +161,7 @@ class Int8Products:
         matrix, scale = self._matrix(name)
         rows, columns = self._weights[name].shape
         matrix = _first_columns(self._graph.root, matrix, columns, dim)
-        zero = self._zero(OUTPUT_PRODUCT, rows)
+        x, zero = self._quantised_input(x, OUTPUT_PRODUCT), self._zero(OUTPUT_PRODUCT, rows)
         if self._shortlist:
             parts = (matrix, scale, zero)
             matrix, scale, zero = (self._graph.root.node("Gather", [part, self._shortlist], axis=0) for part in parts)
@@ -156,11 +177,25 @@ class Int8Products:
     def _product(
         self, x: str, name: str, weight: str, scale: str, zero: str, bias: Sequence[str] = (), transposed: int = 1
     ) -> str:
-        graph = self._graph
+        """`x` is quantised as the input of the product `name`."""
+        inputs = [x, *self._input_parameters(name), weight, scale, zero, *bias]
+        return self._graph.contrib("QGemm", inputs, transB=transposed)
+
+    def _multiply(
+        self, x: str, name: str, stored: str, quantised: np.ndarray, scales: np.ndarray, bias: np.ndarray
+    ) -> str:
+        """`_product` of weights that are kept under the name `stored`."""
+        weight = self._graph.weight(f"{stored}.weight.int8", quantised)
+        scale = self._graph.weight(f"{stored}.weight.scale", scales)
+        more = [self._graph.weight(f"{stored}.bias.int32", bias)] if f"{name}.bias" in self._weights else []
+        return self._product(x, name, weight, scale, self._zero(stored, len(scales)), more)
+
+    def _quantised_input(self, x: str, name: str) -> str:
+        return self._graph.node("QuantizeLinear", [x, *self._input_parameters(name)])
+
+    def _input_parameters(self, name: str) -> list[str]:
         step, offset = activation_parameters(*self._range(name))
-        input_scale, input_zero = graph.constant(step, np.float32), graph.constant(offset, np.uint8)
-        x = graph.node("QuantizeLinear", [x, input_scale, input_zero])
-        return graph.contrib("QGemm", [x, input_scale, input_zero, weight, scale, zero, *bias], transB=transposed)
+        return [self._graph.constant(step, np.float32), self._graph.constant(offset, np.uint8)]
 
     def _zero(self, name: str, outputs: int) -> str:
         """The zero points of a product's weights, which has its own: on processors without VNNI onnxruntime changes
@@ -171,8 +206,10 @@ class Int8Products:
     def _quantised(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """`quantise_linear` of a product."""
         weight, bias = self._weights[f"{name}.weight"], self._weights.get(f"{name}.bias", np.float32(0))
-        input_scale, _ = activation_parameters(*self._range(name))
-        return quantise_linear(weight, bias, input_scale)
+        return quantise_linear(weight, bias, self._input_scale(name))
+
+    def _input_scale(self, name: str) -> np.float32:
+        return activation_parameters(*self._range(name))[0]
 
     def _range(self, name: str) -> tuple[float, float]:
         return DEFAULT_RANGE if self._ranges is None else self._ranges[name]
@@ -190,9 +227,9 @@ class SingleRowProducts(Int8Products):
 
     def linear(self, x: str, name: str) -> str:
         """x (1, inputs) @ weight.T + bias -> (1, outputs)"""
-        quantised, scales, _ = self._quantised(name)
-        if not _block_size(quantised.shape[1]):
+        if isinstance(weight := self._weights[f"{name}.weight"], ColumnBlocks) or not _block_size(weight.shape[1]):
             return super().linear(x, name)
+        quantised, scales, _ = self._quantised(name)
         weight = self._graph.weight(f"{name}.weight.int8", quantised)
         scale = self._graph.weight(f"{name}.weight.scale", scales)
         bias = self._graph.weight(f"{name}.bias", self._weights[f"{name}.bias"])
@@ -240,6 +277,24 @@ def _first_columns(graph: GraphBuilder, matrix: str, columns: int, wanted: int) 
     if wanted == columns:
         return matrix
     return graph.node("Slice", [matrix, graph.constant([0]), graph.constant([wanted]), graph.constant([1])])
+
+
+def _blocks(weights: Mapping[str, Any], name: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    """[(columns, block, bias)] of the ColumnBlocks of a product."""
+    weight, bias = weights[f"{name}.weight"], weights.get(f"{name}.bias")
+    ends = np.cumsum([len(block) for block in weight.blocks])[:-1]
+    biases = [None] * len(weight.blocks) if bias is None else np.split(bias, ends)
+    return list(zip(weight.columns, weight.blocks, biases))
+
+
+def _some_columns(graph: GraphBuilder, x: str, columns: np.ndarray, weight: ColumnBlocks) -> str:
+    if len(columns) == weight.inputs:
+        return x
+    return graph.node("Gather", [x, graph.constant(columns)], axis=1)
+
+
+def _joined(graph: GraphBuilder, parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else graph.node("Concat", parts, axis=1)
 
 
 def _block_size(inputs: int) -> int:

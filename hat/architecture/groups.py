@@ -1,0 +1,123 @@
+"""What can be removed from a network as a whole: heads, FFN neurons, and columns within blocks of a matrix's rows.
+
+Everything about pruning follows from these groups: what is penalised, ranked, masked, counted, and left out of graphs.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hat.architecture.complexity import Shapes
+from hat.architecture.stacks import Architecture, stacks_of
+from hat.errors import UsageError
+
+HEADS, NEURONS, COLUMNS = "heads", "neurons", "columns"
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """What groups own of one weight: group g the slices `index[g]` along `axis`, of `rows` of the weight alone.
+
+    `index` (groups, slices of each); no slice is owned by two.
+    """
+
+    weight: str
+    axis: int
+    index: np.ndarray
+    rows: slice = field(default_factory=lambda: slice(None))
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Groups of one `kind` (HEADS, NEURONS or COLUMNS) at one `place`, each with its slices of several weights."""
+
+    kind: str
+    place: str
+    slices: tuple[Slices, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.slices[0].index)
+
+    def size(self, shapes: Shapes) -> int:
+        """Parameters of each group."""
+        total = 0
+        for part in self.slices:
+            rows, *columns = shapes[part.weight]
+            sizes = [len(range(rows)[part.rows]), *columns]
+            total += part.index.shape[1] * math.prod(sizes) // sizes[part.axis]
+        return total
+
+    def squared_norms(self, weights: Mapping[str, Any]) -> Any:
+        """(groups,) of {name: numpy array or torch tensor}; exactly 0 where all that a group owns is."""
+        total = 0.0
+        for part in self.slices:
+            weight = weights[part.weight][part.rows]
+            squares = weight * weight
+            along = squares.sum(1 - part.axis) if squares.ndim > 1 else squares
+            total = total + along[part.index].sum(1)
+        return total
+
+
+def heads_and_neurons(architecture: Architecture, shapes: Shapes) -> list[Groups]:
+    """The heads of every attention and the neurons of every feed-forward part; `shapes` are those of all weights."""
+    found = []
+    for stack, item in stacks_of(architecture).items():
+        for layer in range(item.layers):
+            prefix = f"{stack}.layers.{layer}"
+            found.append(_heads(architecture, f"{prefix}.self_attn", item.self_attention_heads[layer], {"qkv_proj": 3}))
+            if f"{prefix}.encoder_attn.q_proj.weight" in shapes:
+                heads = item.cross_attention_heads[layer]
+                found.append(_heads(architecture, f"{prefix}.encoder_attn", heads, {"q_proj": 1, "kv_proj": 2}))
+            found.append(_neurons(prefix, item.ffn_dim[layer]))
+    return found
+
+
+def _heads(architecture: Architecture, place: str, heads: int, producers: Mapping[str, int]) -> Groups:
+    """Of an attention; `producers` {name: how many of query, key and value it stacks}."""
+    dim = architecture.attention_dim(heads) // heads
+    columns = np.arange(heads * dim).reshape(heads, dim)
+    slices = [Slices(f"{place}.out_proj.weight", 1, columns)]
+    for name, parts in producers.items():
+        if architecture.head_dim is None:  # all queries, all keys, all values
+            index = np.arange(parts * heads * dim).reshape(parts, heads, dim).swapaxes(0, 1).reshape(heads, -1)
+        else:  # head by head
+            index = np.arange(parts * heads * dim).reshape(heads, -1)
+        slices += [Slices(f"{place}.{name}.{kind}", 0, index) for kind in ("weight", "bias")]
+    return Groups(HEADS, place, tuple(slices))
+
+
+def _neurons(prefix: str, ffn_dim: int) -> Groups:
+    index = np.arange(ffn_dim)[:, None]
+    produced = [Slices(f"{prefix}.fc1.{kind}", 0, index) for kind in ("weight", "bias")]
+    return Groups(NEURONS, prefix, (*produced, Slices(f"{prefix}.fc2.weight", 1, index)))
+
+
+def columns_in_blocks(shapes: Shapes, block_rows: int) -> list[Groups]:
+    """The columns of every block of `block_rows` rows of the layers' matrices.
+
+    Raises UsageError where a matrix can't be cut into such blocks.
+    """
+    found = []
+    for name, shape in shapes.items():
+        if ".layers." not in name or len(shape) != 2:
+            continue
+        rows, columns = shape
+        if rows % block_rows:
+            raise UsageError(
+                f"blocks of {block_rows} rows do not divide {name.removesuffix('.weight')} of {rows} rows; "
+                f"use a divisor of {math.gcd(*_heights(shapes))}"
+            )
+        index = np.arange(columns)[:, None]
+        for start in range(0, rows, block_rows):
+            block = slice(start, start + block_rows)
+            place = f"{name.removesuffix('.weight')}[{start}:{start + block_rows}]"
+            found.append(Groups(COLUMNS, place, (Slices(name, 1, index, block),)))
+    return found
+
+
+def _heights(shapes: Shapes) -> Sequence[int]:
+    return [shape[0] for name, shape in shapes.items() if ".layers." in name and len(shape) == 2]
