@@ -8,6 +8,7 @@ COMMANDS = [
     "prepare",
     "train-super",
     "train-sub",
+    "compress",
     "measure-latency",
     "fit-predictor",
     "search",

@@ -46,6 +46,11 @@ def parse_limits(max_parameters: str | None = None, max_size: str | None = None)
     )
 
 
+def parse_size(text: str) -> int:
+    """Bytes of the text of `--size`; raises UsageError giving an example."""
+    return _parse("--size", text, _BYTES, "6MB, 900kB or 6000000")  # type: ignore[return-value]
+
+
 def _parse(option: str, text: str | None, units: Mapping[str, int], examples: str) -> int | None:
     if text is None:
         return None

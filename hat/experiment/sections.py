@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 from hat.architecture.space import SearchSpace
@@ -141,6 +141,45 @@ class SubTrainingConfig(TrainingConfig):
 
 
 @dataclass(frozen=True)
+class CompressionConfig(TrainingConfig):
+    """Pruning of a trained network, which teaches what is left of it; its last `average_checkpoints` are averaged.
+
+    During the share `removal` of the updates groups are made to shrink, or are removed step by step; from then on the
+    rest is trained alone. `method`: "reweighted" is group lasso whose weights are renewed `renewals` times (Li et al.
+    2020, arXiv 2009.08065), "lasso" the plain one, "gradual" removes the smallest along a cubic course (Zhu and Gupta
+    2017), "one_shot" all of them before the first update. `structure`: "whole" heads and FFN neurons, or "columns"
+    within blocks of `block_rows` rows. What is kept is decided `over_all` or in each place alike. The plain lasso's
+    shrinking adds up to `strength` times the size of the smallest group that is to stay; `epsilon` is added to the root
+    mean square that a renewed weight is the inverse of. The dense network's outputs take the share `distillation` of
+    the references' place.
+    """
+
+    section: ClassVar = "compression"
+    method: Literal["reweighted", "lasso", "gradual", "one_shot"] = "reweighted"
+    structure: Literal["whole", "columns"] = "whole"
+    block_rows: Count = 32
+    ranking: Literal["over_all", "in_each"] = "over_all"
+    removal: ShareBelowOne = 0.5
+    renewals: CountOrNone = 4
+    strength: Positive = 0.3
+    epsilon: Positive = 1e-3
+    distillation: Share = 0.5
+    average_checkpoints: Count = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method != "one_shot" and not 0 < self.removal_update < self.max_update:
+            raise self._error(
+                f"removal: {self.removal} of {self.max_update} updates leaves none before or after; use about 0.5"
+            )
+
+    @property
+    def removal_update(self) -> int:
+        """After so many updates nothing more is removed."""
+        return 0 if self.method == "one_shot" else round(self.removal * self.max_update)
+
+
+@dataclass(frozen=True)
 class LatencyConfig:
     """How many latencies are measured.
 
@@ -202,7 +241,7 @@ class SearchConfig:
 
 # The order of the sections in a run directory's config.yaml.
 ORDER = (
-    *("task", "name", "data", "model", "search_space", "super_training", "sub_training"),
+    *("task", "name", "data", "model", "search_space", "super_training", "sub_training", "compression"),
     *("seed", "latency", "search", "evaluation"),
 )
 
@@ -215,6 +254,7 @@ class Experiment:
     search_space: SearchSpace
     super_training: SuperTrainingConfig
     sub_training: SubTrainingConfig
+    compression: CompressionConfig | None = left_out(None)
     seed: Seed = 1
     search: SearchConfig = field(default_factory=SearchConfig)
 
@@ -222,6 +262,15 @@ class Experiment:
         last, end = max(self.search.halving_updates, default=0), self.sub_training.max_update
         if last > end:
             raise UsageError(f"search.halving_updates: {last} is above sub_training.max_update: {end}")
+
+    @property
+    def compressing(self) -> CompressionConfig:
+        """The section `compression`; without one, trained as by `sub_training`, but at half its rate."""
+        if self.compression is not None:
+            return self.compression
+        shared = {each.name: getattr(self.sub_training, each.name) for each in fields(TrainingConfig)}
+        rates = {"lr": self.sub_training.lr / 2, "warmup_init_lr": self.sub_training.warmup_init_lr / 2}
+        return CompressionConfig(**shared | rates)
 
     def check_stacks(self: Any, stacks: Iterable[str]) -> None:
         """Raise UsageError unless the search space has just the `stacks` of these names."""

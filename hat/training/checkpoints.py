@@ -112,14 +112,14 @@ class Checkpoints:
         for old in self.snapshots()[:-keep]:
             old.unlink()
 
-    def snapshots(self) -> list[Path]:
-        """Paths of the weights saved by update, oldest first."""
-        return sorted(self.directory.glob("update_*.safetensors"))
+    def snapshots(self, since: int = 0) -> list[Path]:
+        """Paths of the weights saved by update, after the update `since`, oldest first."""
+        return sorted(path for path in self.directory.glob("update_*.safetensors") if _update_of(path) > since)
 
     def drop_after(self, update: int) -> None:
         """Remove weights from after `update`, which a killed run saved past the checkpoint it resumes from."""
         for path in self.snapshots():
-            if int(path.stem.removeprefix("update_")) > update:
+            if _update_of(path) > update:
                 path.unlink()
 
 
@@ -129,6 +129,10 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except (FileNotFoundError, SafetensorError) as error:
         raise ArtifactError(f"{path} is missing or damaged ({error}); remove {path.parent} to train again") from None
+
+
+def _update_of(path: Path) -> int:
+    return int(path.stem.removeprefix("update_"))
 
 
 def _save_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:

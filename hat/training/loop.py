@@ -28,7 +28,7 @@ from hat.training.checkpoints import Checkpoints
 from hat.training.log import TrainingLog
 from hat.training.resuming import circumstances, position_among, remarks
 
-SECTIONS = ("super_training", "sub_training")  # of the config, which `training` stands for
+SECTIONS = ("super_training", "sub_training", "compression")  # of the config, which `training` stands for
 LOG_EVERY = 10  # updates between TensorBoard's training points
 
 

@@ -1,64 +1,27 @@
 """Stage `hat-train-sub`: train one SubTransformer, from scratch or from the SuperTransformer's weights."""
 
 import shutil
-import socket
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hat import files
 from hat.architecture.file import load_architecture
 from hat.architecture.stacks import Architecture
 from hat.errors import ArtifactError, UsageError
 from hat.experiment.config import fingerprinted
-from hat.experiment.run_directory import FULL, RunDirectory, check_supertransformer, is_current, mark_done, stamp
-from hat.experiment.sections import DistillationConfig, SubTrainingConfig
-from hat.fairseq_plugin.trainer import HatTrainer, validate
-from hat.models.checkpoint import MODEL_FILES, load_model, save_model
+from hat.experiment.run_directory import FULL, RunDirectory, is_current, stamp
+from hat.fairseq_plugin.trainer import validate
 from hat.progress import Progress
-from hat.training import machines, processes
-from hat.training.averaging import average_weights
-from hat.training.distillation import (
-    can_teach,
-    distillation_inputs,
-    distillation_of,
-    lacks_full,
-    load_teachers,
-)
-from hat.training.distilled_text import SPLIT, distilled_data
+from hat.training import processes
+from hat.training.distillation import distillation_inputs, distillation_of, lacks_full
 from hat.training.launch import run_in_processes
-from hat.training.loop import TrainingLoop, resumable_inputs
 from hat.training.options import TrainingOptions
-from hat.training.setup import effective, make_trainer
+from hat.training.recipe import ARCHITECTURE, Recipe, begin, train_in, write_architecture
+from hat.training.setup import effective
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from hat.training.checkpoints import Checkpoints
-
-
-ARCHITECTURE = "architecture.yaml"
 BRIEF = "brief.json"  # in a finalist's folder: validation losses by update
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """How a SubTransformer is trained, in whatever folder; `inputs` is all that the result depends on."""
-
-    name: str
-    architecture: Architecture
-    prepared: object
-    training: SubTrainingConfig
-    init: str
-    distillation: DistillationConfig | None
-    inputs: dict
-    options: TrainingOptions
-
-    @property
-    def course(self) -> str:
-        """Fingerprint of what the losses on the way depend on."""
-        return files.fingerprint(resumable_inputs(self.inputs, self.training))
 
 
 def train_sub(
@@ -87,12 +50,12 @@ def train_sub(
                 print(f"SubTransformer {name} is up to date: {directory}")
         elif options.processes > 1:
             with run.working_in(directory):
-                _write_architecture(recipe, directory)
+                write_architecture(recipe, directory)
             named = ["--architecture", directory / ARCHITECTURE, "--name", name, "--run", run.path]
             run_in_processes("hat.cli.train_sub", named, options)
         else:
             with processes.entered_by_first(run.working_in(directory)):
-                _train(run, recipe, directory, progress)
+                train_in(run, recipe, directory, progress)
 
 
 def train_briefly(
@@ -121,7 +84,7 @@ def train_briefly(
     if until in losses:
         return losses[until]
     with processes.joined(recipe.options.resolved_device()):
-        trainer, loop = _begin(run, recipe, directory, progress)
+        trainer, loop = begin(run, recipe, directory, progress)
         loop.run(until)
         losses[until] = validate(trainer)["mean"]
     _keep_brief_losses(directory, recipe.course, losses)
@@ -155,8 +118,8 @@ def _keep_brief_losses(directory: Path, course: str, losses: dict[int, float]) -
     files.write_json(directory / BRIEF, {"inputs": course, "losses": losses})
 
 
-def _recipe(run: RunDirectory, name: str, architecture: Architecture, options: TrainingOptions) -> _Recipe:
-    """The _Recipe of the sub-training `name`, whose teachers must be trained."""
+def _recipe(run: RunDirectory, name: str, architecture: Architecture, options: TrainingOptions) -> Recipe:
+    """The Recipe of the sub-training `name`, whose teachers must be trained."""
     prepared = run.prepared()
     training = effective(run.config.sub_training, options)
     init = _initial(run, name, options)
@@ -172,7 +135,7 @@ def _recipe(run: RunDirectory, name: str, architecture: Architecture, options: T
         "super": stamp(run.super_) if init == "inherit" else None,
         **(pretrained_inputs(run) if init == "scratch" else {}),
     }
-    return _Recipe(name, architecture, prepared, training, init, distillation_of(run, name), inputs, options)
+    return Recipe(name, architecture, prepared, training, init, distillation_of(run, name), inputs, options)
 
 
 def _initial(run: RunDirectory, name: str, options: TrainingOptions) -> str:
@@ -194,78 +157,6 @@ def pretrained_inputs(run: RunDirectory) -> dict[str, Any]:
         if not path.exists():
             raise ArtifactError(f"{path} is missing, from which trainings begin (model.pretrained); put it back")
     return {"pretrained": [files.sha256_of_file(path) for path in found]} if found else {}
-
-
-def _begin(
-    run: RunDirectory, recipe: _Recipe, directory: Path, progress: Callable[..., Progress], begun: Path | None = None
-) -> tuple[HatTrainer, TrainingLoop]:
-    """(fairseq Trainer, TrainingLoop) of a training in `directory`, at the update it has come to."""
-    weights = processes.from_first(lambda: _initial_weights(run, recipe))
-    machines.first_here(lambda: _write_architecture(recipe, directory))
-    model_arguments = ["--arch", run.task.sub_model, "--hat-architecture", str(directory / ARCHITECTURE)]
-    prepared, data_arguments = _training_text(run, recipe)
-    arguments, checkpoints = model_arguments + data_arguments, directory / "checkpoints"
-    trainer = make_trainer(run, prepared, recipe.training, arguments, recipe.options, checkpoints)
-    if recipe.distillation and recipe.distillation.word_level:
-        transformers = processes.from_first(lambda: load_teachers(run, recipe.distillation))
-        trainer.task.learn_from(trainer, transformers, recipe.distillation.word_level)
-    if weights is not None:
-        trainer.get_model().transformer.load_state_dict(weights)
-    title, snapshots = f"SubTransformer {recipe.name}", recipe.training.average_checkpoints
-    return trainer, TrainingLoop(trainer, recipe.training, directory, recipe.inputs, title, snapshots, begun, progress)
-
-
-def _write_architecture(recipe: _Recipe, directory: Path) -> None:
-    files.write_yaml(directory / ARCHITECTURE, recipe.architecture.to_dict())
-
-
-def _training_text(run: RunDirectory, recipe: _Recipe) -> tuple[Any, list[str]]:
-    """(prepared data, fairseq-train arguments naming its training splits); a teacher's translations are made here."""
-    settings = recipe.distillation
-    if settings is None or settings.sequence_level == "none":
-        return recipe.prepared, []
-    teacher, beam = settings.sequence_teacher, settings.sequence_beam
-
-    def translate() -> None:
-        if not can_teach(run, teacher):
-            host = socket.gethostname()
-            raise ArtifactError(f"{run.sub(teacher)} is not on {host}; copy it there from rank 0's machine")
-        distilled_data(run, teacher, beam)
-
-    machines.first_here(translate)
-    prepared = distilled_data(run, teacher, beam)
-    instead = settings.sequence_level == "instead"
-    return prepared, ["--train-subset", SPLIT] if instead else ["--upsample-primary", "1"]
-
-
-def _train(run: RunDirectory, recipe: _Recipe, directory: Path, progress: Callable[..., Progress]) -> None:
-    trainer, loop = _begin(run, recipe, directory, progress, begun=run.finalist(recipe.architecture))
-    loop.run()
-    transformer = trainer.get_model().transformer.float()
-    transformer.load_state_dict(processes.from_first(lambda: _averaged(recipe, loop.checkpoints)))
-    loss = validate(trainer)["mean"]
-    if processes.is_first():
-        save_model(directory, transformer)
-        mark_done(directory, recipe.inputs, MODEL_FILES, stamp(run.data))
-        print(f"SubTransformer {recipe.name}: {directory} (validation loss {loss:.3f} nats a {run.task.item})")
-        print(f"next: hat-evaluate {recipe.name}, hat-export {recipe.name}")
-
-
-def _averaged(recipe: _Recipe, checkpoints: "Checkpoints") -> "dict[str, Tensor]":
-    snapshots = checkpoints.snapshots()[-recipe.training.average_checkpoints :]
-    if not snapshots:
-        raise ArtifactError(f"{checkpoints.directory} has lost its saved weights; remove it to train again")
-    return average_weights(snapshots)
-
-
-def _initial_weights(run: RunDirectory, recipe: _Recipe) -> "dict[str, Tensor] | None":
-    """{name: tensor} before the first update; None where they are drawn."""
-    if recipe.init == "inherit":
-        check_supertransformer(run, " or --init scratch")
-        return load_model(run.super_).extract(recipe.architecture).state_dict()
-    if run.task.pretrained_files(run.config):
-        return run.task.pretrained_weights(run, recipe.architecture)
-    return None
 
 
 def choose_architecture(

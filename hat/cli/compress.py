@@ -1,0 +1,183 @@
+"""hat-compress NAME: prune a trained network, for what it can do without."""
+
+import argparse
+import contextlib
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hat.cli.common import ArgumentParser, add_precision_option, add_run_option, device_at, run_command
+from hat.training.options import add_computing_options, chosen_options
+
+if TYPE_CHECKING:
+    from hat.compression.dense import Dense
+    from hat.compression.pruning.pruner import Aim
+    from hat.training.options import TrainingOptions
+    from latency_predictor.budget import LatencyBudget
+    from latency_predictor.link.devices import Device
+
+ROUNDS = 3  # of calls of the dense and of the pruned network, in turns
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `hat-compress`."""
+    parser = ArgumentParser(
+        "Prune a trained network and train what is left; interrupted, run the same command again and it goes on."
+    )
+    parser.add_argument("dense", metavar="NAME", help="finished training of the run: of a search's winner, or 'full'")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--rate", type=float, metavar="R", help="2.5 keeps 1/2.5 of the weights of all layers")
+    target.add_argument("--size", help="6MB or 900kB: the bundle, all files together, takes no more")
+    target.add_argument(
+        "--latency", metavar="BUDGET", help="5ms, 50%% of the latency of NAME, or 5ms@p90, as for hat-search"
+    )
+    parser.add_argument("--name", help="name of the result (default: NAME-2.5x, NAME-900kB, NAME-50pct...)")
+    parser.add_argument("--device", default="cpu", metavar="D", help="whose latency counts, as for hat-search")
+    add_precision_option(parser, help_more=", or whose size does")
+    add_run_option(parser)
+    add_computing_options(parser)
+    run_command(parser, _compress, arguments)
+
+
+def _compress(options: argparse.Namespace) -> None:
+    training_options = chosen_options(options)
+    from hat.compression.dense import Dense
+    from hat.experiment.run_directory import RunDirectory
+
+    dense = Dense(RunDirectory.open(options.run), options.dense)
+    if dense.earlier_rate > 1:
+        print(f"{dense.name} was pruned before, by {dense.earlier_rate:.3g}: rates multiply")
+    if options.rate is not None:
+        _to_rate(dense, options, training_options)
+    elif options.size is not None:
+        _to_size(dense, options, training_options)
+    else:
+        _to_latency(dense, options, training_options)
+
+
+def _to_rate(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
+    from hat.compression.stage import compress
+
+    compress(dense, dense.at_rate(options.rate), options.name or f"{dense.name}-{options.rate:g}x", training)
+
+
+def _to_size(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
+    from hat.compression.budget import rate_within
+    from hat.compression.stage import compress
+    from hat.deploy.bundle import open_bundle
+    from search.limits import parse_size, size_text
+
+    most, precision = parse_size(options.size), options.precision or "fp32"
+    name = options.name or f"{dense.name}-{size_text(most)}"
+    exported_bytes = dense.run.task.bundle_size(dense.run, precision)(dense.model.architecture)
+    with _trials(dense, precision) as write:
+        dense_bytes = open_bundle(write(None)).size_bytes
+
+        def size_at(rate: float) -> float:
+            return exported_bytes - dense_bytes + open_bundle(write(rate)).size_bytes
+
+        aim = _kept(
+            dense, name, [most, precision], lambda: rate_within(dense, size_at, most, lambda size: size_text(int(size)))
+        )
+    compress(dense, aim, name, training)
+
+
+def _to_latency(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
+    from hat.compression.budget import rate_within
+    from hat.compression.stage import compress
+    from hat.errors import BudgetError
+    from latency_predictor.budget import parse_budget
+    from latency_predictor.link.devices import load_device
+    from search.aim import HEADROOM
+
+    budget = parse_budget(options.latency)
+    device = load_device(device_at(options.device, options.precision))
+    name = options.name or f"{dense.name}-{device.name}-{budget.slug()}"
+    most = HEADROOM * budget.resolve(1.0)
+    with _trials(dense, device.precision) as write, _taken(dense, device, budget, write(None)) as taken:
+
+        def text(value: float) -> str:
+            return f"{value:.3g} ms" if budget.fraction is None else f"{value:.1%} of {dense.name}'s latency"
+
+        aim = _kept(
+            dense,
+            name,
+            [budget.text, device.name],
+            lambda: rate_within(dense, lambda rate: taken(write(rate)), most, text),
+        )
+        compress(dense, aim, name, training)
+        found = taken(write(name))
+    print(f"{name} takes {text(found)} on {device.name}, measured; asked: {budget.text}")
+    if found > budget.resolve(1.0):
+        raise BudgetError(f"{name} takes {text(found)}, above {budget.text}; is the machine busy? Else ask for less")
+
+
+@contextlib.contextmanager
+def _trials(dense: "Dense", precision: str) -> "Iterator[Callable[[float | str | None], Path]]":
+    """A function that writes a bundle: of the dense network (None), of it at a rate, or of a result by its name."""
+    from hat.models.checkpoint import load_model
+
+    with tempfile.TemporaryDirectory(prefix="hat-trial-") as folder:
+
+        def write(which: float | str | None) -> Path:
+            bundle = Path(folder) / str(which)
+            if bundle.exists():
+                return bundle
+            if which is None:
+                model: Any = dense.model
+            elif isinstance(which, str):
+                model = load_model(dense.run.sub(which))
+            else:
+                model = dense.pruned(dense.shaped(which))
+            dense.run.task.write_trial_bundle(dense.run, model, precision, bundle)
+            return bundle
+
+        yield write
+
+
+@contextlib.contextmanager
+def _taken(
+    dense: "Dense", device: "Device", budget: "LatencyBudget", dense_bundle: Path
+) -> Iterator[Callable[[Path], float]]:
+    """A function from a bundle to its latency, in milliseconds or, for a share, over that of the dense network."""
+    from latency_predictor.sampling.real_calls import RealCalls, check_sentences
+
+    check_sentences(dense.run, [budget])
+    with RealCalls(dense.run, device, budget.quantile) as real_calls:
+
+        def taken(bundle: Path) -> float:
+            found = []
+            for _ in range(ROUNDS):
+                full, pruned = (calls.latency(budget.quantile).ms for calls in real_calls.time([dense_bundle, bundle]))
+                found.append(pruned if budget.fraction is None else pruned / full)
+            return statistics.median(found)
+
+        yield taken
+
+
+def _kept(dense: "Dense", name: str, asked: list[Any], find_rate: Callable[[], float]) -> "Aim":
+    """The Aim of a rate that was found, kept in the result's folder, so that it is the same when run again."""
+    from dataclasses import asdict
+
+    from hat import files
+    from hat.compression.pruning.pruner import Aim
+    from hat.config import from_mapping, to_mapping
+    from search.state import load_state, save_state
+
+    path = dense.run.sub(name) / "aim.json"
+    weights = files.sha256_of_file(dense.run.sub(dense.name) / "model.safetensors")
+    fingerprint = files.fingerprint([asked, weights, to_mapping(dense.config)])
+    kept = load_state(path, fingerprint)
+    if kept is not None:
+        return from_mapping(Aim, kept, str(path))
+    rate = find_rate()
+    print(f"rate {rate:.3g} meets {asked[0]}")
+    aim = dense.shaped(rate)
+    save_state(path, fingerprint, asdict(aim))
+    return aim
+
+
+if __name__ == "__main__":
+    main()

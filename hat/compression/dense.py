@@ -1,0 +1,74 @@
+"""Dense: a trained network that is to be compressed, and what is left of it at any rate."""
+
+import copy
+import functools
+from typing import Any
+
+from hat.architecture.complexity import Shapes, parameter_shapes
+from hat.architecture.groups import Groups, columns_in_blocks, heads_and_neurons
+from hat.compression.pruning.pruner import Aim, chosen, scale, there
+from hat.errors import ArtifactError, UsageError
+from hat.experiment.run_directory import RunDirectory, learnt_from, stamp
+from hat.models.checkpoint import load_model
+
+
+class Dense:
+    """The sub-training `name` of a run; raises ArtifactError if it isn't trained."""
+
+    def __init__(self, run: RunDirectory, name: str) -> None:
+        finished = sorted(path.parent.name for path in (run.path / "sub").glob("*/done.json"))
+        if name not in finished:
+            raise ArtifactError(
+                f"{run.path} holds no trained network {name!r}; there are: {', '.join(finished) or 'none yet'}"
+            )
+        if not learnt_from(run.sub(name), stamp(run.data)):
+            raise ArtifactError(f"{run.sub(name)} learnt from other prepared data; run hat-train-sub {name} again")
+        self.run, self.name, self.config = run, name, run.config.compressing
+        self.model = load_model(run.sub(name))
+        self.weights: dict[str, Any] = self.model.state_dict()
+
+    @functools.cached_property
+    def groups(self) -> list[Groups]:
+        """What may be removed; raises UsageError for blocks that don't divide its matrices."""
+        if self.config.structure == "whole":
+            return heads_and_neurons(self.model.architecture, self._shapes)
+        return columns_in_blocks(self._shapes, self.config.block_rows)
+
+    @functools.cached_property
+    def before(self) -> Aim:
+        """What is there of the groups."""
+        return there(self.groups, self.weights)
+
+    @property
+    def earlier_rate(self) -> float:
+        """By which it was pruned before: 1 if it wasn't."""
+        return sum(each.size(self._shapes) * each.count for each in self.groups) / self.before.parameters
+
+    def at_rate(self, rate: float) -> Aim:
+        """The Aim that 1 / `rate` of the groups' parameters are left; raises UsageError if a place would be empty."""
+        if not rate > 1:
+            raise UsageError(f"--rate {rate:g}: nothing would be removed; give more than 1, such as 2")
+        aim = Aim(round(self.before.parameters / rate))
+        chosen(self.groups, self.weights, aim, self.config.ranking)
+        return aim
+
+    def shaped(self, rate: float) -> Aim:
+        """`at_rate`, with the groups of each place counted that stay where all are removed at once."""
+        kept = chosen(self.groups, self.weights, self.at_rate(rate), self.config.ranking)
+        return there(self.groups, self._masked(kept))
+
+    def pruned(self, aim: Aim) -> Any:
+        """A copy of the network, pruned at once and not trained."""
+        model = copy.deepcopy(self.model)
+        model.load_state_dict(self._masked(chosen(self.groups, self.weights, aim, self.config.ranking)))
+        return model
+
+    def _masked(self, kept: list[Any]) -> dict[str, Any]:
+        weights = {name: weight.clone() for name, weight in self.weights.items()}
+        for groups, stays in zip(self.groups, kept, strict=True):
+            scale(groups, weights, stays.float())
+        return weights
+
+    @property
+    def _shapes(self) -> Shapes:
+        return parameter_shapes(self.model.architecture, self.model.spec)

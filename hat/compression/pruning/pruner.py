@@ -1,0 +1,181 @@
+"""Removes groups of weights while a network is trained: what happens after each of its updates.
+
+Group lasso adds lambda * sum over groups g of w_g * sqrt(n_g) * ||W_g|| to the loss, n_g being the parameters of g. Its
+proximal step is taken after the optimiser's: a group's root mean square shrinks by a fixed amount times w_g, whatever
+the optimiser makes of gradients, down to next to nothing. Plain: w_g = 1. Reweighted (Li et al. 2020, after Candes
+et al. 2008): w_g = t / (root mean square + epsilon), renewed at milestones, with t the root mean square of the smallest
+group that is to stay: what is small vanishes sooner, what is large is hardly touched.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from hat import files
+from hat.architecture.groups import Groups
+from hat.compression.pruning.selection import Candidate, keep_counts, keep_in_each, keep_over_all
+from hat.experiment.sections import CompressionConfig
+
+STEPS = 20  # of the gradual removal
+LASSO = ("reweighted", "lasso")
+LEAST = 0.01  # of the threshold: no group becomes smaller before it is removed
+RANKINGS = {"over_all": keep_over_all, "in_each": keep_in_each}
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is to be left: so many `parameters` of all groups, or, where given, so many groups of each place."""
+
+    parameters: int
+    counts: tuple[int, ...] | None = None
+
+    def on_the_way(self, left: float, now: "Aim") -> "Aim":
+        """The Aim with the share `left` of the way from `now` still to go; both have counts."""
+        counts = [
+            aim + round((here - aim) * left) for aim, here in zip(self.counts or (), now.counts or (), strict=False)
+        ]
+        parameters = self.parameters + round((now.parameters - self.parameters) * left)
+        return Aim(parameters, tuple(counts) if self.counts else None)
+
+
+def there(groups: Sequence[Groups], weights: Mapping[str, Tensor]) -> Aim:
+    """The Aim that is what isn't zero now."""
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    counts = tuple(int((each.squared_norms(weights) > 0).sum()) for each in groups)
+    return Aim(sum(each.size(shapes) * count for each, count in zip(groups, counts, strict=True)), counts)
+
+
+def chosen(
+    groups: Sequence[Groups], weights: Mapping[str, Tensor], aim: Aim, ranking: str = "over_all"
+) -> list[Tensor]:
+    """Booleans (groups,) for each of the Groups: what stays of those not yet removed.
+
+    `ranking` is a key of RANKINGS; an Aim with counts has no use for it. Raises UsageError if a place would be empty.
+    """
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    places = [
+        Candidate(each.kind, each.size(shapes), (each.squared_norms(weights) / each.size(shapes)).sqrt().cpu().numpy())
+        for each in groups
+    ]
+    kept = keep_counts(places, aim.counts) if aim.counts else RANKINGS[ranking](places, aim.parameters)
+    return [torch.from_numpy(stays) for stays in kept]
+
+
+class Pruner:
+    """Removes all of the Groups but what `aim` leaves from `weights` {name: tensor}, in place, as the config says.
+
+    `before` is what was there when the training began.
+
+    `update` is how many updates were done before: 0, or where a killed training goes on. What then can't be told from
+    the weights lies in `folder`.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Groups],
+        weights: Mapping[str, Tensor],
+        config: CompressionConfig,
+        before: Aim,
+        aim: Aim,
+        folder: Path,
+        update: int = 0,
+    ) -> None:
+        self._groups, self._weights, self._config = groups, weights, config
+        self._before, self._aim = before, aim
+        self._folder, self.removal_update = folder, config.removal_update
+        self._sizes = [each.size({name: tuple(weight.shape) for name, weight in weights.items()}) for each in groups]
+        self._kept: list[Tensor] | None = None
+        if update == 0:
+            self._begin()
+        else:
+            self._go_on(update)
+
+    def after(self, update: int) -> None:
+        """To be called after each update of the optimiser with the number of updates done."""
+        config, end = self._config, self.removal_update
+        if config.method in LASSO and update <= end:
+            if config.method == "reweighted" and update in self._milestones:
+                self._renew(update)
+            self._shrink()
+        if update == end and config.method in LASSO:
+            self._remove(self._aim)
+        elif config.method == "gradual" and update <= end and (update % self._interval == 0 or update == end):
+            self._remove(self._aim.on_the_way((1 - update / end) ** 3, self._before))
+        elif self._kept is not None:
+            self._mask()
+
+    @property
+    def _interval(self) -> int:
+        return max(1, self.removal_update // STEPS)
+
+    @property
+    def _milestones(self) -> list[int]:
+        count = self._config.renewals + 1
+        return [self.removal_update * number // count for number in range(1, count)]
+
+    def _begin(self) -> None:
+        if self._config.method == "one_shot":
+            self._remove(self._aim)
+        elif self._config.method in LASSO:
+            kept = chosen(self._groups, self._weights, self._aim, self._config.ranking)
+            sizes = [
+                rms[stays].min() for rms, stays in zip(self._root_mean_squares(), kept, strict=True) if stays.any()
+            ]
+            self._threshold = torch.stack(sizes).median()
+            self._renew(0)
+
+    def _go_on(self, update: int) -> None:
+        if self._config.method in LASSO and update < self.removal_update:
+            found = [path for path in self._folder.glob("penalty_*.safetensors") if int(path.stem[8:]) <= update]
+            kept = load_file(max(found))
+            self._threshold = kept.pop("threshold")
+            self._penalties = [kept[each.place] for each in self._groups]
+        else:
+            self._kept = [rms > 0 for rms in self._root_mean_squares()]
+
+    def _renew(self, update: int) -> None:
+        """New weights w_g, kept in a file for a training that goes on."""
+        sizes = self._root_mean_squares()
+        if self._config.method == "reweighted":
+            self._penalties = [self._threshold / (rms + self._config.epsilon) for rms in sizes]
+        else:
+            self._penalties = [torch.ones_like(rms) for rms in sizes]
+        penalties = {each.place: penalty for each, penalty in zip(self._groups, self._penalties, strict=True)}
+        with files.replacing(self._folder / f"penalty_{update:07d}.safetensors") as temporary:
+            temporary.write_bytes(save({**penalties, "threshold": self._threshold}))
+
+    def _shrink(self) -> None:
+        amount = self._config.strength * self._threshold / self.removal_update
+        for groups, rms, penalty in zip(self._groups, self._root_mean_squares(), self._penalties, strict=True):
+            least = rms.minimum(LEAST * self._threshold)  # zero would be for ever: it has no gradient
+            left = (rms - amount * penalty).maximum(least)
+            scale(groups, self._weights, torch.where(rms > 0, left / rms, 0.0))
+
+    def _remove(self, aim: Aim) -> None:
+        self._kept = chosen(self._groups, self._weights, aim, self._config.ranking)
+        self._mask()
+
+    def _mask(self) -> None:
+        for groups, kept in zip(self._groups, self._kept or [], strict=True):
+            if not kept.all():
+                scale(groups, self._weights, kept.to(torch.float32))
+
+    def _root_mean_squares(self) -> list[Tensor]:
+        return [
+            (each.squared_norms(self._weights) / size).sqrt()
+            for each, size in zip(self._groups, self._sizes, strict=True)
+        ]
+
+
+@torch.no_grad()
+def scale(groups: Groups, weights: Mapping[str, Tensor], factors: Tensor) -> None:
+    """Multiply all that each of the Groups owns of `weights` {name: tensor} by its factor (groups,), in place."""
+    for part in groups.slices:
+        weight = weights[part.weight][part.rows]  # a view
+        along = torch.ones(weight.shape[part.axis], device=weight.device)
+        along[torch.from_numpy(part.index)] = factors.to(weight.device)[:, None]
+        weight.mul_(along[:, None] if part.axis == 0 and weight.ndim == 2 else along)

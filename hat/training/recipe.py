@@ -1,0 +1,145 @@
+"""Recipe: how one SubTransformer is trained, in whatever folder, and the training by it."""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hat import files
+from hat.architecture.stacks import Architecture
+from hat.errors import ArtifactError
+from hat.experiment.run_directory import RunDirectory, check_supertransformer, mark_done, stamp
+from hat.experiment.sections import CompressionConfig, DistillationConfig, SubTrainingConfig
+from hat.fairseq_plugin.trainer import HatTrainer, validate
+from hat.models.checkpoint import MODEL_FILES, load_model, save_model
+from hat.progress import Progress
+from hat.training import machines, processes
+from hat.training.averaging import average_weights
+from hat.training.distillation import can_teach, load_teachers
+from hat.training.distilled_text import SPLIT, distilled_data
+from hat.training.loop import TrainingLoop, resumable_inputs
+from hat.training.options import TrainingOptions
+from hat.training.setup import make_trainer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hat.compression.pruning.pruner import Pruner
+    from hat.training.checkpoints import Checkpoints
+
+
+ARCHITECTURE = "architecture.yaml"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a SubTransformer is trained, in whatever folder; `inputs` is all that the result depends on.
+
+    With an `origin`, a finished sub-training, it begins with that one's weights, whatever `init` says.
+    """
+
+    name: str
+    architecture: Architecture
+    prepared: object
+    training: SubTrainingConfig | CompressionConfig
+    init: str
+    distillation: DistillationConfig | None
+    inputs: dict
+    options: TrainingOptions
+    origin: str | None = None
+
+    @property
+    def course(self) -> str:
+        """Fingerprint of what the losses on the way depend on."""
+        return files.fingerprint(resumable_inputs(self.inputs, self.training))
+
+
+def begin(
+    run: RunDirectory, recipe: Recipe, directory: Path, progress: Callable[..., Progress], begun: Path | None = None
+) -> tuple[HatTrainer, TrainingLoop]:
+    """(fairseq Trainer, TrainingLoop) of a training in `directory`, at the update it has come to.
+
+    It goes on from the folder `begun` of another training with the same inputs, if there is one.
+    """
+    weights = processes.from_first(lambda: _initial_weights(run, recipe))
+    machines.first_here(lambda: write_architecture(recipe, directory))
+    model_arguments = ["--arch", run.task.sub_model, "--hat-architecture", str(directory / ARCHITECTURE)]
+    prepared, data_arguments = _training_text(run, recipe)
+    arguments, checkpoints = model_arguments + data_arguments, directory / "checkpoints"
+    trainer = make_trainer(run, prepared, recipe.training, arguments, recipe.options, checkpoints)
+    if recipe.distillation and recipe.distillation.word_level:
+        transformers = processes.from_first(lambda: load_teachers(run, recipe.distillation))
+        trainer.task.learn_from(trainer, transformers, recipe.distillation.word_level)
+    if weights is not None:
+        trainer.get_model().transformer.load_state_dict(weights)
+    title, snapshots = f"SubTransformer {recipe.name}", recipe.training.average_checkpoints
+    return trainer, TrainingLoop(trainer, recipe.training, directory, recipe.inputs, title, snapshots, begun, progress)
+
+
+def write_architecture(recipe: Recipe, directory: Path) -> None:
+    """Leave ARCHITECTURE in `directory`, which fairseq's model reads."""
+    files.write_yaml(directory / ARCHITECTURE, recipe.architecture.to_dict())
+
+
+def _training_text(run: RunDirectory, recipe: Recipe) -> tuple[Any, list[str]]:
+    """(prepared data, fairseq-train arguments naming its training splits); a teacher's translations are made here."""
+    settings = recipe.distillation
+    if settings is None or settings.sequence_level == "none":
+        return recipe.prepared, []
+    teacher, beam = settings.sequence_teacher, settings.sequence_beam
+
+    def translate() -> None:
+        if not can_teach(run, teacher):
+            host = socket.gethostname()
+            raise ArtifactError(f"{run.sub(teacher)} is not on {host}; copy it there from rank 0's machine")
+        distilled_data(run, teacher, beam)
+
+    machines.first_here(translate)
+    prepared = distilled_data(run, teacher, beam)
+    instead = settings.sequence_level == "instead"
+    return prepared, ["--train-subset", SPLIT] if instead else ["--upsample-primary", "1"]
+
+
+def train_in(
+    run: RunDirectory,
+    recipe: Recipe,
+    directory: Path,
+    progress: Callable[..., Progress],
+    prune: "Callable[[TrainingLoop], Pruner] | None" = None,
+) -> None:
+    """Train by the Recipe into `directory`, and leave the mean of the last saved weights there as a finished stage.
+
+    `prune` makes what removes groups on the way; the weights averaged are then those of after the removal.
+    """
+    trainer, loop = begin(run, recipe, directory, progress, begun=run.finalist(recipe.architecture))
+    pruner = prune(loop) if prune else None
+    loop.run()
+    transformer = trainer.get_model().transformer.float()
+    since = pruner.removal_update if pruner else 0
+    transformer.load_state_dict(processes.from_first(lambda: _averaged(recipe, loop.checkpoints, since)))
+    loss = validate(trainer)["mean"]
+    if processes.is_first():
+        save_model(directory, transformer)
+        mark_done(directory, recipe.inputs, MODEL_FILES, stamp(run.data))
+        print(f"SubTransformer {recipe.name}: {directory} (validation loss {loss:.3f} nats a {run.task.item})")
+        print(f"next: hat-evaluate {recipe.name}, hat-export {recipe.name}")
+
+
+def _averaged(recipe: Recipe, checkpoints: "Checkpoints", since: int) -> "dict[str, Tensor]":
+    snapshots = checkpoints.snapshots(since)[-recipe.training.average_checkpoints :]
+    if not snapshots:
+        raise ArtifactError(f"{checkpoints.directory} has lost its saved weights; remove it to train again")
+    return average_weights(snapshots)
+
+
+def _initial_weights(run: RunDirectory, recipe: Recipe) -> "dict[str, Tensor] | None":
+    """{name: tensor} before the first update; None where they are drawn."""
+    if recipe.origin:
+        return load_model(run.sub(recipe.origin)).state_dict()
+    if recipe.init == "inherit":
+        check_supertransformer(run, " or --init scratch")
+        return load_model(run.super_).extract(recipe.architecture).state_dict()
+    if run.task.pretrained_files(run.config):
+        return run.task.pretrained_weights(run, recipe.architecture)
+    return None

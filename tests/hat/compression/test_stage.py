@@ -1,0 +1,141 @@
+"""hat-compress on tiny runs: killed and resumed, then exported and used like any other network."""
+
+import json
+import signal
+
+import pytest
+import tiny_classifier
+import tiny_run
+from deaths import assert_same_result, run_and_die
+
+from hat import Classifier
+from hat.cli import compress as command
+from hat.cli import evaluate, export, prepare, train_sub
+from hat.compression.dense import Dense
+from hat.compression.stage import compress
+from hat.deploy.bundle import open_bundle
+from hat.training import sub
+
+TEXTS = ["the film is good and the book is awful", "the song is dull and the play is lovely"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A classifier's run with the full-size network trained and compressed."""
+    folder = tmp_path_factory.mktemp("compression")
+    made = tiny_classifier.make_run(folder, sub_training={"init": "scratch", "max_update": 120})
+    prepare.main([str(folder / "tiny.yaml"), "--run", str(made.path)])
+    train_sub.main(["--architecture", "full", "--run", str(made.path), "--device", "cpu", "--threads", "1"])
+    call(made, "full", "--rate", "2")
+    return made
+
+
+def call(run, *arguments):
+    command.main([*arguments, "--run", str(run.path), "--threads", "1"])
+
+
+def refused(capsys, run, *arguments):
+    """(exit status, error line)"""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        call(run, *arguments)
+    (line,) = capsys.readouterr().err.splitlines()
+    return ended.value.code, line
+
+
+def test_half_of_the_weights_still_know_the_task_and_are_all_that_the_bundle_holds(run):
+    export.main(["full", "--run", str(run.path)])
+    export.main(["full-2x", "--run", str(run.path)])
+    for precision in ("fp32", "int8"):
+        found = Classifier(run.export("full-2x") / precision).classify(TEXTS)
+        assert [label for label, _ in found] == ["good", "bad"]
+    sizes = [open_bundle(run.export(name) / "fp32").size_bytes for name in ("full", "full-2x")]
+    report = json.loads((run.sub("full-2x") / "pruned.json").read_text())
+    counted = [place["parameters_each"] * place[which] for which in ("groups", "kept") for place in report["places"]]
+    designed, left = sum(counted[: len(counted) // 2]), sum(counted[len(counted) // 2 :])
+    assert 0.45 * designed < left <= 0.5 * designed
+    assert sizes[0] - sizes[1] == pytest.approx(4 * (designed - left), rel=0.1)
+
+
+def test_it_is_judged_like_any_other(run, capsys):
+    evaluate.main(["full-2x", "--no-latency", "--json", "--run", str(run.path)])
+    assert json.loads(capsys.readouterr().out)["accuracy"] > 80
+
+
+def test_a_second_compression_multiplies_and_the_first_is_up_to_date(run, capsys):
+    call(run, "full-2x", "--rate", "1.5", "--name", "third")
+    assert "full-2x was pruned before, by 2: rates multiply" in capsys.readouterr().out
+    first, third = (json.loads((run.sub(name) / "pruned.json").read_text()) for name in ("full-2x", "third"))
+    for before, after in zip(first["places"], third["places"], strict=True):
+        assert after["kept"] <= before["kept"]
+    call(run, "full", "--rate", "2")
+    assert "full-2x is up to date" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["full", "--rate", "1"], 2, "--rate 1: nothing would be removed; give more than 1"),
+        (["full", "--rate", "1000"], 2, "leaves a layer empty; the highest here is about"),
+        (["small", "--rate", "2"], 4, "holds no trained network 'small'; there are: full, full-2x"),
+        (["full", "--rate", "2", "--name", "full"], 2, "--name full: is the network to be compressed"),
+    ],
+)
+def test_what_can_not_be_done_is_told_in_a_line(run, capsys, arguments, status, message):
+    before = sorted(path.name for path in (run.path / "sub").iterdir())
+    code, line = refused(capsys, run, *arguments)
+    assert message in line
+    assert code == status
+    assert sorted(path.name for path in (run.path / "sub").iterdir()) == before
+
+
+def translation_run(folder):
+    folder.mkdir()
+    settings = {**tiny_run.CONFIG["sub_training"], "method": "reweighted", "renewals": 2, "average_checkpoints": 2}
+    return tiny_run.make_run(folder, compression=settings)
+
+
+def prune(run):
+    dense = Dense(run, "full")
+    compress(dense, dense.at_rate(1.5), "full-1.5x")
+
+
+def test_killed_and_run_again_a_compressed_translator_is_the_same_to_the_bit(tmp_path):
+    straight, killed = (translation_run(tmp_path / name) for name in ("straight", "killed"))
+    for run in (straight, killed):
+        full = run.config.search_space.full_transformer()
+        assert run_and_die(lambda run=run, full=full: sub.train_sub(run, "full", full)) == 0
+    assert run_and_die(lambda: prune(straight)) == 0
+    for death in ({"replacements": 5}, {"backward_passes": 4}, {"replacements": 7}, {"backward_passes": 3}):
+        assert run_and_die(lambda: prune(killed), **death) == -signal.SIGKILL
+        assert not (killed.sub("full-1.5x") / "done.json").exists()
+    assert run_and_die(lambda: prune(killed)) == 0
+    assert_same_result(straight.sub("full-1.5x"), killed.sub("full-1.5x"))
+    export.main(["full-1.5x", "--precision", "fp32", "--run", str(straight.path)])  # checks that it does as PyTorch
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_size_is_kept_by_the_bundle_that_is_exported(run, precision):
+    export.main(["full", "--precision", precision, "--run", str(run.path)])
+    most = open_bundle(run.export("full") / precision).size_bytes - 4000
+    call(run, "full", "--size", str(most), "--precision", precision, "--name", f"small-{precision}")
+    export.main([f"small-{precision}", "--precision", precision, "--run", str(run.path)])
+    assert open_bundle(run.export(f"small-{precision}") / precision).size_bytes <= most
+
+
+def test_sizes_and_latencies_that_pruning_can_not_reach(run, capsys):
+    code, line = refused(capsys, run, "full", "--size", "1kB")
+    assert "1kB is below what pruning can reach: full at rate" in line
+    assert code == 6
+    code, line = refused(capsys, run, "full", "--latency", "1us")
+    assert "is below what pruning can reach" in line
+    assert code == 6
+
+
+def test_a_latency_is_met_and_the_rate_is_found_once(run, capsys):
+    call(run, "full", "--latency", "400%", "--name", "quick")
+    assert "quick takes" in capsys.readouterr().out
+    call(run, "full", "--latency", "400%", "--name", "quick")
+    again = capsys.readouterr().out
+    assert "quick is up to date" in again
+    assert "rate" not in again
