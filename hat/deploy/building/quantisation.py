@@ -1,8 +1,13 @@
-"""int8 quantisation: symmetric weights with one scale per output channel, uint8 activations with one range each."""
+"""Quantisation: int8 weights with one scale per output channel and uint8 activations with one range each; 4-bit weights
+with a scale for each block.
+"""
 
 import numpy as np
 
 DEFAULT_RANGE = (-4.0, 4.0)  # for graphs that are only timed: about what a layer norm's output spans
+BLOCK = 32  # neighbours in a row that share a scale of 4-bit weights
+MIDDLE = 8  # the 4-bit number that stands for zero
+SCALES = np.linspace(0.6, 1.0, 9)  # tried for a block, in parts of the one by which its largest value just fits
 LARGEST_BIAS = 2.0**30  # in quantised units: leaves room for the products' sum in an int32
 
 
@@ -47,3 +52,26 @@ def quantise_linear(
     """
     quantised, scales = quantise_rows(weight, np.abs(bias) / (input_scale * LARGEST_BIAS))
     return quantised, scales, np.rint(bias / (input_scale * scales)).astype(np.int32)
+
+
+def quantise_blocks(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """weight (outputs, inputs) -> (uint8 of 0 to 15 (outputs, blocks, BLOCK), scales float16 (outputs, blocks)).
+
+    A block of BLOCK values, the last one filled up with zeros, is about `(numbers - MIDDLE) * scale`. The scale is that
+    of SCALES by which the squared error of the block is least; its sign lets the largest magnitude use -8.
+    """
+    outputs, inputs = weight.shape
+    blocks = np.pad(weight, ((0, 0), (0, -inputs % BLOCK))).reshape(outputs, -1, BLOCK)
+    peak = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=2, keepdims=True), axis=2)[..., 0]
+    best = np.full(peak.shape, np.inf)
+    codes, scales = np.full(blocks.shape, MIDDLE, np.uint8), np.ones(peak.shape, np.float16)
+    for share in SCALES:
+        tried = np.clip(-share * peak / MIDDLE, -6e4, 6e4).astype(np.float16)
+        usable = np.where(tried == 0, np.float16(1), tried).astype(np.float32)
+        numbers = np.clip(np.rint(blocks / usable[..., None]), -MIDDLE, MIDDLE - 1)
+        error = np.square(numbers * usable[..., None] - blocks).sum(axis=2)
+        better = error < best
+        best = np.where(better, error, best)
+        codes = np.where(better[..., None], (numbers + MIDDLE).astype(np.uint8), codes)
+        scales = np.where(better, usable.astype(np.float16), scales)
+    return codes, scales

@@ -69,8 +69,8 @@ def test_sixteen_bits_are_half_the_size_and_nearly_the_same(precision, tolerance
 
 def test_unknown_precision_is_refused():
     spec = classifier_spec()
-    with pytest.raises(UsageError, match="'int4' is not one of fp32, int8"):
-        build_classifier_graphs(ONE_LAYER, spec, classifier_weights(ONE_LAYER, spec, 1), "int4")
+    with pytest.raises(UsageError, match="'int3' is not one of fp32, int8"):
+        build_classifier_graphs(ONE_LAYER, spec, classifier_weights(ONE_LAYER, spec, 1), "int3")
 
 
 @pytest.mark.parametrize("inputs", [64, 33])

@@ -120,8 +120,8 @@ def test_random_weights_have_the_names_and_shapes_of_the_model():
 
 def test_unknown_precision_is_refused():
     spec = make_spec()
-    with pytest.raises(UsageError, match="'int4' is not one of fp32, int8"):
-        build_graphs(WIDE_ENCODER, spec, random_weights(WIDE_ENCODER, spec, 1), "int4")
+    with pytest.raises(UsageError, match="'int3' is not one of fp32, int8"):
+        build_graphs(WIDE_ENCODER, spec, random_weights(WIDE_ENCODER, spec, 1), "int3")
 
 
 def test_quantised_rows_come_back_within_half_a_step():

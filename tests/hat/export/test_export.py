@@ -168,8 +168,8 @@ def test_all_trained_are_exported_without_a_name(run, capsys):
 def test_unknown_names_and_precisions(run):
     with pytest.raises(ArtifactError, match="train a model first"):
         export(run, "nonesuch")
-    with pytest.raises(UsageError, match="'int4' is not one of fp32, int8, fp16, bf16"):
-        export(run, NAME, ["int4"])
+    with pytest.raises(UsageError, match="'int3' is not one of fp32, int8, fp16, bf16"):
+        export(run, NAME, ["int3"])
 
 
 def test_the_sample_is_bounded(monkeypatch, run):
