@@ -28,7 +28,8 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["hat", "hat.*", "latency_predictor", "latency_predictor.*", "search", "search.*"]),
-    package_data={f"{name}.report": ["templates/*"] for name in ("hat", "latency_predictor", "search")},
+    package_data={f"{name}.report": ["templates/*"] for name in ("hat", "latency_predictor", "search")}
+    | {"hat.compression": ["templates/*"]},
     python_requires=">=3.11",
     install_requires=[
         "torch>=2.6,<3",

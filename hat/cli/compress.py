@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _compress(options: argparse.Namespace) -> None:
     training_options = chosen_options(options)
     from hat.compression.dense import Dense
+    from hat.compression.page import write_page
     from hat.experiment.run_directory import RunDirectory
 
     dense = Dense(RunDirectory.open(options.run), options.dense)
@@ -55,6 +56,7 @@ def _compress(options: argparse.Namespace) -> None:
         _to_size(dense, options, training_options)
     else:
         _to_latency(dense, options, training_options)
+    print(f"all compressed networks: {write_page(dense.run)}")
 
 
 def _to_rate(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:

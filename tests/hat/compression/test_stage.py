@@ -57,9 +57,18 @@ def test_half_of_the_weights_still_know_the_task_and_are_all_that_the_bundle_hol
     assert sizes[0] - sizes[1] == pytest.approx(4 * (designed - left), rel=0.1)
 
 
-def test_it_is_judged_like_any_other(run, capsys):
+def test_it_is_judged_like_any_other_and_its_page_shows_what_was_judged(run, capsys):
     evaluate.main(["full-2x", "--no-latency", "--json", "--run", str(run.path)])
     assert json.loads(capsys.readouterr().out)["accuracy"] > 80
+    bundle = run.export("full-2x") / "fp32"
+    evaluate.main([str(bundle), "--json", "--run", str(run.path)])
+    accuracy = json.loads(capsys.readouterr().out)["accuracy"]
+    call(run, "full", "--rate", "2")
+    page = (run.path / "compression.html").read_text()
+    assert "2.00 of full" in page
+    assert f"<td>{accuracy:.1f}</td>" in page
+    assert f"<td>{open_bundle(bundle).size_bytes / 1e6:.2f} MB</td>" in page
+    assert page.count("<svg") == 1
 
 
 def test_a_second_compression_multiplies_and_the_first_is_up_to_date(run, capsys):
