@@ -22,7 +22,7 @@ import torch
 from hat.architecture.groups import columns_in_blocks, heads_and_neurons
 from hat.architecture.stacks import Architecture, EncoderArchitecture
 from hat.cli.common import ArgumentParser, positive_int
-from hat.compression.pruning.pruner import chosen, scale
+from hat.compression.pruning.pruner import Aim, chosen, scale
 from hat.config import to_mapping
 from hat.deploy.building.classifier_graph import build_classifier_graphs
 from hat.deploy.building.graphs import random_weights
@@ -64,7 +64,7 @@ def pruned(architecture, weights, rate, block_rows=None):
     groups = heads_and_neurons(architecture, shapes) if block_rows is None else columns_in_blocks(shapes, block_rows)
     copied = {name: torch.from_numpy(weight.copy()) for name, weight in weights.items()}
     total = sum(each.size(shapes) * each.count for each in groups)
-    for each, kept in zip(groups, chosen(groups, copied, round(total / rate), "in_each"), strict=True):
+    for each, kept in zip(groups, chosen(groups, copied, Aim(round(total / rate)), "in_each"), strict=True):
         scale(each, copied, kept.float())
     return {name: weight.numpy() for name, weight in copied.items()}
 

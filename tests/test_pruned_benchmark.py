@@ -13,7 +13,7 @@ import pruned_speed
 
 @pytest.fixture
 def tiny(monkeypatch):
-    sizes = {"LAYERS": 2, "DIM": 64, "FFN_DIM": 128, "HEADS": 4, "VOCABULARY": 100, "BLOCK_ROWS": (64, 16)}
+    sizes = {"LAYERS": 2, "DIM": 64, "FFN_DIM": 128, "HEADS": 8, "VOCABULARY": 100, "BLOCK_ROWS": (64, 16)}
     for name, value in sizes.items():
         monkeypatch.setattr(pruned_speed, name, value)
     return pruned_speed.network()
