@@ -93,11 +93,12 @@ class Finals:
         finalists: list[Finalist] = []
         for candidate, latencies in zip(candidates, rounds, strict=True):
             taken = [
-                latency.ms / self._budget.resolve(beside.ms)
-                for latency, beside in zip(latencies, full_rounds, strict=True)
+                each.ms / self._budget.resolve(beside.ms) for each, beside in zip(latencies, full_rounds, strict=True)
             ]
-            meets = sorted(taken)[-1 - SPARED] <= 1 and statistics.median(taken) <= HEADROOM
-            finalists.append(Finalist(candidate, of_rounds(latencies), full, budget_ms, meets))
+            latency = of_rounds(latencies)
+            middle = max(statistics.median(taken), latency.ms / budget_ms)
+            meets = sorted(taken)[-1 - SPARED] <= 1 and middle <= HEADROOM
+            finalists.append(Finalist(candidate, latency, full, budget_ms, meets))
         return finalists
 
     def choose(

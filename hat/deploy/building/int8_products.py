@@ -35,9 +35,10 @@ class Int8Products:
         if not isinstance(weight, ColumnBlocks):
             return self._multiply(x, name, name, *self._quantised(name))
         found = []
-        for number, (columns, block, bias) in enumerate(blocks_of(self._weights, name)):
+        inputs = some_columns(self._graph, x, weight)
+        for number, (some, (block, bias)) in enumerate(zip(inputs, blocks_of(self._weights, name))):
             quantised = quantise_linear(block, np.float32(0) if bias is None else bias, self._input_scale(name))
-            some = some_columns(self._graph, x, columns, weight)
+            some = self._graph.node("Transpose", [some], perm=[1, 0])
             found.append(self._multiply(some, name, f"{name}.{number}", *quantised))
         return joined(self._graph, found)
 
