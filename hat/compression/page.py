@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hat import files
-from hat.compression.stage import PRUNED
+from hat.compression.pruned import PRUNED, read_pruned
 from hat.experiment.run_directory import RunDirectory
 from hat.models.checkpoint import load_weights
 from hat.report.figures import BAND, BLUE, GREEN, INK, svgs
@@ -44,7 +44,7 @@ class Account:
 def write_page(run: RunDirectory) -> Path:
     """Write run.path/compression.html of all that was compressed, and return its path."""
     found = sorted((run.path / "sub").glob(f"*/{PRUNED}"), key=lambda path: path.stat().st_mtime)
-    reports = {path.parent.name: files.read_json(path, "compress again") for path in found}
+    reports: dict[str, Any] = {path.parent.name: read_pruned(path.parent) for path in found}
     originals = list(dict.fromkeys(report["dense"] for report in reports.values()))
     order: list[str] = []
     for original in originals:

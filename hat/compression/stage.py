@@ -8,6 +8,7 @@ from typing import Any
 
 from hat import files
 from hat.compression.dense import Dense
+from hat.compression.pruned import write_pruned
 from hat.compression.pruning.pruner import Aim, Pruner, there
 from hat.errors import UsageError
 from hat.experiment.config import fingerprinted
@@ -21,8 +22,6 @@ from hat.training.loop import TrainingLoop
 from hat.training.options import TrainingOptions
 from hat.training.recipe import Recipe, train_in
 from hat.training.setup import effective
-
-PRUNED = "pruned.json"  # in the folder of a compressed network: what was removed from which
 
 
 def compress(
@@ -97,5 +96,5 @@ def _describe(directory: Path, dense: Dense) -> None:
         for each, kept in zip(dense.groups, left.counts or (), strict=True)
     ]
     rate = dense.before.parameters / left.parameters
-    files.write_json(directory / PRUNED, {"dense": dense.name, "rate": rate, "places": places})
+    write_pruned(directory, dense.name, rate, places)
     print(f"1 / {rate:.3g} of what could be pruned of {dense.name} is left")

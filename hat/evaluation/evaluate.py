@@ -144,8 +144,8 @@ def _quality(found: Target, text: "EvaluationText", scores: dict[str, Any]) -> d
 def _costs(found: Target, meter: Any) -> dict[str, Any]:
     parameters, without_embeddings = count_parameters(found.architecture, found.spec)
     counted = {
-        "parameters": parameters,
-        "parameters_without_embeddings": without_embeddings,
+        "parameters": parameters - found.removed_parameters,
+        "parameters_without_embeddings": without_embeddings - found.removed_parameters,
         "size_bytes": found.size_bytes,
     }
     return counted | NOT_MEASURED | (_measure(found, meter) if meter else {})

@@ -9,6 +9,7 @@ from typing import Any
 from hat import files
 from hat.architecture.file import load_architecture
 from hat.architecture.stacks import Architecture
+from hat.compression.pruned import read_pruned
 from hat.config import from_mapping
 from hat.errors import ArtifactError
 from hat.experiment.run_directory import RunDirectory, stamp
@@ -23,7 +24,7 @@ class Target:
     `bundle` gives the folder of its bundle: its own, or one made in the new folder that it is given. `answer` maps
     plain sentences to what it makes of them, in their order, a bundle on all cores, a model on a GPU if there is one.
     `precision` is that of its weights; `content` changes whenever the answers may; `result` is where the
-    evaluation is kept, None for nowhere.
+    evaluation is kept, None for nowhere. Of the architecture's parameters `removed_parameters` were pruned.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Target:
     bundle: Callable
     answer: Callable
     result: Path | None
+    removed_parameters: int = 0
 
 
 def find_target(run: RunDirectory, name: Path | str) -> Target:
@@ -74,6 +76,7 @@ def _model_target(run: RunDirectory, name: str, directory: Path) -> Target:
         size_bytes=weights.stat().st_size,
         content=files.sha256_of_file(weights),
         result=_inside(run, directory / "evaluation.json"),
+        removed_parameters=(read_pruned(directory) or {}).get("removed_parameters", 0),
     )
 
 
@@ -132,6 +135,7 @@ def _bundle_target(run: RunDirectory, path: Path) -> Target:
         size_bytes=bundle.size_bytes,
         content=files.sha256_of_file(where),  # it holds the digest of every other file
         bundle=lambda _folder: path,
+        removed_parameters=description["built_from"].get("pruned", {}).get("removed_parameters", 0),
         answer=functools.partial(judge.bundle_answers, path),
         result=_inside(run, path.resolve().parent / f"evaluation.{path.name}.json"),
     )

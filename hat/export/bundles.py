@@ -9,6 +9,7 @@ import numpy as np
 
 from hat import __version__, files
 from hat.architecture.stacks import Architecture
+from hat.compression.pruned import read_pruned
 from hat.deploy.building.graphs import PRECISIONS
 from hat.deploy.building.standalone import add_runtime
 from hat.deploy.bundle import VERSION, open_bundle
@@ -128,7 +129,10 @@ def _refusals(maker: Any, results: dict[str, Any], allowed_drop: float) -> dict[
 
 def built_from(run: RunDirectory, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """What bundle.json says of where the bundle of the sub-training `name` comes from."""
+    pruned = read_pruned(run.sub(name))
+    kept = ("dense", "rate", "removed_parameters")
     return {
+        **({"pruned": {key: pruned[key] for key in kept}} if pruned else {}),
         "experiment": run.config.name,
         "model": name,
         "weights_sha256": inputs["weights_sha256"],

@@ -9,6 +9,7 @@ import tiny_run
 from deaths import assert_same_result, run_and_die
 
 from hat import Classifier
+from hat.architecture.complexity import count_parameters
 from hat.cli import compress as command
 from hat.cli import evaluate, export, prepare, train_sub
 from hat.compression.dense import Dense
@@ -59,10 +60,15 @@ def test_half_of_the_weights_still_know_the_task_and_are_all_that_the_bundle_hol
 
 def test_it_is_judged_like_any_other_and_its_page_shows_what_was_judged(run, capsys):
     evaluate.main(["full-2x", "--no-latency", "--json", "--run", str(run.path)])
-    assert json.loads(capsys.readouterr().out)["accuracy"] > 80
+    judged = json.loads(capsys.readouterr().out)
+    assert judged["accuracy"] > 80
+    removed = json.loads((run.sub("full-2x") / "pruned.json").read_text())["removed_parameters"]
+    counted, _ = count_parameters(run.config.search_space.full_transformer(), run.spec())
     bundle = run.export("full-2x") / "fp32"
     evaluate.main([str(bundle), "--json", "--run", str(run.path)])
-    accuracy = json.loads(capsys.readouterr().out)["accuracy"]
+    row = json.loads(capsys.readouterr().out)
+    assert judged["parameters"] == row["parameters"] == counted - removed
+    accuracy = row["accuracy"]
     call(run, "full", "--rate", "2")
     page = (run.path / "compression.html").read_text()
     assert "2.00 of full" in page
