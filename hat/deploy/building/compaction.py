@@ -26,8 +26,10 @@ def without_removed(architecture: Architecture, weights: Mapping[str, np.ndarray
 
 
 def with_column_blocks(weights: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """`weights` with ColumnBlocks in place of the layers' matrices that are zero in columns of blocks of rows."""
-    return {
-        name: ColumnBlocks.of(weight) or weight if ".layers." in name and weight.ndim == 2 else weight
-        for name, weight in weights.items()
-    }
+    """`weights` with ColumnBlocks for the layers' matrices that are zero in columns of blocks, where that is faster."""
+    found: dict[str, Any] = dict(weights)
+    for name, weight in weights.items():
+        blocks = ColumnBlocks.of(weight) if ".layers." in name and weight.ndim == 2 else None
+        if blocks and blocks.relative_cost < 1:
+            found[name] = blocks
+    return found

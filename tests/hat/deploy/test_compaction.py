@@ -7,14 +7,20 @@ from classifiers import FIXED_HEADS, KINDS, SPLIT_HEADS, Reference, classifier_s
 from deployed import WIDE_DECODER, beam_search, left_padded, make_spec, peaked_weights, random_sources, torch_model
 
 from hat.architecture.groups import columns_in_blocks, heads_and_neurons
+from hat.deploy.building import column_blocks
 from hat.deploy.building.classifier_graph import build_classifier_graphs
 from hat.deploy.building.column_blocks import ColumnBlocks
-from hat.deploy.building.compaction import without_removed
+from hat.deploy.building.compaction import with_column_blocks, without_removed
 from hat.deploy.building.graphs import build_graphs
 from hat.deploy.sessions import make_session
 from hat.export.classification.calibration import calibrate_classifier
 
 LENGTHS = (7, 12, 3)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks_pay(monkeypatch):
+    monkeypatch.setattr(column_blocks, "PER_BLOCK", 0.0)
 
 
 def shapes_of(weights):
@@ -129,3 +135,12 @@ def test_column_blocks_multiply_as_their_matrix():
     np.testing.assert_allclose(found, matrix @ x)
     assert [len(columns) for columns in blocks.columns] == [10, 1]
     assert blocks.shape == (32, 20)
+
+
+def test_a_matrix_that_blocks_make_slower_stays_whole(monkeypatch):
+    matrix = np.ones((64, 40), np.float32)
+    matrix[:32, ::2] = matrix[32:, 1::2] = 0  # blocks of 32 rows, half of the columns each
+    weights = {"encoder.layers.0.fc1.weight": matrix}
+    assert isinstance(with_column_blocks(weights)["encoder.layers.0.fc1.weight"], ColumnBlocks)
+    monkeypatch.setattr(column_blocks, "PER_BLOCK", 38.0)
+    assert with_column_blocks(weights)["encoder.layers.0.fc1.weight"] is matrix
