@@ -7,7 +7,7 @@ import torch
 from forked_ranks import together
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import load_file
+from near_models import assert_near
 from tiny_run import make_interrupted_run
 
 from hat.errors import ArtifactError
@@ -80,10 +80,7 @@ def test_two_processes_go_on_from_one_and_one_from_two(run, trained, tmp_path, c
     assert "1 processes came to update 3, 2 go on with the same batches" in told
     assert "2 processes came to update 6, 1 go on with the same batches" in told
     train_super(other, TrainingOptions(max_update=9))
-    found, expected = (load_file(each.super_ / "model.safetensors") for each in (run, other))
-    for name in expected:
-        if "kv_proj.bias" not in name:  # a key's bias has no effect: its gradient is rounding, which Adam blows up
-            assert found[name] == pytest.approx(expected[name], abs=1e-5), name
+    assert_near(other.super_, run.super_)
 
 
 def test_another_precision_is_told(run, capsys):
