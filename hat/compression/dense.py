@@ -49,7 +49,10 @@ class Dense:
         if not rate > 1:
             raise UsageError(f"--rate {rate:g}: nothing would be removed; give more than 1, such as 2")
         aim = Aim(round(self.before.parameters / rate))
-        chosen(self.groups, self.weights, aim, self.config.ranking)
+        try:
+            chosen(self.groups, self.weights, aim, self.config.ranking)
+        except UsageError as error:
+            raise UsageError(f"--rate {rate:g} {error}") from None
         return aim
 
     def shaped(self, rate: float) -> Aim:

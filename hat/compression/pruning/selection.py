@@ -43,7 +43,7 @@ def keep_over_all(places: Sequence[Candidate], parameters: int) -> list[np.ndarr
     counts = [1] * len(places)
     left = parameters - sum(place.size * len(place.chunks[0]) for place in places)
     if left < 0:
-        raise _too_few(places, parameters, parameters - left)
+        raise _too_few(places, parameters - left)
     ranked = sorted(
         (-float(np.mean(place.scores[chunk])), number, index)
         for number, place in enumerate(places)
@@ -66,7 +66,7 @@ def keep_in_each(places: Sequence[Candidate], parameters: int) -> list[np.ndarra
     if not all(counts):
         least = max(place.parameters / (place.size * len(place.chunks[0])) for place in places)
         total = sum(place.parameters for place in places)
-        raise _too_few(places, parameters, int(total / least) + 1)
+        raise _too_few(places, int(total / least) + 1)
     return [place.kept(count) for place, count in zip(places, counts, strict=True)]
 
 
@@ -80,7 +80,7 @@ def keep_counts(places: Sequence[Candidate], counts: Sequence[int]) -> list[np.n
     return kept
 
 
-def _too_few(places: Sequence[Candidate], parameters: int, least: int) -> UsageError:
+def _too_few(places: Sequence[Candidate], least: int) -> UsageError:
     total = sum(place.parameters for place in places)
     highest = int(100 * total / least) / 100
-    return UsageError(f"rate {total / parameters:.4g} leaves a layer empty; the highest here is about {highest:g}")
+    return UsageError(f"leaves a layer empty; the highest rate here is about {highest:g}")

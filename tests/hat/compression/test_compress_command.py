@@ -91,7 +91,9 @@ def test_a_second_compression_multiplies_and_the_first_is_up_to_date(run, capsys
     ("arguments", "status", "message"),
     [
         (["full", "--rate", "1"], 2, "--rate 1: nothing would be removed; give more than 1"),
-        (["full", "--rate", "1000"], 2, "leaves a layer empty; the highest here is about"),
+        (["full", "--rate", "1000"], 2, "--rate 1000 leaves a layer empty; the highest rate here is about"),
+        (["full", "--rate", "inf"], 2, "--rate inf leaves a layer empty; the highest rate here is about"),
+        (["full", "--rate", "nan"], 2, "--rate nan: nothing would be removed"),
         (["small", "--rate", "2"], 4, "holds no trained network 'small'; there are: full, full-2x"),
         (["full", "--rate", "2", "--name", "full"], 2, "--name full: is the network to be compressed"),
     ],

@@ -63,7 +63,7 @@ def test_in_each_keeps_the_same_share_of_every_place():
 @pytest.mark.parametrize("keep", [keep_over_all, keep_in_each])
 def test_a_rate_that_leaves_a_layer_empty_names_one_that_does_not(keep):
     places = [Candidate("heads", 10, np.array([1.0, 2.0])), Candidate("neurons", 1, np.ones(16))]
-    with pytest.raises(UsageError, match=r"rate 4.5 leaves a layer empty; the highest here is about (\d.*)") as error:
+    with pytest.raises(UsageError, match=r"leaves a layer empty; the highest rate here is about (\d.*)") as error:
         keep(places, round(36 / 4.5))
     highest = float(str(error.value).rpartition(" ")[2])
     keep(places, int(36 / highest))
