@@ -91,7 +91,8 @@ class RealCalls:
         if self._connection is None:
             self._connection = Connection(self._device, {"real_calls": True})
         # a description holds the digest of every other file
-        named = {files.sha256_of_file(bundle / DESCRIPTION)[:16]: bundle for bundle in bundles}
+        names = [files.sha256_of_file(bundle / DESCRIPTION)[:16] for bundle in bundles]
+        named = dict(zip(names, bundles, strict=True))
         answers = [self._measured(named, at) for at in range(0, len(self._request["ids"]), AT_ONCE)]
         taken = [answer["taken"] for answer in answers]
         busy = None if None in taken else sum(taken) / len(taken)
@@ -99,8 +100,7 @@ class RealCalls:
             name: Calls(tuple(itertools.chain.from_iterable(a["calls_ms"][which] for a in answers)), busy, text)
             for which, (name, text) in enumerate(zip(named, answers[0]["text"], strict=True))
         }
-        names = {bundle: name for name, bundle in named.items()}
-        return [found[names[bundle]] for bundle in bundles]
+        return [found[name] for name in names]
 
     def _measured(self, named: Mapping[str, Path], at: int) -> dict[str, Any]:
         """The answer for the AT_ONCE sentences from number `at`; `named` bundles are sent if need be."""

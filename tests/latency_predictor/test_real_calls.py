@@ -68,6 +68,13 @@ def test_a_device_without_sentencepiece_times_the_search_alone_and_says_so(run, 
     assert len(answer["calls_ms"][0]) == 1
 
 
+def test_two_folders_with_the_same_bundle_take_what_it_takes(run, bundle, tmp_path):
+    copy(bundle, tmp_path / "again")
+    with RealCalls(run, CPU) as real_calls:
+        first, second = real_calls.time([bundle, tmp_path / "again"])
+    assert first.calls_ms == second.calls_ms
+
+
 def test_bundles_take_turns_after_a_few_sentences(run, bundle, tmp_path, monkeypatch):
     """One slow stretch of the machine, ten calls long, is felt by both and not by one alone."""
     called = []
