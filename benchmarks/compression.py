@@ -20,6 +20,7 @@ from hat import files
 from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.compression.dense import Dense
 from hat.compression.stage import compress
+from hat.config import to_mapping
 from hat.evaluation.evaluate import evaluate
 from hat.experiment.run_directory import RunDirectory
 from hat.training.options import TrainingOptions
@@ -66,8 +67,7 @@ def _quality(run, name):
 
 def _compressed(options, run, seed, rate, method):
     """{"quality", "valid_nats", "seconds"}"""
-    work = _work_run(Path(options.work) / f"seed-{seed}", run, options.network, seed)
-    settings = work.config.compressing
+    settings = run.config.compressing
     updates = options.updates or settings.max_update
     changed = dataclasses.replace(
         settings,
@@ -76,7 +76,8 @@ def _compressed(options, run, seed, rate, method):
         warmup_updates=min(settings.warmup_updates, updates // 10),
         validate_every=updates,
     )
-    object.__setattr__(work.config, "compression", changed)
+    config = run.config.to_dict() | {"seed": seed, "compression": to_mapping(changed)}
+    work = _work_run(Path(options.work) / f"seed-{seed}", run, options.network, config)
     dense, name, began = Dense(work, options.network), f"{method}-{rate:g}x-{updates}", time.monotonic()
     compress(dense, dense.at_rate(rate), name, TrainingOptions(threads=options.threads, device="cpu"))
     losses = files.read_json_lines(work.sub(name) / "metrics.jsonl")[-1]
@@ -87,10 +88,9 @@ def _compressed(options, run, seed, rate, method):
     }
 
 
-def _work_run(folder, run, network, seed):
-    """A RunDirectory in `folder` with another seed, and links to what is trained."""
+def _work_run(folder, run, network, config):
+    """A RunDirectory of `config`, a dictionary, in `folder`, with links to the run's data and network."""
     (folder / "sub").mkdir(parents=True, exist_ok=True)
-    config = run.config.to_dict() | {"seed": seed}
     files.write_yaml(folder / "config.yaml", config)
     for link, target in ((folder / "data", run.data), (folder / "sub" / network, run.sub(network))):
         if not link.exists():

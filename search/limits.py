@@ -41,19 +41,17 @@ NO_LIMITS = Limits()
 def parse_limits(max_parameters: str | None = None, max_size: str | None = None) -> Limits:
     """The Limits of the options' texts; raises UsageError naming the option that is wrong and giving an example."""
     return Limits(
-        _parse("--max-parameters", max_parameters, _COUNTS, "5M, 500k or 5000000"),
-        _parse("--max-size", max_size, _BYTES, "6MB, 900kB or 6000000"),
+        None if max_parameters is None else _parse("--max-parameters", max_parameters, _COUNTS, "5M, 500k or 5000000"),
+        None if max_size is None else parse_size(max_size, "--max-size"),
     )
 
 
-def parse_size(text: str) -> int:
-    """Bytes of the text of `--size`; raises UsageError giving an example."""
-    return _parse("--size", text, _BYTES, "6MB, 900kB or 6000000")  # type: ignore[return-value]
+def parse_size(text: str, option: str) -> int:
+    """Bytes of an option's text; raises UsageError naming the option and giving an example."""
+    return _parse(option, text, _BYTES, "6MB, 900kB or 6000000")
 
 
-def _parse(option: str, text: str | None, units: Mapping[str, int], examples: str) -> int | None:
-    if text is None:
-        return None
+def _parse(option: str, text: str, units: Mapping[str, int], examples: str) -> int:
     match = _PATTERN.fullmatch("".join(text.split()).lower())
     if match is None or match[2] not in units:
         raise UsageError(f"{option} {text!r} is not a number that is understood; write for example {examples}")

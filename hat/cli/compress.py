@@ -71,7 +71,7 @@ def _to_size(dense: "Dense", options: argparse.Namespace, training: "TrainingOpt
     from hat.deploy.bundle import open_bundle
     from search.limits import parse_size, size_text
 
-    most, precision = parse_size(options.size), options.precision or "fp32"
+    most, precision = parse_size(options.size, "--size"), options.precision or "fp32"
     name = options.name or f"{dense.name}-{size_text(most)}"
     exported_bytes = dense.run.task.bundle_size(dense.run, precision)(dense.model.architecture)
     with _trials(dense, precision) as write:
@@ -161,13 +161,12 @@ def _taken(
 
 def _kept(dense: "Dense", name: str, asked: list[Any], find_rate: Callable[[], float]) -> "Aim":
     """The Aim of a rate that was found, kept in the result's folder, so that it is the same when run again."""
-    from dataclasses import asdict
-
     from hat import files
     from hat.compression.pruning.pruner import Aim
     from hat.config import from_mapping, to_mapping
     from search.state import load_state, save_state
 
+    dense.check_result(name)  # before anything is kept there
     path = dense.run.sub(name) / "aim.json"
     weights = files.sha256_of_file(dense.run.sub(dense.name) / "model.safetensors")
     fingerprint = files.fingerprint([asked, weights, to_mapping(dense.config)])
@@ -177,7 +176,7 @@ def _kept(dense: "Dense", name: str, asked: list[Any], find_rate: Callable[[], f
     rate = find_rate()
     print(f"rate {rate:.3g} meets {asked[0]}")
     aim = dense.shaped(rate)
-    save_state(path, fingerprint, asdict(aim))
+    save_state(path, fingerprint, to_mapping(aim))
     return aim
 
 
