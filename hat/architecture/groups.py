@@ -4,7 +4,7 @@ Everything about pruning follows from these groups: what is penalised, ranked, m
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,15 +101,13 @@ def columns_in_blocks(shapes: Shapes, block_rows: int) -> list[Groups]:
 
     Raises UsageError where a matrix can't be cut into such blocks.
     """
+    matrices = {name: shape for name, shape in shapes.items() if ".layers." in name and len(shape) == 2}
     found = []
-    for name, shape in shapes.items():
-        if ".layers." not in name or len(shape) != 2:
-            continue
-        rows, columns = shape
+    for name, (rows, columns) in matrices.items():
         if rows % block_rows:
             raise UsageError(
                 f"blocks of {block_rows} rows do not divide {name.removesuffix('.weight')} of {rows} rows; "
-                f"use a divisor of {math.gcd(*_heights(shapes))}"
+                f"use a divisor of {math.gcd(*(shape[0] for shape in matrices.values()))}"
             )
         index = np.arange(columns)[:, None]
         for start in range(0, rows, block_rows):
@@ -117,7 +115,3 @@ def columns_in_blocks(shapes: Shapes, block_rows: int) -> list[Groups]:
             place = f"{name.removesuffix('.weight')}[{start}:{start + block_rows}]"
             found.append(Groups(COLUMNS, place, (Slices(name, 1, index, block),)))
     return found
-
-
-def _heights(shapes: Shapes) -> Sequence[int]:
-    return [shape[0] for name, shape in shapes.items() if ".layers." in name and len(shape) == 2]

@@ -6,6 +6,7 @@ from typing import Any
 
 from hat.architecture.complexity import Shapes, parameter_shapes
 from hat.architecture.groups import Groups, columns_in_blocks, heads_and_neurons
+from hat.compression.pruned import read_pruned
 from hat.compression.pruning.pruner import Aim, chosen, scale, there
 from hat.errors import ArtifactError, UsageError
 from hat.experiment.run_directory import RunDirectory, learnt_from, stamp
@@ -38,6 +39,14 @@ class Dense:
     def before(self) -> Aim:
         """What is there of the groups."""
         return there(self.groups, self.weights)
+
+    def check_result(self, name: str) -> None:
+        """Raise UsageError if a result called `name` would take the place of a network that wasn't compressed."""
+        if name == self.name:
+            raise UsageError(f"--name {name}: is the network to be compressed; give the result another name")
+        directory = self.run.sub(name)
+        if (directory / "done.json").exists() and read_pruned(directory) is None:
+            raise UsageError(f"--name {name}: {directory} was trained without pruning; give the result another name")
 
     @property
     def earlier_rate(self) -> float:

@@ -1,6 +1,5 @@
 """compression.html: what every compressed network of a run costs beside its dense original, and what was removed."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +89,7 @@ def _bundle(exported: Path, precision: str) -> dict[str, Any] | None:
 
     evaluation = exported / f"evaluation.{precision}.json"
     if evaluation.exists():
-        return json.loads(evaluation.read_text(encoding="utf-8"))
+        return files.read_json(evaluation, "run hat-evaluate on it again")
     if (exported / precision / "bundle.json").exists():
         return {"size_bytes": open_bundle(exported / precision).size_bytes}
     return None

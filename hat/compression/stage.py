@@ -1,21 +1,19 @@
 """Stage `hat-compress`: a trained network loses what it can do without, and learns to do with the rest."""
 
-import functools
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hat import files
 from hat.compression.dense import Dense
 from hat.compression.pruned import write_pruned
-from hat.compression.pruning.pruner import Aim, Pruner, there
-from hat.errors import UsageError
+from hat.compression.pruning.pruner import Aim, Pruner, sizes_of, there
+from hat.config import to_mapping
 from hat.experiment.config import fingerprinted
 from hat.experiment.run_directory import is_current, stamp
 from hat.experiment.sections import DistillationConfig
 from hat.fairseq_plugin.trainer import float32_weights
-from hat.models.checkpoint import load_model
 from hat.progress import Progress
 from hat.training import processes
 from hat.training.loop import TrainingLoop
@@ -34,18 +32,16 @@ def compress(
     """Prune `dense` to the Aim into the sub-training `name` of its run, and train what is left.
 
     Nothing is done if it is there and its inputs are the same; interrupted, it goes on. Raises UsageError if `name` is
-    the dense network's, InUseError where another process does the same.
+    that of a network that wasn't compressed, InUseError where another process does the same.
     """
     options, run = options or TrainingOptions(), dense.run
-    if name == dense.name:
-        raise UsageError(f"--name {name}: is the network to be compressed; give the result another name")
+    dense.check_result(name)
     recipe, directory = _recipe(dense, aim, name, options), run.sub(name)
     if is_current(directory, recipe.inputs):
         print(f"compressed network {name} is up to date: {directory}")
         return
     with run.working_in(directory), processes.joined(options.resolved_device()):
-        train_in(run, recipe, directory, progress, functools.partial(_attach_pruner, dense, aim, directory))
-        _describe(directory, dense)
+        train_in(run, recipe, directory, progress, _Pruning(dense, aim, directory))
 
 
 def _recipe(dense: Dense, aim: Aim, name: str, options: TrainingOptions) -> Recipe:
@@ -55,7 +51,7 @@ def _recipe(dense: Dense, aim: Aim, name: str, options: TrainingOptions) -> Reci
         **run.sections("seed", "data", "model"),
         "compression": fingerprinted(dense.config),
         "max_update": training.max_update,
-        "aim": asdict(aim),
+        "aim": to_mapping(aim),
         "dense": files.sha256_of_file(run.sub(dense.name) / "model.safetensors"),
         "architecture": architecture.to_dict(),
         "prepared": stamp(run.data),
@@ -71,30 +67,35 @@ def _lessons(dense: Dense) -> DistillationConfig:
     return replace(settings, word_level=dense.config.distillation, teachers=(dense.name,))
 
 
-def _attach_pruner(dense: Dense, aim: Aim, directory: Path, loop: TrainingLoop) -> Pruner:
-    trainer = loop.trainer
-    weights = float32_weights(trainer)
-    pruner = Pruner(dense.groups, weights, dense.config, dense.before, aim, directory, loop.update)
-    # torch's own optimiser, inside fairseq's: its step is over, and fairseq hasn't counted it yet
-    optimizer: Any = getattr(trainer.optimizer, "fp32_optimizer", trainer.optimizer)
-    optimizer.optimizer.register_step_post_hook(lambda *_: pruner.after(trainer.get_num_updates() + 1))
-    return pruner
+class _Pruning:
+    """What is done beside the training into `directory`: `dense` is pruned to the Aim, and it is written what was."""
 
+    def __init__(self, dense: Dense, aim: Aim, directory: Path) -> None:
+        self._dense, self._aim, self._directory = dense, aim, directory
+        self.average_since = dense.config.removal_update
 
-def _describe(directory: Path, dense: Dense) -> None:
-    weights = load_model(directory).state_dict()
-    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
-    left = there(dense.groups, weights)
-    places = [
-        {
-            "place": each.place,
-            "kind": each.kind,
-            "groups": each.count,
-            "kept": kept,
-            "parameters_each": each.size(shapes),
-        }
-        for each, kept in zip(dense.groups, left.counts or (), strict=True)
-    ]
-    rate = dense.before.parameters / left.parameters
-    write_pruned(directory, dense.name, rate, places)
-    print(f"1 / {rate:.3g} of what could be pruned of {dense.name} is left")
+    def begin(self, loop: TrainingLoop) -> None:
+        trainer, dense = loop.trainer, self._dense
+        weights = float32_weights(trainer)
+        pruner = Pruner(dense.groups, weights, dense.config, dense.before, self._aim, self._directory, loop.update)
+        # torch's own optimiser, inside fairseq's: its step is over, and fairseq hasn't counted it yet
+        optimizer: Any = getattr(trainer.optimizer, "fp32_optimizer", trainer.optimizer)
+        optimizer.optimizer.register_step_post_hook(lambda *_: pruner.after(trainer.get_num_updates() + 1))
+
+    def end(self, transformer: Any) -> None:
+        groups, before = self._dense.groups, self._dense.before
+        weights = transformer.state_dict()
+        left = there(groups, weights)
+        places = [
+            {
+                "place": each.place,
+                "kind": each.kind,
+                "groups": each.count,
+                "kept": kept,
+                "parameters_each": size,
+            }
+            for each, kept, size in zip(groups, left.counts or (), sizes_of(groups, weights), strict=True)
+        ]
+        rate = before.parameters / left.parameters
+        write_pruned(self._directory, self._dense.name, rate, places)
+        print(f"1 / {rate:.3g} of what could be pruned of {self._dense.name} is left")

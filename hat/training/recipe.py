@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hat import files
 from hat.architecture.stacks import Architecture
@@ -25,11 +25,22 @@ from hat.training.setup import make_trainer
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hat.compression.pruning.pruner import Pruner
     from hat.training.checkpoints import Checkpoints
 
 
 ARCHITECTURE = "architecture.yaml"
+
+
+class Extra(Protocol):
+    """What is done beside a training; weights saved after the update `average_since` alone are averaged."""
+
+    average_since: int
+
+    def begin(self, loop: TrainingLoop, /) -> None:
+        """Before the first update that is left."""
+
+    def end(self, transformer: Any, /) -> None:
+        """With the trained network, before the stage counts as finished."""
 
 
 @dataclass(frozen=True)
@@ -106,21 +117,21 @@ def train_in(
     recipe: Recipe,
     directory: Path,
     progress: Callable[..., Progress],
-    prune: "Callable[[TrainingLoop], Pruner] | None" = None,
+    extra: Extra | None = None,
 ) -> None:
-    """Train by the Recipe into `directory`, and leave the mean of the last saved weights there as a finished stage.
-
-    `prune` makes what removes groups on the way; the weights averaged are then those of after the removal.
-    """
+    """Train by the Recipe into `directory`, and leave the mean of the last saved weights there as a finished stage."""
     trainer, loop = begin(run, recipe, directory, progress, begun=run.finalist(recipe.architecture))
-    pruner = prune(loop) if prune else None
+    if extra:
+        extra.begin(loop)
     loop.run()
     transformer = trainer.get_model().transformer.float()
-    since = pruner.removal_update if pruner else 0
+    since = extra.average_since if extra else 0
     transformer.load_state_dict(processes.from_first(lambda: _averaged(recipe, loop.checkpoints, since)))
     loss = validate(trainer)["mean"]
     if processes.is_first():
         save_model(directory, transformer)
+        if extra:
+            extra.end(transformer)
         mark_done(directory, recipe.inputs, MODEL_FILES, stamp(run.data))
         print(f"SubTransformer {recipe.name}: {directory} (validation loss {loss:.3f} nats a {run.task.item})")
         print(f"next: hat-evaluate {recipe.name}, hat-export {recipe.name}")

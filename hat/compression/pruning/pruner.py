@@ -17,11 +17,12 @@ from torch import Tensor
 
 from hat import files
 from hat.architecture.groups import Groups
-from hat.compression.pruning.selection import Candidate, keep_counts, keep_in_each, keep_over_all
+from hat.compression.pruning.selection import Place, keep_counts, keep_in_each, keep_over_all
 from hat.experiment.sections import CompressionConfig
 
 STEPS = 20  # of the gradual removal
 LASSO = ("reweighted", "lasso")
+PENALTIES = "penalty_{}.safetensors"  # the weights w_g that are in force from an update on
 LEAST = 0.01  # of the threshold: no group becomes smaller before it is removed
 RANKINGS = {"over_all": keep_over_all, "in_each": keep_in_each}
 
@@ -42,11 +43,21 @@ class Aim:
         return Aim(parameters, tuple(counts) if self.counts else None)
 
 
+def sizes_of(groups: Sequence[Groups], weights: Mapping[str, Tensor]) -> list[int]:
+    """Parameters of each group of the Groups."""
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    return [each.size(shapes) for each in groups]
+
+
+def root_mean_squares(groups: Sequence[Groups], weights: Mapping[str, Tensor], sizes: Sequence[int]) -> list[Tensor]:
+    """(groups,) of each of the Groups, which have these `sizes`; exactly 0 for what is removed."""
+    return [(each.squared_norms(weights) / size).sqrt() for each, size in zip(groups, sizes, strict=True)]
+
+
 def there(groups: Sequence[Groups], weights: Mapping[str, Tensor]) -> Aim:
     """The Aim that is what isn't zero now."""
-    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     counts = tuple(int((each.squared_norms(weights) > 0).sum()) for each in groups)
-    return Aim(sum(each.size(shapes) * count for each, count in zip(groups, counts, strict=True)), counts)
+    return Aim(sum(size * count for size, count in zip(sizes_of(groups, weights), counts, strict=True)), counts)
 
 
 def chosen(
@@ -56,10 +67,10 @@ def chosen(
 
     `ranking` is a key of RANKINGS; an Aim with counts has no use for it. Raises UsageError if a place would be empty.
     """
-    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    sizes = sizes_of(groups, weights)
+    scores = root_mean_squares(groups, weights, sizes)
     places = [
-        Candidate(each.kind, each.size(shapes), (each.squared_norms(weights) / each.size(shapes)).sqrt().cpu().numpy())
-        for each in groups
+        Place(each.kind, size, score.cpu().numpy()) for each, size, score in zip(groups, sizes, scores, strict=True)
     ]
     kept = keep_counts(places, aim.counts) if aim.counts else RANKINGS[ranking](places, aim.parameters)
     return [torch.from_numpy(stays) for stays in kept]
@@ -68,10 +79,8 @@ def chosen(
 class Pruner:
     """Removes all of the Groups but what `aim` leaves from `weights` {name: tensor}, in place, as the config says.
 
-    `before` is what was there when the training began.
-
-    `update` is how many updates were done before: 0, or where a killed training goes on. What then can't be told from
-    the weights lies in `folder`.
+    `before` is what was there when the training began. `update` is how many updates were done before: 0, or where a
+    killed training goes on. What then can't be told from the weights lies in `folder`.
     """
 
     def __init__(
@@ -86,8 +95,8 @@ class Pruner:
     ) -> None:
         self._groups, self._weights, self._config = groups, weights, config
         self._before, self._aim = before, aim
-        self._folder, self.removal_update = folder, config.removal_update
-        self._sizes = [each.size({name: tuple(weight.shape) for name, weight in weights.items()}) for each in groups]
+        self._folder = folder
+        self._sizes = sizes_of(groups, weights)
         self._kept: list[Tensor] | None = None
         if update == 0:
             self._begin()
@@ -96,7 +105,7 @@ class Pruner:
 
     def after(self, update: int) -> None:
         """To be called after each update of the optimiser with the number of updates done."""
-        config, end = self._config, self.removal_update
+        config, end = self._config, self._config.removal_update
         if config.method in LASSO and update <= end:
             if config.method == "reweighted" and update in self._milestones:
                 self._renew(update)
@@ -110,14 +119,16 @@ class Pruner:
 
     @property
     def _interval(self) -> int:
-        return max(1, self.removal_update // STEPS)
+        return max(1, self._config.removal_update // STEPS)
 
     @property
     def _milestones(self) -> list[int]:
         count = self._config.renewals + 1
-        return [self.removal_update * number // count for number in range(1, count)]
+        return [self._config.removal_update * number // count for number in range(1, count)]
 
     def _begin(self) -> None:
+        for path in self._folder.glob(PENALTIES.format("*")):
+            path.unlink()  # of another training in this folder
         if self._config.method == "one_shot":
             self._remove(self._aim)
         elif self._config.method in LASSO:
@@ -129,9 +140,9 @@ class Pruner:
             self._renew(0)
 
     def _go_on(self, update: int) -> None:
-        if self._config.method in LASSO and update < self.removal_update:
-            found = [path for path in self._folder.glob("penalty_*.safetensors") if int(path.stem[8:]) <= update]
-            kept = load_file(max(found))
+        if self._config.method in LASSO and update < self._config.removal_update:
+            found = self._folder.glob(PENALTIES.format("*"))
+            kept = load_file(max(path for path in found if path.name <= PENALTIES.format(f"{update:07d}")))
             self._threshold = kept.pop("threshold")
             self._penalties = [kept[each.place] for each in self._groups]
         else:
@@ -145,11 +156,11 @@ class Pruner:
         else:
             self._penalties = [torch.ones_like(rms) for rms in sizes]
         penalties = {each.place: penalty for each, penalty in zip(self._groups, self._penalties, strict=True)}
-        with files.replacing(self._folder / f"penalty_{update:07d}.safetensors") as temporary:
+        with files.replacing(self._folder / PENALTIES.format(f"{update:07d}")) as temporary:
             temporary.write_bytes(save({**penalties, "threshold": self._threshold}))
 
     def _shrink(self) -> None:
-        amount = self._config.strength * self._threshold / self.removal_update
+        amount = self._config.strength * self._threshold / self._config.removal_update
         for groups, rms, penalty in zip(self._groups, self._root_mean_squares(), self._penalties, strict=True):
             least = rms.minimum(LEAST * self._threshold)  # zero would be for ever: it has no gradient
             left = (rms - amount * penalty).maximum(least)
@@ -165,10 +176,7 @@ class Pruner:
                 scale(groups, self._weights, kept.to(torch.float32))
 
     def _root_mean_squares(self) -> list[Tensor]:
-        return [
-            (each.squared_norms(self._weights) / size).sqrt()
-            for each, size in zip(self._groups, self._sizes, strict=True)
-        ]
+        return root_mean_squares(self._groups, self._weights, self._sizes)
 
 
 @torch.no_grad()

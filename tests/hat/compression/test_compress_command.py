@@ -15,7 +15,7 @@ from hat.cli import evaluate, export, prepare, train_sub
 from hat.compression.dense import Dense
 from hat.compression.stage import compress
 from hat.deploy.bundle import open_bundle
-from hat.training import sub
+from hat.training import recipe, sub
 
 TEXTS = ["the film is good and the book is awful", "the song is dull and the play is lovely"]
 
@@ -104,6 +104,41 @@ def test_what_can_not_be_done_is_told_in_a_line(run, capsys, arguments, status, 
     assert message in line
     assert code == status
     assert sorted(path.name for path in (run.path / "sub").iterdir()) == before
+
+
+def test_a_network_that_was_not_compressed_is_not_replaced(run, capsys):
+    arguments = [
+        "--architecture",
+        "full",
+        "--name",
+        "other",
+        "--run",
+        str(run.path),
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+    ]
+    train_sub.main(arguments)
+    before = (run.sub("other") / "model.safetensors").read_bytes()
+    for target in (("--rate", "2"), ("--latency", "400%")):
+        code, line = refused(capsys, run, "full", *target, "--name", "other")
+        assert "--name other: " in line
+        assert "was trained without pruning; give the result another name" in line
+        assert code == 2
+    assert (run.sub("other") / "model.safetensors").read_bytes() == before
+    assert not (run.sub("other") / "aim.json").exists()
+
+
+def test_what_was_removed_is_written_before_the_stage_counts_as_finished(run, monkeypatch):
+    """Else a kill between the two would leave it unsaid for ever."""
+    seen = []
+    real = recipe.mark_done
+    monkeypatch.setattr(
+        recipe, "mark_done", lambda folder, *rest: (seen.append((folder / "pruned.json").exists()), real(folder, *rest))
+    )
+    call(run, "full", "--rate", "2", "--name", "in-order")
+    assert seen == [True]
 
 
 def translation_run(folder):

@@ -131,6 +131,18 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(tmp_path, method, kill
     assert all(torch.equal(resumed[name], whole_way[name]) for name in whole_way)
 
 
+def test_penalties_of_another_training_in_the_folder_are_not_gone_on_with(tmp_path):
+    """Renewed at other updates, so that theirs is the newest file."""
+    groups, parameters = whole(SPLIT), total(whole(SPLIT), SPLIT) // 3
+    config = dataclasses.replace(PLAIN, method="reweighted", renewals=1)
+    expected = prune(make_weights(SPLIT), groups, config, parameters, tmp_path)
+    (tmp_path / "used").mkdir()
+    prune(make_weights(SPLIT, seed=2), groups, dataclasses.replace(config, renewals=8), parameters, tmp_path / "used")
+    weights = prune(make_weights(SPLIT), groups, config, parameters, tmp_path / "used", last=8)
+    resumed = prune(weights, groups, config, parameters, tmp_path / "used", first=8)
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+
+
 def test_counts_of_each_place_are_met_whatever_the_ranking(tmp_path):
     groups = whole(BY_HEAD)
     for method in METHODS:
