@@ -1,7 +1,8 @@
-"""The real hat-run on a tiny experiment: killed and resumed, run again, and refused with another config."""
+"""The real hat-run on a tiny experiment: killed and resumed in two processes, run again, and refused."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -61,17 +62,18 @@ def contents(directory):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """(working directory, output) of a run that was killed while it trained and then started again."""
+    """(working directory, output) of a run that was killed while it trained and then started again, in 2 processes."""
     directory = tmp_path_factory.mktemp("quickstart")
     (directory / "tiny.yaml").write_text(CONFIG)
     killed = start(directory, "tiny.yaml", "--run", "run")
-    metrics, deadline = directory / "run" / "super" / "metrics.jsonl", time.monotonic() + DEADLINE
-    while not metrics.exists() and time.monotonic() < deadline:
+    checkpoint, deadline = directory / "run/super/checkpoints/checkpoint_last.pt", time.monotonic() + DEADLINE
+    while not checkpoint.exists() and time.monotonic() < deadline:
         assert killed.poll() is None, killed.stderr.read()
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    status, output, errors = hat_run(directory, "tiny.yaml", "--run", "run")
+    two_processes = ["--processes", "2"]
+    status, output, errors = hat_run(directory, "tiny.yaml", "--run", "run", *two_processes, CUDA_VISIBLE_DEVICES="")
     assert status == 0, errors
     return directory, output
 
@@ -85,13 +87,22 @@ def test_run_goes_on_where_it_was_killed(finished):
     assert updates == [20, 40, 60, 80]
 
 
+def test_what_is_not_trained_beside_others_is_trained_in_as_many_processes_as_asked_for(finished):
+    directory, _ = finished
+    told = (directory / "run" / "run.log").read_text(encoding="utf-8")
+    assert told.count("an update: 2 processes x 1 batches of 512 tokens\n") == 1
+    assert re.search(r"SuperTransformer: 1 processes came to update [1-7]0, 2 go on", told)
+
+
 def test_every_choice_meets_its_budget_and_has_bundles(finished):
     directory, output = finished
     for name in ("cpu-95pct", "cpu-90pct"):
         choice = json.loads((directory / "run" / "search" / name / "choice.json").read_text())
         assert choice["measured_ms"] <= choice["budget_ms"]
         for precision in ("fp32", "int8"):
-            assert (directory / "run" / "export" / name / precision / "bundle.json").exists()
+            exported = directory / "run" / "export" / name
+            assert (exported / precision / "bundle.json").exists()
+            assert json.loads((exported / f"evaluation.{precision}.json").read_text())["latency_ms"] > 0
     assert "HAT, 95%" in output
     assert "HAT, 90%" in output
     assert (directory / "run" / "report.html").stat().st_size > 20_000
