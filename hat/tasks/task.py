@@ -22,7 +22,8 @@ class Task(abc.ABC):
     `item` is what a loss in nats is given for: a token or a text. `super_model` and `sub_model` are fairseq's names
     (`--arch`) of the SuperTransformer and of a standalone network. `length_keys` are those of the config that fix the
     length of what is timed. `command` uses a bundle. `decodes` says whether there is a decoder, with an output layer
-    over all words. `answers` are what bundles give.
+    over all words. `answers` are what bundles give. `prunes` says whether `hat-compress` knows
+    what can be removed from its networks.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Task(abc.ABC):
     command: str
     decodes: bool
     answers: str
+    prunes: bool = True
 
     @abc.abstractmethod
     def title(self, config: Any) -> str:
@@ -71,6 +73,10 @@ class Task(abc.ABC):
     def importance_ordered(self, run: "RunDirectory", network: Any) -> Any:
         """A network that computes what `network` does, of which smaller ones best take the first rows and columns."""
         raise NotImplementedError(f"{self.name} has no order of importance")
+
+    def loss_text(self, nats: float) -> str:
+        """A loss in words: '0.345 nats a text'."""
+        return f"{nats:.3f} nats a {self.item}"
 
     @abc.abstractmethod
     def vocabularies(self, spec: Any) -> dict[str, int]:
