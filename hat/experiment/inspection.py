@@ -61,16 +61,17 @@ def _space_of(mapping: dict[str, Any], path: Path | str) -> SearchSpace | None:
 def describe(architecture: Architecture, spec: Spec, vocabulary: int, length: int) -> dict[str, Any]:
     """Layers, parameters (total and without embeddings and output layer) and FLOPs at `length` tokens.
 
-    `spec` is the task's (ModelSpec, ClassifierSpec) with `vocabulary` words.
+    `spec` is the task's (ModelSpec, ClassifierSpec, LanguageModelSpec) with `vocabulary` words.
     """
     total, without_embeddings = count_parameters(architecture, spec)
+    read, written = (length if stack else 0 for stack in (architecture.encoder, architecture.decoder))
     return {
         "architecture": architecture.to_dict(),
         "vocabulary": vocabulary,
         "length": length,
         "parameters": total,
         "parameters_without_embeddings": without_embeddings,
-        "flops": count_flops(architecture, spec, length, length if architecture.decoder else 0),
+        "flops": count_flops(architecture, spec, read, written),
     }
 
 

@@ -8,11 +8,13 @@ import pytest
 from test_config_files import EXPERIMENT, HAT_YAML
 from tiny import DECODER_SPACE, ENCODER_SPACE, TINY_SPACE
 from tiny_classifier import CONFIG
+from tiny_language_run import CONFIG as LANGUAGE_CONFIG
 from torch import nn
 
 from hat import files
 from hat.experiment.config import load_experiment
 from hat.models.classification import Classifier
+from hat.models.language_model import LanguageModel
 
 
 def hat_inspect(*arguments):
@@ -86,6 +88,19 @@ def test_an_experiment_is_counted_with_all_that_its_model_has(tmp_path):
         found["parameters"] + 10 * 32
     )
     assert "at 30 source tokens" in hat_inspect(path).stdout
+
+
+def test_a_language_model_is_counted_with_its_contexts(tmp_path):
+    path = tmp_path / "language.yaml"
+    files.write_yaml(path, LANGUAGE_CONFIG)
+    found = json.loads(hat_inspect(path, "--json", "--vocabulary", 40, "--length", 20).stdout)
+    config = load_experiment(path)
+    spec, largest = config.model_spec(40, 0, 1), config.search_space.largest()
+    assert found["flops"] == 2 * spec.multiply_adds(largest, 20)
+    assert found["parameters"] == sum(weight.numel() for weight in LanguageModel(largest, spec).parameters())
+    shown = hat_inspect(path).stdout
+    assert "self_attention_heads  head_dim  context" in shown
+    assert "at 30 target tokens" in shown
 
 
 def test_the_vocabulary_that_is_asked_for_counts_whatever_the_config_says(tmp_path):
