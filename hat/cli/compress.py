@@ -1,4 +1,4 @@
-"""hat-compress NAME: prune a trained network, for what it can do without."""
+"""hat-compress NAME: prune a trained network, or train it to do with 4-bit weights."""
 
 import argparse
 import contextlib
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from latency_predictor.budget import LatencyBudget
     from latency_predictor.link.devices import Device
 
+FOUR_BITS = ("int4", "kmeans4")  # precisions
 ROUNDS = 3  # of calls of the dense and of the pruned network, in turns
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `hat-compress`."""
     parser = ArgumentParser(
-        "Prune a trained network and train what is left; interrupted, run the same command again and it goes on."
+        "Prune a trained network and train what is left, or train it for 4-bit weights; interrupted, run the same "
+        "command again and it goes on."
     )
     parser.add_argument("dense", metavar="NAME", help="finished training of the run: of a search's winner, or 'full'")
     target = parser.add_mutually_exclusive_group(required=True)
@@ -33,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     target.add_argument(
         "--latency", metavar="BUDGET", help="5ms, 50%% of the latency of NAME, or 5ms@p90, as for hat-search"
     )
-    parser.add_argument("--name", help="name of the result (default: NAME-2.5x, NAME-900kB, NAME-50pct...)")
+    target.add_argument(
+        "--weights", choices=FOUR_BITS, help="keep all weights, but make them such as bundles of that kind store"
+    )
+    parser.add_argument("--name", help="name of the result (default: NAME-2.5x, NAME-900kB, NAME-50pct, NAME-int4...)")
     parser.add_argument("--device", default="cpu", metavar="D", help="whose latency counts, as for hat-search")
     add_precision_option(parser, help_more=", or whose size does")
     add_run_option(parser)
@@ -45,12 +50,15 @@ def _compress(options: argparse.Namespace) -> None:
     training_options = chosen_options(options)
     from hat.compression.dense import Dense
     from hat.compression.page import write_page
+    from hat.compression.stage import learn_rounded
     from hat.experiment.run_directory import RunDirectory
 
     dense = Dense(RunDirectory.open(options.run), options.dense)
-    if dense.earlier_rate > 1:
+    if dense.earlier_rate > 1 and options.weights is None:
         print(f"{dense.name} was pruned before, by {dense.earlier_rate:.3g}: rates multiply")
-    if options.rate is not None:
+    if options.weights is not None:
+        learn_rounded(dense, options.weights, options.name or f"{dense.name}-{options.weights}", training_options)
+    elif options.rate is not None:
         _to_rate(dense, options, training_options)
     elif options.size is not None:
         _to_size(dense, options, training_options)

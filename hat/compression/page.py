@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PAGE = "compression.html"
-SHOWN = ("fp32", "int8", "int4")  # precisions of bundles
+SHOWN = ("fp32", "int8", "int4", "kmeans4")  # precisions of bundles
 MOST_BARS = 40  # of a figure
 SIZE = (6.4, 4.4)  # of a figure, in inches
 
