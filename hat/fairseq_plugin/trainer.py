@@ -171,8 +171,9 @@ def float32_weights(trainer: Trainer) -> dict[str, torch.Tensor]:
 
 def optimised_weights(trainer: Trainer) -> dict[str, torch.nn.Parameter]:
     """Name -> what `torch_optimizer(trainer)` changes, each once."""
-    optimizer = trainer.optimizer
-    masters = dict(zip(optimizer.fp16_params, optimizer.fp32_params)) if isinstance(optimizer, FP16Optimizer) else {}
+    optimizer, masters = trainer.optimizer, {}
+    if isinstance(optimizer, FP16Optimizer):
+        masters = dict(zip(optimizer.fp16_params, optimizer.fp32_params, strict=True))
     named = trainer.get_model().transformer.named_parameters()
     return {name: masters.get(weight, weight) for name, weight in named}
 
