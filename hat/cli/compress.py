@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hat.cli.common import ArgumentParser, add_precision_option, add_run_option, device_at, run_command
-from hat.training.options import add_computing_options, chosen_options
+from hat.training.options import add_computing_options, add_processes_option, chosen_options
 
 if TYPE_CHECKING:
     from hat.compression.dense import Dense
@@ -38,11 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     target.add_argument(
         "--weights", choices=FOUR_BITS, help="keep all weights, but make them such as bundles of that kind store"
     )
+    target.add_argument("--aim", help=argparse.SUPPRESS)  # one that was found before, for several processes
     parser.add_argument("--name", help="name of the result (default: NAME-2.5x, NAME-900kB, NAME-50pct, NAME-int4...)")
     parser.add_argument("--device", default="cpu", metavar="D", help="whose latency counts, as for hat-search")
     add_precision_option(parser, help_more=", or whose size does")
     add_run_option(parser)
     add_computing_options(parser)
+    add_processes_option(parser)
     run_command(parser, _compress, arguments)
 
 
@@ -50,13 +53,18 @@ def _compress(options: argparse.Namespace) -> None:
     training_options = chosen_options(options)
     from hat.compression.dense import Dense
     from hat.compression.page import write_page
-    from hat.compression.stage import learn_rounded
+    from hat.compression.pruning.pruner import Aim
+    from hat.compression.stage import compress, learn_rounded
+    from hat.config import from_mapping
     from hat.experiment.run_directory import RunDirectory
+    from hat.training import processes
 
     dense = Dense(RunDirectory.open(options.run), options.dense)
-    if dense.earlier_rate > 1 and options.weights is None:
+    if dense.earlier_rate > 1 and options.weights is None and options.aim is None:
         print(f"{dense.name} was pruned before, by {dense.earlier_rate:.3g}: rates multiply")
-    if options.weights is not None:
+    if options.aim is not None:
+        compress(dense, from_mapping(Aim, json.loads(options.aim), "--aim"), options.name, training_options)
+    elif options.weights is not None:
         learn_rounded(dense, options.weights, options.name or f"{dense.name}-{options.weights}", training_options)
     elif options.rate is not None:
         _to_rate(dense, options, training_options)
@@ -64,7 +72,8 @@ def _compress(options: argparse.Namespace) -> None:
         _to_size(dense, options, training_options)
     else:
         _to_latency(dense, options, training_options)
-    print(f"all compressed networks: {write_page(dense.run)}")
+    if processes.world_size() == 1:  # else what started these writes it
+        print(f"all compressed networks: {write_page(dense.run)}")
 
 
 def _to_rate(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:

@@ -1,6 +1,7 @@
 """Stage `hat-compress`: a trained network loses what it can do without, and learns to do with the rest."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hat.experiment.sections import DistillationConfig
 from hat.fairseq_plugin.trainer import float32_weights, optimised_weights, torch_optimizer
 from hat.progress import Progress
 from hat.training import processes
+from hat.training.launch import run_in_processes
 from hat.training.loop import TrainingLoop
 from hat.training.options import TrainingOptions
 from hat.training.recipe import Recipe, train_in
@@ -35,7 +37,8 @@ def compress(
     Nothing is done if it is there and its inputs are the same; interrupted, it goes on. Raises UsageError if `name` is
     that of a network that wasn't compressed, InUseError where another process does the same.
     """
-    _train(dense, {"aim": to_mapping(aim)}, _Pruning(dense, aim), name, options, progress)
+    found = to_mapping(aim)
+    _train(dense, {"aim": found}, _Pruning(dense, aim), ["--aim", json.dumps(found)], name, options, progress)
 
 
 def learn_rounded(
@@ -46,25 +49,33 @@ def learn_rounded(
     progress: Callable[..., Progress] = Progress,
 ) -> None:
     """The same for weights that bundles of this `precision`, a key of `rounding.GRIDS`, can express."""
-    _train(dense, {"weights": precision}, _Rounding(dense, precision), name, options, progress)
+    target = ["--weights", precision]
+    _train(dense, {"weights": precision}, _Rounding(dense, precision), target, name, options, progress)
 
 
 def _train(
     dense: Dense,
     inputs: dict[str, Any],
     extra: "_Compression",
+    target: Sequence[str],
     name: str,
     options: TrainingOptions | None,
     progress: Callable[..., Progress],
 ) -> None:
+    """Train what the `inputs` and `extra` say, and hat-compress by its option `target`."""
     options, run = options or TrainingOptions(), dense.run
     dense.check_result(name)
     recipe, directory = _recipe(dense, inputs, name, options), run.sub(name)
-    if is_current(directory, recipe.inputs):
-        print(f"compressed network {name} is up to date: {directory}")
-        return
-    with run.working_in(directory), processes.joined(options.resolved_device()):
-        train_in(run, recipe, directory, progress, extra)
+    with processes.joined(options.resolved_device()):
+        if processes.from_first(lambda: is_current(directory, recipe.inputs)):
+            if processes.is_first():
+                print(f"compressed network {name} is up to date: {directory}")
+        elif options.processes > 1:
+            named = [dense.name, "--name", name, *target, "--run", run.path]
+            run_in_processes("hat.cli.compress", named, options)
+        else:
+            with processes.entered_by_first(run.working_in(directory)):
+                train_in(run, recipe, directory, progress, extra)
 
 
 def _recipe(dense: Dense, ours: dict[str, Any], name: str, options: TrainingOptions) -> Recipe:
