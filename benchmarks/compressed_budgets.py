@@ -19,7 +19,7 @@ from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.experiment.run_directory import RunDirectory
 from latency_predictor.budget import parse_budget
 
-BUDGETS = ("40%", "45%", "50%", "55%", "60%", "65%", "70%", "75%", "80%", "85%")
+BUDGETS = ("45%", "50%", "55%", "60%", "65%", "70%", "75%", "80%", "85%", "90%")
 
 
 def main(arguments=None):
@@ -70,7 +70,7 @@ def _table(rows):
     """Lines of text."""
     for row in rows:
         verdict = "met" if row["met"] else "MISSED"
-        yield f"{row['budget']:>9}: {row['share']:6.1%} of the median call, {row['within']:6.1%} of calls within: {verdict}"
+        yield f"{row['budget']:>9}: {row['share']:6.1%} of the median, {row['within']:6.1%} of calls within: {verdict}"
 
 
 if __name__ == "__main__":
