@@ -19,7 +19,7 @@ def load(name):
 
 def test_all_announced_configs_are_there():
     announced = {*PAPER, "quickstart", "quickstart.smallest", "quickstart.classification", "multi30k.en-de"}
-    announced |= {"sst2", "sst2.bert"}
+    announced |= {"sst2", "sst2.bert", "ptb", "quickstart.language_modeling"}
     assert {path.name.removesuffix(".yaml") for path in EXPERIMENTS} == announced
 
 

@@ -70,7 +70,9 @@ def ffn_shapes(name: str, layer: int, architecture: Architecture) -> Shapes:
 def is_embedding(name: str) -> bool:
     """Whether a weight belongs to the embeddings or the output layer, which HAT leaves out of its counts."""
     embeddings = ("embed_tokens.weight", "embed_positions.weight", "embed_segments.weight")
-    return name.endswith(embeddings) or name.startswith(("decoder.output_projection.", "classifier."))
+    return name.endswith(embeddings) or name.startswith(
+        ("decoder.output_projection.", "classifier.", "embedding.", "output.")
+    )
 
 
 def count_parameters(architecture: Architecture, spec: Spec) -> tuple[int, int]:

@@ -60,7 +60,8 @@ class EncoderSpace:
 class DecoderSpace:
     """Choices of the decoder; `cross_attention_span` counts the last encoder layers attended to.
 
-    Both `cross_attention_` fields are empty where there is no encoder.
+    Both `cross_attention_` fields are empty where there is no encoder; `head_dim` and `context` are a language
+    model's, see DecoderArchitecture.
     """
 
     embed_dim: tuple[int, ...]
@@ -69,6 +70,8 @@ class DecoderSpace:
     self_attention_heads: tuple[int, ...]
     cross_attention_heads: tuple[int, ...] = left_out(())
     cross_attention_span: tuple[int, ...] = left_out(())
+    head_dim: tuple[int, ...] = left_out(())
+    context: tuple[int, ...] = left_out(())
 
 
 ARCHITECTURES = {"encoder": EncoderArchitecture, "decoder": DecoderArchitecture}  # what a stack's choices make

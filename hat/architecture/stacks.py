@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hat.architecture.space import SearchSpace
 
 STACKS = ("encoder", "decoder")  # those an architecture or a search space may have, in the order of the data
+CROSS_ATTENTION = ("cross_attention_heads", "cross_attention_span")  # fields of a decoder beside an encoder
+WINDOWED = ("head_dim", "context")  # those of a decoder that attends to its own last positions only, by distance
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,9 @@ class DecoderArchitecture:
     """Decoder of a SubTransformer; each tuple holds one value per layer, first layer first.
 
     `cross_attention_span` is how many of the last encoder layers the layer attends to (1 = the last); both
-    `cross_attention_` tuples are empty where there is no encoder.
+    `cross_attention_` tuples are empty where there is no encoder. A language model's decoder has a `head_dim` (width
+    of each head's queries, keys and values) and a `context` (positions attended to, the own one included) in each
+    layer; both are empty in any other.
     """
 
     embed_dim: int
@@ -42,6 +46,8 @@ class DecoderArchitecture:
     self_attention_heads: tuple[int, ...]
     cross_attention_heads: tuple[int, ...] = left_out(())
     cross_attention_span: tuple[int, ...] = left_out(())
+    head_dim: tuple[int, ...] = left_out(())
+    context: tuple[int, ...] = left_out(())
 
     @property
     def layers(self) -> int:
@@ -52,7 +58,8 @@ class DecoderArchitecture:
 class Architecture:
     """One SubTransformer: an encoder, a decoder or both.
 
-    Either `qkv_dim` is the width that the heads of every attention split, or `head_dim` is the width of each head.
+    Either `qkv_dim` is the width that the heads of every attention split, or `head_dim` is the width of each head,
+    unless the decoder has one for each layer.
     """
 
     qkv_dim: int | None = left_out(None)
@@ -113,22 +120,34 @@ def stacks_of(item: "Architecture | SearchSpace") -> dict[str, Any]:
 def per_layer_fields(item: "Architecture | SearchSpace", name: str) -> dict[str, tuple[int, ...]]:
     """{field: values} of what the stack `name` of an Architecture or a SearchSpace has for each layer.
 
-    Without an encoder there is no encoder-decoder attention; raises UsageError if its fields are given all the same.
+    Without an encoder there is no encoder-decoder attention, with one no window of the last positions; raises
+    UsageError if such fields are given all the same.
     """
     fields = {
         field: values for field, values in vars(getattr(item, name)).items() if field not in ("embed_dim", "layers")
     }
-    if item.encoder is not None:
-        return fields
-    for field in [field for field in fields if field.startswith("cross_attention")]:
-        if fields.pop(field):
-            raise UsageError(f"{name}.{field}: there is no encoder to attend to; leave it out")
+    if item.encoder is None:
+        _drop(fields, CROSS_ATTENTION, name, "there is no encoder to attend to")
+    else:
+        _drop(fields, WINDOWED, name, "only a decoder without an encoder has it")
+    if not any(fields.get(field) for field in WINDOWED):
+        _drop(fields, WINDOWED, name, "")
     return fields
 
 
+def _drop(fields: dict[str, tuple[int, ...]], unused: Iterable[str], name: str, reason: str) -> None:
+    for field in [field for field in unused if field in fields]:
+        if fields.pop(field):
+            raise UsageError(f"{name}.{field}: {reason}; leave it out")
+
+
 def check_head_width(item: "Architecture | SearchSpace", where: str) -> None:
-    """Raise UsageError unless an Architecture or a SearchSpace has one of `qkv_dim` and `head_dim`."""
+    """Raise UsageError unless an Architecture or a SearchSpace says in one place how wide heads are."""
     given = {name: value for name in ("qkv_dim", "head_dim") if (value := getattr(item, name)) is not None}
+    if item.decoder is not None and item.decoder.head_dim:
+        for name in given:
+            raise UsageError(f"{where}.{name}: the decoder has a head_dim of its own; leave one of the two out")
+        return
     if len(given) != 1:
         raise UsageError(f"{where}: give either qkv_dim (which the heads split) or head_dim (of each head)")
     for name, value in given.items():

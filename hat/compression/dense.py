@@ -17,6 +17,8 @@ class Dense:
     """The sub-training `name` of a run; raises ArtifactError if it isn't trained."""
 
     def __init__(self, run: RunDirectory, name: str) -> None:
+        if not run.task.prunes:
+            raise UsageError(f"hat-compress {name}: networks of task {run.task.name} can't be pruned yet")
         finished = sorted(path.parent.name for path in (run.path / "sub").glob("*/done.json"))
         if name not in finished:
             raise ArtifactError(

@@ -7,8 +7,8 @@ from torch.nn import functional as F
 class ElasticLinear(nn.Linear):
     """`nn.Linear` of which the first `active_out` rows and `active_in` columns are in use."""
 
-    def __init__(self, in_features: int, out_features: int) -> None:
-        super().__init__(in_features, out_features)
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__(in_features, out_features, bias)
         self.activate(in_features, out_features)
 
     def activate(self, active_in: int, active_out: int) -> None:
@@ -17,11 +17,13 @@ class ElasticLinear(nn.Linear):
 
     def reset_parameters(self) -> None:
         nn.init.xavier_uniform_(self.weight)
-        nn.init.zeros_(self.bias)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., active_in) -> (..., active_out)"""
-        return F.linear(x, self.weight[: self.active_out, : self.active_in], self.bias[: self.active_out])
+        bias = None if self.bias is None else self.bias[: self.active_out]
+        return F.linear(x, self.weight[: self.active_out, : self.active_in], bias)
 
 
 class ElasticLayerNorm(nn.LayerNorm):

@@ -7,12 +7,17 @@ from typing import Any, TypeVar
 from hat.config import from_mapping, read_yaml_mapping, to_mapping
 from hat.errors import UsageError
 from hat.experiment.classification import ClassificationExperiment
+from hat.experiment.language_modeling import LanguageExperiment
 from hat.experiment.sections import TrainingConfig
 from hat.experiment.translation import TranslationExperiment
 
 Training = TypeVar("Training", bound=TrainingConfig)
 
-EXPERIMENTS = {"translation": TranslationExperiment, "classification": ClassificationExperiment}
+EXPERIMENTS = {
+    "translation": TranslationExperiment,
+    "classification": ClassificationExperiment,
+    "language_modeling": LanguageExperiment,
+}
 
 # Keys that the config.yaml of an older run directory holds though they meant nothing in their sections.
 RETIRED_KEYS = {"super_training": ("average_checkpoints", "init"), "sub_training": ("validation_subnets",)}

@@ -89,10 +89,10 @@ def render(described: dict[str, Any]) -> str:
 
 def _render_stacks(architecture: dict[str, Any]) -> list[str]:
     lines = []
-    (head_width,) = (f"{name} {architecture[name]}" for name in ("qkv_dim", "head_dim") if name in architecture)
+    head_width = "".join(f", {name} {architecture[name]}" for name in ("qkv_dim", "head_dim") if name in architecture)
     for name in (name for name in STACKS if name in architecture):
         stack = architecture[name]
-        lines.append(f"{name}: embed_dim {stack['embed_dim']}, {head_width}")
+        lines.append(f"{name}: embed_dim {stack['embed_dim']}{head_width}")
         columns = [field for field in stack if field != "embed_dim"]
         lines.append("  layer  " + "  ".join(columns))
         for layer in range(len(stack["ffn_dim"])):

@@ -14,6 +14,7 @@ from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
 from hat.errors import ArtifactError, HatError
 from hat.models.classifier_spec import ClassifierSpec
+from hat.models.language_model_spec import LanguageModelSpec
 from hat.models.translation_spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 FORMAT = "hat-model"
 VERSION = 1
 MODEL_FILES = ("model.safetensors", "model.json")
-SPECS = {spec.task: spec for spec in (ModelSpec, ClassifierSpec)}
+SPECS = {spec.task: spec for spec in (ModelSpec, ClassifierSpec, LanguageModelSpec)}
 
 
 def _network_classes(task: str) -> tuple[Any, Any]:
@@ -32,6 +33,10 @@ def _network_classes(task: str) -> tuple[Any, Any]:
         from hat.models.classification import Classifier, SuperClassifier
 
         return SuperClassifier, Classifier
+    if task == LanguageModelSpec.task:
+        from hat.models.language_model import LanguageModel, SuperLanguageModel
+
+        return SuperLanguageModel, LanguageModel
     from hat.models.translation import SuperTransformer, Transformer
 
     return SuperTransformer, Transformer
@@ -94,7 +99,7 @@ def load_weights(directory: Path | str) -> "tuple[Architecture, Any, dict[str, n
 
 
 def load_spec(directory: Path | str) -> Any:
-    """The ModelSpec or ClassifierSpec of the model in `directory`; raises ArtifactError as `load_model` does."""
+    """The spec, such as a ModelSpec, of the model in `directory`; raises ArtifactError as `load_model` does."""
     return _architecture_and_spec(_read_description(directory), directory)[1]
 
 

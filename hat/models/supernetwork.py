@@ -34,7 +34,7 @@ class SuperNetwork:
         space.check_within(network.architecture)
         model: Any = cls(space, network.spec)
         model.load_state_dict(sliced(network.state_dict(), parameter_shapes(model.architecture, network.spec)))
-        return model.to(network.encoder.embed_tokens.weight).train(network.training)
+        return model.to(next(network.parameters())).train(network.training)
 
     def activate(self: Any, architecture: Architecture) -> None:
         """Compute this SubTransformer from now on; raises UsageError if it isn't of this space."""
@@ -47,7 +47,7 @@ class SuperNetwork:
         self.space.encode(architecture)
         network = self.standalone(architecture, self.spec)
         network.load_state_dict(sliced(self.state_dict(), parameter_shapes(architecture, self.spec)))
-        return network.to(self.encoder.embed_tokens.weight).train(self.training)
+        return network.to(next(self.parameters())).train(self.training)
 
 
 def sliced(weights: "Mapping[str, Tensor]", shapes: Shapes) -> "dict[str, Tensor]":

@@ -23,7 +23,7 @@ class Task(abc.ABC):
     (`--arch`) of the SuperTransformer and of a standalone network. `phases` {name: what its length counts} are those
     that a latency is made of, one after the other. `length_keys` are those of the config that fix their lengths.
     `command` uses a bundle. `decodes` says whether the last phase has an output layer over all words. `answers` are
-    what bundles give.
+    what bundles give. `prunes` says whether `hat-compress` knows what can be removed from its networks.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Task(abc.ABC):
     command: str
     decodes: bool
     answers: str
+    prunes: bool = True
 
     @abc.abstractmethod
     def title(self, config: Any) -> str:
@@ -73,6 +74,10 @@ class Task(abc.ABC):
     def importance_ordered(self, run: "RunDirectory", network: Any) -> Any:
         """A network that computes what `network` does, of which smaller ones best take the first rows and columns."""
         raise NotImplementedError(f"{self.name} has no order of importance")
+
+    def loss_text(self, nats: float) -> str:
+        """A loss in words: '0.345 nats a text'."""
+        return f"{nats:.3f} nats a {self.item}"
 
     @abc.abstractmethod
     def vocabularies(self, spec: Any) -> dict[str, int]:

@@ -133,7 +133,7 @@ def train_in(
         if extra:
             extra.end(transformer, directory)
         mark_done(directory, recipe.inputs, MODEL_FILES, stamp(run.data))
-        print(f"SubTransformer {recipe.name}: {directory} (validation loss {loss:.3f} nats a {run.task.item})")
+        print(f"SubTransformer {recipe.name}: {directory} (validation loss {run.task.loss_text(loss)})")
         print(f"next: hat-evaluate {recipe.name}, hat-export {recipe.name}")
 
 

@@ -75,7 +75,7 @@ def _train(
     transformer.load_state_dict(read_weights(loop.checkpoints.best))
     save_model(run.super_, transformer)
     mark_done(run.super_, inputs, MODEL_FILES, stamp(run.data))
-    print(f"SuperTransformer: {run.super_} (mean validation loss {loop.state.best:.3f} nats a {run.task.item})")
+    print(f"SuperTransformer: {run.super_} (mean validation loss {run.task.loss_text(loop.state.best)})")
     print("next: hat-measure-latency, then hat-search --latency BUDGET")
 
 

@@ -1,0 +1,1 @@
+"""What a language model costs by the rules of a contest: itemised parameters, operations and a score."""

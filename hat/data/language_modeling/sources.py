@@ -1,0 +1,61 @@
+"""From the data section of a language model's config to streams of lines, one a split, and the files they read."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hat.data.language_modeling.corpora import GENERATED, corpus_files
+from hat.data.language_modeling.tales import generate
+from hat.data.source_files import FILES, SPLITS, find
+from hat.data.text import read_lines
+from hat.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from hat.experiment.language_modeling import LanguageDataConfig
+
+
+@dataclass(frozen=True)
+class RunningText:
+    """`splits`: train, valid and test as iterables of lines; `files`: name -> path of what is read."""
+
+    splits: dict[str, Iterable[str]]
+    files: dict[str, Path]
+
+
+def open_running_text(
+    config: "LanguageDataConfig", seed: int, source_directory: Path | str | None, _download_directory: Path
+) -> RunningText:
+    """The text that a LanguageDataConfig names; a named corpus is read from `source_directory`.
+
+    Raises UsageError or DataError.
+    """
+    if config.corpus == FILES:
+        return _from_config_files(config, Path(source_directory or ""))
+    if config.corpus == GENERATED:
+        if source_directory is not None:
+            raise UsageError(f"--from {source_directory}: corpus {config.corpus} is generated, it reads no files")
+        return RunningText(dict(generate(seed, config.synthetic_sentences)), {})
+    return _from_directory(config.corpus, corpus_files(config.corpus), source_directory)
+
+
+def _from_config_files(config: "LanguageDataConfig", folder: Path) -> RunningText:
+    """Corpus `files`: the config's own paths, relative ones below `folder`."""
+    for split in SPLITS:
+        if not getattr(config, split):
+            raise UsageError(f"data.{split}: corpus `files` needs a file at least, of text with spaces between words")
+    paths = {split: {name: folder / name for name in getattr(config, split)} for split in SPLITS}
+    lines = {split: itertools.chain.from_iterable(map(read_lines, paths[split].values())) for split in SPLITS}
+    return RunningText(dict(lines), {name: path for of_split in paths.values() for name, path in of_split.items()})
+
+
+def _from_directory(name: str, wanted: dict[str, str], directory: Path | str | None) -> RunningText:
+    content = f"{', '.join(wanted.values())}, plain or .gz,"
+    if directory is None:
+        raise UsageError(f"corpus {name} is not downloaded: put {content} into a folder and name it with --from DIR")
+    found = {split: find(Path(directory), file) for split, file in wanted.items()}
+    if None in found.values():
+        raise DataError(f"--from {directory}: not all of {name} is there; put {content} into that folder")
+    files = {str(path.relative_to(directory)): path for path in found.values()}
+    return RunningText({split: read_lines(path) for split, path in found.items()}, files)

@@ -1,0 +1,127 @@
+"""Adaptive embedding and softmax (Grave et al. 2017, Baevski and Auli 2019), elastic in the width of the states.
+
+Words are numbered by falling frequency and cut into bins; the tables of rarer bins have fewer columns, and projections
+to and from the states. Of the first bin the table is as wide as the states and there is no projection.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hat.elastic.layers import ElasticEmbedding, ElasticLinear
+
+
+class _Bins:
+    """Which words are in which bin: bin i has those from `edges[i]` to below `edges[i + 1]`."""
+
+    def __init__(self, vocabulary: int, cutoffs: Sequence[int]) -> None:
+        self.edges = (0, *cutoffs, vocabulary)
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    def places(self, words: Tensor, index: int) -> tuple[Tensor, ...]:
+        """Where `words` are of this bin, as an index of them."""
+        return ((words >= self.edges[index]) & (words < self.edges[index + 1])).nonzero(as_tuple=True)
+
+
+class ElasticAdaptiveEmbedding(nn.Module):
+    """A table for each bin, and for each but the first a projection to the states' width."""
+
+    def __init__(
+        self, vocabulary: int, embed_dim: int, cutoffs: Sequence[int] = (), bin_dims: Sequence[int] = ()
+    ) -> None:
+        super().__init__()
+        self.bins = _Bins(vocabulary, cutoffs)
+        sizes = [end - start for start, end in itertools.pairwise(self.bins.edges)]
+        widths = [embed_dim, *bin_dims[1:]]
+        self.tables: Any = nn.ModuleList(map(ElasticEmbedding, sizes, widths))
+        self.projections: Any = nn.ModuleList(ElasticLinear(width, embed_dim, bias=False) for width in widths[1:])
+        self.activate(embed_dim)
+
+    def activate(self, embed_dim: int) -> None:
+        """Give the first `embed_dim` features from now on."""
+        self.active = embed_dim
+        for projection in self.projections:
+            projection.activate(projection.in_features, embed_dim)
+
+    def weight(self, index: int) -> Tensor:
+        """The active columns of a bin's table."""
+        table = self.tables[index].weight
+        return table if index else table[:, : self.active]
+
+    def forward(self, words: Tensor) -> Tensor:
+        """(batch, time) int64 -> (batch, time, embed_dim)"""
+        if len(self.bins) == 1:
+            return F.embedding(words, self.weight(0))
+        result = self.weight(0).new_zeros(*words.shape, self.active)
+        for index in range(len(self.bins)):
+            places = self.bins.places(words, index)
+            found = F.embedding(words[places] - self.bins.edges[index], self.weight(index))
+            result[places] = self.projections[index - 1](found) if index else found
+        return result
+
+
+class ElasticAdaptiveSoftmax(nn.Module):
+    """The distribution of the next word; the tables are those of an ElasticAdaptiveEmbedding, the rest its own.
+
+    The first bin has a class more for each other bin, whose words share its probability. `biases` are a value a word.
+    """
+
+    def __init__(self, embedding: ElasticAdaptiveEmbedding) -> None:
+        super().__init__()
+        self._embedding = (embedding,)  # in a tuple: the weights are registered once, as the embedding's
+        dim, later = embedding.active, embedding.tables[1:]
+        self.biases = nn.ParameterList(torch.zeros(table.num_embeddings) for table in embedding.tables)
+        self.projections: Any = nn.ModuleList(ElasticLinear(dim, table.embedding_dim, bias=False) for table in later)
+        if len(later):
+            self.classes = ElasticLinear(dim, len(later))
+        self.activate(dim)
+
+    @property
+    def embedding(self) -> ElasticAdaptiveEmbedding:
+        """Whose tables are the output's."""
+        return self._embedding[0]
+
+    def activate(self, embed_dim: int) -> None:
+        """Take the first `embed_dim` features from now on; to be told the embedding too."""
+        for projection in self.projections:
+            projection.activate(embed_dim, projection.out_features)
+        if len(self.projections):
+            self.classes.activate(embed_dim, len(self.projections))
+
+    def losses(self, features: Tensor, words: Tensor) -> Tensor:
+        """Negative log-likelihoods in nats: features (tokens, embed_dim), words (tokens,) int64 -> (tokens,)"""
+        bins, head = self.embedding.bins, self._head(features)
+        if len(bins) == 1:
+            return F.cross_entropy(head, words, reduction="none")
+        head_target, tails = words.clone(), torch.zeros_like(head[:, 0])
+        for index in range(1, len(bins)):
+            places = bins.places(words, index)
+            head_target[places] = bins.edges[1] + index - 1
+            tail = self._tail(features[places], index)
+            tails[places] = F.cross_entropy(tail, words[places] - bins.edges[index], reduction="none")
+        return F.cross_entropy(head, head_target, reduction="none") + tails
+
+    def log_probabilities(self, features: Tensor) -> Tensor:
+        """Of all words, exact: (..., embed_dim) -> (..., vocabulary)"""
+        first = self.embedding.bins.edges[1]
+        head = torch.log_softmax(self._head(features), dim=-1)
+        parts = [head[..., :first]]
+        for index in range(1, len(self.embedding.bins)):
+            of_bin = head[..., first + index - 1, None]
+            parts.append(of_bin + torch.log_softmax(self._tail(features, index), dim=-1))
+        return torch.cat(parts, dim=-1)
+
+    def _head(self, features: Tensor) -> Tensor:
+        """Logits of the first bin's words, then of the classes: (..., embed_dim) -> (..., words + classes)"""
+        words = F.linear(features, self.embedding.weight(0), self.biases[0])
+        return torch.cat([words, self.classes(features)], dim=-1) if len(self.projections) else words
+
+    def _tail(self, features: Tensor, index: int) -> Tensor:
+        """Logits of a later bin's words."""
+        return F.linear(self.projections[index - 1](features), self.embedding.weight(index), self.biases[index])

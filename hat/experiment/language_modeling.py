@@ -1,0 +1,126 @@
+"""The experiment config of the task language_modeling."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from hat.config import Between, to_mapping
+from hat.data.language_modeling.corpora import GENERATED
+from hat.errors import UsageError
+from hat.experiment.sections import (
+    Count,
+    Experiment,
+    LatencyConfig,
+    ShareBelowOne,
+    VocabularySize,
+    check_own_text,
+)
+from hat.models.language_model_spec import LanguageModelSpec
+
+
+@dataclass(frozen=True)
+class LanguageDataConfig:
+    """Where running text comes from; words are what spaces part, and a line's end is one.
+
+    A vocabulary has the `vocabulary_size` most frequent words (None: all) of the training split. Text is learnt in
+    sequences of `max_length` words, all of which a training step sees at once.
+    """
+
+    corpus: str
+    train: tuple[str, ...] = ()
+    valid: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    vocabulary_size: VocabularySize | None = None
+    max_length: Annotated[int, Between(2)] = 256
+    synthetic_sentences: Count = 20000
+
+    def __post_init__(self) -> None:
+        check_own_text(self, GENERATED)
+
+
+@dataclass(frozen=True)
+class LanguageModelConfig:
+    """What is the same for every SubTransformer beside the search space.
+
+    Words, the most frequent first, are cut at `cutoffs` into bins, whose tables have `bin_dims` columns; the first's
+    has those of the network, and its number here is the largest embed_dim.
+    """
+
+    cutoffs: tuple[Count, ...] = ()
+    bin_dims: tuple[Count, ...] = ()
+    activation: Literal["relu", "gelu"] = "relu"
+    dropout: ShareBelowOne = 0.1
+    embedding_dropout: ShareBelowOne = 0.1
+    output_dropout: ShareBelowOne = 0.1
+    attention_dropout: ShareBelowOne = 0.0
+    activation_dropout: ShareBelowOne = 0.0
+
+    def __post_init__(self) -> None:
+        if list(self.cutoffs) != sorted(set(self.cutoffs)):
+            raise UsageError(f"model.cutoffs: {list(self.cutoffs)} do not rise; give word numbers in order")
+        bins = len(self.cutoffs) + 1 if self.cutoffs else 0
+        if len(self.bin_dims) != bins:
+            raise UsageError(f"model.bin_dims: {len(self.bin_dims)} values for {bins} bins; give one for each")
+
+    def check_cutoffs(self, vocabulary: int) -> None:
+        """Raise UsageError if a cut-off leaves no word after it."""
+        if self.cutoffs and self.cutoffs[-1] >= vocabulary:
+            raise UsageError(
+                f"model.cutoffs: {self.cutoffs[-1]} is not below the {vocabulary} words of the vocabulary; lower it"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageExperiment(Experiment):
+    """An experiment of the task language_modeling."""
+
+    data: LanguageDataConfig
+    model: LanguageModelConfig
+    task: Literal["language_modeling"]
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_stacks(("decoder",))
+        self._check_space()
+        for training in (self.super_training, self.sub_training):
+            where = training.section
+            if training.distillation is not None:
+                raise UsageError(f"{where}.distillation: language models learn from text alone; leave it out")
+            if training.label_smoothing:
+                raise UsageError(
+                    f"{where}.label_smoothing: {training.label_smoothing} has no place in a perplexity; set it to 0"
+                )
+            if training.max_tokens < self.data.max_length:
+                raise UsageError(
+                    f"{where}.max_tokens: {training.max_tokens} is less than one sequence of data.max_length: "
+                    f"{self.data.max_length}; raise it"
+                )
+
+    def _check_space(self) -> None:
+        decoder = self.search_space.decoder
+        if not decoder.context:
+            raise UsageError(
+                "search_space.decoder: keys 'head_dim' and 'context' are missing; a language model's heads have a "
+                "width, and its layers a context, of their own"
+            )
+        if decoder.context[-1] > self.data.max_length:
+            raise UsageError(
+                f"search_space.decoder.context: {decoder.context[-1]} is above data.max_length: "
+                f"{self.data.max_length}, the words that a training step sees; raise that"
+            )
+        if self.model.bin_dims and self.model.bin_dims[0] != decoder.embed_dim[-1]:
+            raise UsageError(
+                f"model.bin_dims: the first is {self.model.bin_dims[0]}; it is the largest embed_dim, "
+                f"{decoder.embed_dim[-1]}"
+            )
+
+    def model_spec(self, vocabulary: int, end_of_line: int, unknown: int) -> LanguageModelSpec:
+        """The LanguageModelSpec of this experiment's SuperTransformer and of all its SubTransformers."""
+        self.model.check_cutoffs(vocabulary)
+        return LanguageModelSpec(
+            vocabulary=vocabulary,
+            full_embed_dim=self.search_space.decoder.embed_dim[-1],
+            end_of_line=end_of_line,
+            unknown=unknown,
+            **{**to_mapping(self.model), "cutoffs": self.model.cutoffs, "bin_dims": self.model.bin_dims},
+        )

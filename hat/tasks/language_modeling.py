@@ -1,0 +1,124 @@
+"""The task language_modeling: running text, a decoder that sees its last words, the next word."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from hat.architecture.stacks import Architecture
+from hat.errors import UsageError
+from hat.tasks.task import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hat.data.language_modeling.prepared import LanguageData
+    from hat.evaluation.language_modeling.judge import LanguageJudge
+    from hat.experiment.language_modeling import LanguageExperiment
+    from hat.experiment.run_directory import RunDirectory
+    from hat.experiment.sections import TrainingConfig
+    from hat.models.language_model_spec import LanguageModelSpec
+
+
+VOCABULARY = 10000  # words, where the corpus isn't read yet and the config doesn't say
+
+
+class LanguageModeling(Task):
+    """Prepared, trained and judged; it has no deployed graphs yet, so that none is measured, searched or exported."""
+
+    name, item = "language_modeling", "word"
+    phases: ClassVar = {"prefill": "words of the prompt", "decode": "words"}
+    length_keys = ()
+    command, decodes, answers = "hat-generate", True, "words"
+    prunes = False
+    super_model, sub_model = "hat_superlanguagemodel", "hat_languagemodel"
+
+    def title(self, config: "LanguageExperiment") -> str:
+        return f"Language modelling on {config.data.corpus if config.data.corpus != 'files' else config.name}"
+
+    def prepare(self, run: "RunDirectory", source_directory: Path | str | None = None) -> None:
+        from hat.data.language_modeling.prepare import prepare
+
+        prepare(run, source_directory)
+
+    def prepared(self, directory: Path | str) -> "LanguageData":
+        from hat.data.language_modeling.prepared import LanguageData
+
+        return LanguageData(directory)
+
+    def spec(self, config: "LanguageExperiment", prepared: "LanguageData") -> "LanguageModelSpec":
+        return config.model_spec(prepared.vocabulary, prepared.end_of_line, prepared.unknown)
+
+    def announced_spec(self, config: "LanguageExperiment", vocabulary: int | None = None) -> "LanguageModelSpec":
+        size = vocabulary or config.data.vocabulary_size or VOCABULARY
+        return config.model_spec(size, end_of_line=0, unknown=1)  # ids don't change what is computed
+
+    def loss_text(self, nats: float) -> str:
+        return f"{super().loss_text(nats)}, perplexity {math.exp(nats):.2f}"
+
+    def vocabularies(self, spec: "LanguageModelSpec") -> dict[str, int]:
+        return {"words": spec.vocabulary}
+
+    def training_arguments(self, prepared: "LanguageData", training: "TrainingConfig") -> dict[str, Any]:
+        return {"task": "hat_language_modeling", "criterion": "hat_language_modeling"}
+
+    @property
+    def spec_class(self) -> "type[LanguageModelSpec]":
+        from hat.models.language_model_spec import LanguageModelSpec
+
+        return LanguageModelSpec
+
+    def judge(self, run: "RunDirectory") -> "LanguageJudge":
+        from hat.evaluation.language_modeling.judge import LanguageJudge
+
+        return LanguageJudge(run)
+
+    def fixed_lengths(self, config: "LanguageExperiment") -> NoReturn:
+        _not_deployed()
+
+    def corpus_lengths(self, prepared: "LanguageData", split: str) -> NoReturn:
+        _not_deployed()
+
+    def measured_graphs(
+        self,
+        architecture: Architecture,
+        spec: "LanguageModelSpec",
+        weights: "Mapping[str, np.ndarray]",
+        precision: str,
+        latency: Any,
+    ) -> NoReturn:
+        _not_deployed()
+
+    def workload(self, spec: "LanguageModelSpec", latency: Any) -> NoReturn:
+        _not_deployed()
+
+    def protocol(self, spec: "LanguageModelSpec", latency: Any) -> NoReturn:
+        _not_deployed()
+
+    def calls(self, run: "RunDirectory", split: str, count: int, seed: int) -> NoReturn:
+        _not_deployed()
+
+    def bundle_maker(
+        self,
+        run: "RunDirectory",
+        name: str,
+        weights: "tuple[Architecture, Any, dict[str, np.ndarray]]",
+        inputs: Mapping[str, Any],
+    ) -> NoReturn:
+        _not_deployed()
+
+    def write_trial_bundle(self, run: "RunDirectory", model: Any, precision: str, folder: Path) -> NoReturn:
+        _not_deployed()
+
+    def bundle_size(self, run: "RunDirectory", precision: str) -> Callable[[Architecture], int]:
+        _not_deployed()
+
+    def inherited_loss(self, run: "RunDirectory", parts: "Sequence[np.ndarray]", device: str) -> NoReturn:
+        _not_deployed()
+
+
+def _not_deployed() -> NoReturn:
+    raise UsageError(
+        "task language_modeling: its models can't be measured, searched, exported or pruned yet; use hat-prepare, "
+        "hat-train-super, hat-train-sub and hat-evaluate --no-latency"
+    )

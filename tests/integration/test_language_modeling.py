@@ -1,0 +1,118 @@
+"""A tiny language model through the real stages: prepared, trained, killed and gone on with, judged."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from tiny_language_run import CONFIG, make_run
+
+from hat import files
+from hat.errors import UsageError
+from hat.experiment.config import load_experiment
+from hat.models.checkpoint import load_model
+from hat.training.loop import TrainingLoop
+from hat.training.sub import train_sub
+from hat.training.super import train_super
+
+
+def command(name, run, *arguments):
+    main = f"from hat.cli.{name} import main; main()"
+    words = [sys.executable, "-c", main, *map(str, arguments), "--run", str(run.path)]
+    return subprocess.run(words, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("language")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run = make_run(folder)
+        run.prepare()
+        train_super(run)
+        train_sub(run, "full", run.config.search_space.full_transformer())
+        yield run
+
+
+@pytest.mark.slow
+def test_super_and_sub_training_learn_and_validation_agrees_with_the_evaluation(trained):
+    prepared = trained.prepared()
+    rows = [json.loads(line) for line in (trained.sub("full") / "metrics.jsonl").read_text().splitlines()]
+    at_random = math.log(prepared.vocabulary)
+    assert rows[-1]["valid"]["mean"] < 0.5 * at_random
+    supers = [json.loads(line) for line in (trained.super_ / "metrics.jsonl").read_text().splitlines()]
+    assert supers[-1]["valid"]["largest"] < supers[-1]["valid"]["smallest"] < at_random
+    result = command("evaluate", trained, "full", "--no-latency", "--split", "valid", "--json")
+    found = json.loads(result.stdout)
+    assert found["words"] == len(prepared.stream("valid"))
+    assert found["nats_per_word"] == pytest.approx(rows[-1]["valid"]["mean"], abs=0.1)
+    assert found["perplexity"] == pytest.approx(math.exp(found["nats_per_word"]))
+    assert found["parameters"] == sum(weight.numel() for weight in load_model(trained.sub("full")).parameters())
+
+
+@pytest.mark.slow
+def test_an_architecture_file_is_judged_with_inherited_weights_and_compared(trained, tmp_path):
+    path = tmp_path / "smallest.yaml"
+    files.write_yaml(path, trained.config.search_space.smallest().to_dict())
+    result = command("evaluate", trained, path, "--no-latency", "--against", "full")
+    assert "paired t-test over lines" in result.stdout
+    assert "95 % interval of the perplexity" in result.stdout
+
+
+@pytest.mark.slow
+def test_interrupted_it_ends_with_the_same_weights(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path)
+    run.prepare()
+    run_on = TrainingLoop.run
+    monkeypatch.setattr(TrainingLoop, "run", lambda self: (run_on(self, until=13), sys.exit(9)))
+    with pytest.raises(SystemExit):
+        train_sub(run, "full", run.config.search_space.full_transformer())
+    monkeypatch.setattr(TrainingLoop, "run", run_on)
+    train_sub(run, "full", run.config.search_space.full_transformer())
+    ours, theirs = (load_model(each.sub("full")).state_dict() for each in (run, trained))
+    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("export", ["full"]), ("measure_latency", []), ("evaluate", ["full"]), ("compress", ["full", "--rate", "2"])],
+)
+def test_stages_that_it_does_not_have_yet_say_so_in_one_line(trained, name, arguments):
+    result = command(name, trained, *arguments)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "language_modeling" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "message"),
+    [
+        ("model", {"cutoffs": [12, 6]}, "model.cutoffs: .* do not rise"),
+        ("model", {"bin_dims": [24, 8]}, "model.bin_dims: 2 values for 3 bins"),
+        ("model", {"bin_dims": [16, 8, 4]}, "the largest embed_dim, 24"),
+        ("data", {"max_length": 8}, "decoder.context: 12 is above data.max_length: 8"),
+        ("data", {"vocabulary_size": 4}, "data.vocabulary_size: 4 is not between 5"),
+        ("sub_training", {"label_smoothing": 0.1}, "sub_training.label_smoothing: 0.1 has no place"),
+        ("super_training", {"distillation": {}}, "super_training.distillation: language models learn from text alone"),
+        ("super_training", {"max_tokens": 16}, "super_training.max_tokens: 16 is less than one sequence"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused_by_name(tmp_path, section, changes, message):
+    files.write_yaml(tmp_path / "tiny.yaml", CONFIG | {section: CONFIG[section] | changes})
+    with pytest.raises(UsageError, match=message):
+        load_experiment(tmp_path / "tiny.yaml")
+
+
+def test_a_decoder_without_a_context_is_no_language_model(tmp_path):
+    decoder = {name: choices for name, choices in CONFIG["search_space"]["decoder"].items() if name != "context"}
+    files.write_yaml(tmp_path / "tiny.yaml", CONFIG | {"search_space": {"decoder": decoder}})
+    with pytest.raises(UsageError, match="decoder.context: give at least one choice"):
+        load_experiment(tmp_path / "tiny.yaml")
+    del decoder["head_dim"]
+    files.write_yaml(tmp_path / "tiny.yaml", CONFIG | {"search_space": {"decoder": decoder, "head_dim": 8}})
+    with pytest.raises(UsageError, match="keys 'head_dim' and 'context' are missing"):
+        load_experiment(tmp_path / "tiny.yaml")
