@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import math
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from latency_predictor.link.devices import Device
 
 FOUR_BITS = ("int4", "kmeans4")  # precisions
-ROUNDS = 3  # of calls of the dense and of the pruned network, in turns
+# Rounds of calls of the dense and of the pruned network, in turns: until the standard error is within PRECISE.
+ROUNDS, MOST_ROUNDS, PRECISE = 3, 24, 0.01
+CONFIRMATIONS = 4  # of a rate that was found among several: it may have been lucky
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -104,7 +107,7 @@ def _to_size(dense: "Dense", options: argparse.Namespace, training: "TrainingOpt
 
 
 def _to_latency(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
-    from hat.compression.budget import rate_within
+    from hat.compression.budget import highest_rate, rate_within
     from hat.compression.stage import compress
     from hat.errors import BudgetError
     from latency_predictor.budget import parse_budget
@@ -120,12 +123,16 @@ def _to_latency(dense: "Dense", options: argparse.Namespace, training: "Training
         def text(value: float) -> str:
             return f"{value:.3g} ms" if budget.fraction is None else f"{value:.1%} of {dense.name}'s latency"
 
-        aim = _kept(
-            dense,
-            name,
-            [budget.text, device.name],
-            lambda: rate_within(dense, lambda rate: taken(write(rate)), most, text),
-        )
+        def find_rate() -> float:
+            rate = rate_within(dense, lambda rate: taken(write(rate)), most, text)
+            for _ in range(CONFIRMATIONS):
+                found = taken(write(rate))
+                if found <= most:
+                    break
+                rate = min(rate * found / most, highest_rate(dense))
+            return rate
+
+        aim = _kept(dense, name, [budget.text, device.name], find_rate)
         compress(dense, aim, name, training)
         found = taken(write(name))
     print(f"{name} takes {text(found)} on {device.name}, measured; asked: {budget.text}")
@@ -167,13 +174,18 @@ def _taken(
     with RealCalls(dense.run, device, budget.quantile) as real_calls:
 
         def taken(bundle: Path) -> float:
-            found = []
-            for _ in range(ROUNDS):
+            found: list[float] = []
+            while len(found) < ROUNDS or (len(found) < MOST_ROUNDS and _standard_error(found) > PRECISE):
                 full, pruned = (calls.latency(budget.quantile).ms for calls in real_calls.time([dense_bundle, bundle]))
                 found.append(pruned if budget.fraction is None else pruned / full)
             return statistics.median(found)
 
         yield taken
+
+
+def _standard_error(values: list[float]) -> float:
+    """Of their mean, as a share of it."""
+    return statistics.stdev(values) / math.sqrt(len(values)) / statistics.mean(values)
 
 
 def _kept(dense: "Dense", name: str, asked: list[Any], find_rate: Callable[[], float]) -> "Aim":
