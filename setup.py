@@ -16,6 +16,8 @@ COMMANDS = [
     "export",
     "translate",
     "classify",
+    "generate",
+    "score",
     "inspect",
     "run",
 ]

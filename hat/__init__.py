@@ -1,4 +1,4 @@
-"""HAT: hardware-aware Transformers. `hat.Translator` and `hat.Classifier` run exported bundles."""
+"""HAT: hardware-aware Transformers. `hat.Translator`, `hat.Classifier`, `hat.LanguageModel` run exported bundles."""
 
 import importlib
 from typing import Any
@@ -6,7 +6,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 # Imported when asked for; by name, so that a one-file runtime holds only what it uses.
-_MODULES = {"Translator": "hat.deploy.translator", "Classifier": "hat.deploy.classifier"}
+_MODULES = {
+    "Translator": "hat.deploy.translator",
+    "Classifier": "hat.deploy.classifier",
+    "LanguageModel": "hat.deploy.language_model",
+}
 
 
 def __getattr__(name: str) -> Any:

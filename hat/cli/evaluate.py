@@ -1,4 +1,4 @@
-"""hat-evaluate: BLEU, chrF, measured latency, parameters and size of models and bundles."""
+"""hat-evaluate: BLEU, chrF, accuracy or perplexity, measured latency, parameters and size of models and bundles."""
 
 import argparse
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""hat-export: trained SubTransformers to bundles for hat-translate and hat-classify."""
+"""hat-export: trained SubTransformers to bundles for hat-translate, hat-classify, hat-generate and hat-score."""
 
 import argparse
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         type=_points,
         default=0.3,
         metavar="X",
-        help="points of BLEU, or of accuracy, that a bundle may lose against fp32",
+        help="points of BLEU or accuracy, or percent of perplexity, that a bundle may lose against fp32",
     )
     add_run_option(parser)
     run_command(parser, _export, arguments)

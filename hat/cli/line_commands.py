@@ -1,4 +1,4 @@
-"""What hat-translate and hat-classify share: a bundle and how to run it, lines to read, progress and warnings."""
+"""What commands that read lines share: a bundle and how to run it, lines to read, progress and warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""hat-prepare CONFIG: parallel or labelled text to tokenizers and binarised splits."""
+"""hat-prepare CONFIG: parallel, labelled or running text to tokenizers and binarised splits."""
 
 import argparse
 from collections.abc import Sequence

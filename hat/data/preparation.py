@@ -92,6 +92,14 @@ def read_description(directory: Path | str) -> dict[str, Any]:
     return files.read_json(directory / DESCRIPTION, REMEDY)
 
 
+def existing_output(directory: Path, name: str) -> Path:
+    """The path of a file that the preparation left in `directory`; raises ArtifactError if it is gone."""
+    path = directory / name
+    if not path.exists():
+        raise ArtifactError(f"{path} is missing; {REMEDY}")
+    return path
+
+
 def foreign_description(directory: Path | str) -> ArtifactError:
     """The ArtifactError to raise if data.json isn't what the task writes."""
     return ArtifactError(f"{Path(directory) / DESCRIPTION} is not what hat-prepare writes; remove it and {REMEDY}")

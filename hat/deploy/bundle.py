@@ -73,6 +73,22 @@ TASKS = {
         {"graphs": ("classifier",), "tokenizers": ("text",)},
         ("max_tokens", 3),
     ),
+    "language_modeling": TaskKeys(
+        "hat-generate",
+        {
+            "precision": str,
+            "architecture": dict,
+            "spec": dict,
+            "context": int,
+            "graphs": dict,
+            "tokenizers": dict,
+            "built_from": dict,
+            "files": dict,
+        },
+        {"spec": {"vocabulary": int, "end_of_line": int, "unknown": int}},
+        {"graphs": ("step",), "tokenizers": ("words",)},
+        ("context", 1),
+    ),
 }
 DEFAULT_TASK = "translation"  # of bundles that name none
 
@@ -96,7 +112,7 @@ class Bundle:
         return {name: self.path / file for name, file in self.description["graphs"].items()}
 
     def tokenizer(self, role: str) -> Path:
-        """Path of the tokenizer of `source`, `target` or `text`."""
+        """Path of the tokenizer of `source`, `target` or `text`, or of the `words`."""
         return self.path / self.description["tokenizers"][role]
 
     @property

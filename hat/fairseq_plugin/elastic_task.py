@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import torch
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
+from fairseq.tasks import FairseqTask
 
 from hat.architecture.stacks import Architecture
 from hat.errors import UsageError
@@ -121,3 +122,30 @@ class ElasticTask:
             if logging_outputs and key in logging_outputs[0]:
                 total = sum(output[key] for output in logging_outputs)
                 metrics.log_scalar(key, total / tokens / math.log(2), tokens)
+
+
+@dataclass
+class PreparedTaskConfig(ElasticTaskConfig):
+    data: Optional[str] = field(default=None, metadata={"help": "folder that hat-prepare made"})  # noqa: UP045
+
+
+class PreparedTask(ElasticTask, FairseqTask):
+    """An ElasticTask on `prepared`, what our own task's preparation left; without fairseq's dictionaries."""
+
+    source_dictionary = target_dictionary = None
+
+    def __init__(self, cfg: Any) -> None:
+        super().__init__(cfg)
+        self.read_experiment(cfg)
+        self.prepared = task_of(self.experiment).prepared(cfg.data)
+
+    @classmethod
+    def setup_task(cls, cfg: Any, **_: Any) -> "PreparedTask":
+        return cls(cfg)
+
+    def model_spec(self) -> Any:
+        """The spec of the models of these data."""
+        return task_of(self.experiment).spec(self.experiment, self.prepared)
+
+    def max_positions(self) -> None:
+        return None  # nothing is longer than the preparation, or the config, lets it be

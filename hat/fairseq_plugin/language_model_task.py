@@ -2,45 +2,23 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any
 
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
-from fairseq.tasks import FairseqTask, register_task
+from fairseq.tasks import register_task
 from torch import Tensor
 
-from hat.fairseq_plugin.elastic_task import ElasticTask, ElasticTaskConfig
+from hat.fairseq_plugin.elastic_task import PreparedTask, PreparedTaskConfig
 from hat.fairseq_plugin.language_model_data import IGNORED, TextSequences
-from hat.models.language_model_spec import LanguageModelSpec
-from hat.tasks import task_of
 
 
-@dataclass
-class HatLanguageModelingConfig(ElasticTaskConfig):
-    data: Optional[str] = field(default=None, metadata={"help": "folder that hat-prepare made"})  # noqa: UP045
-
-
-@register_task("hat_language_modeling", dataclass=HatLanguageModelingConfig)
-class HatLanguageModelingTask(ElasticTask, FairseqTask):
-    """Batches of TextSequences; `source_dictionary` and `target_dictionary` are none."""
+@register_task("hat_language_modeling", dataclass=PreparedTaskConfig)
+class HatLanguageModelingTask(PreparedTask):
+    """Batches of TextSequences."""
 
     target_padding = IGNORED
-    source_dictionary = target_dictionary = None
-
-    def __init__(self, cfg: Any) -> None:
-        super().__init__(cfg)
-        self.read_experiment(cfg)
-        self.prepared = task_of(self.experiment).prepared(cfg.data)
-
-    @classmethod
-    def setup_task(cls, cfg: Any, **_: Any) -> "HatLanguageModelingTask":
-        return cls(cfg)
-
-    def model_spec(self) -> LanguageModelSpec:
-        """The LanguageModelSpec of this task's data."""
-        return task_of(self.experiment).spec(self.experiment, self.prepared)
 
     def load_dataset(self, split: str, **_: Any) -> None:
         """Training sequences have no words before theirs; others have as many as any network of the space sees."""
@@ -49,9 +27,6 @@ class HatLanguageModelingTask(ElasticTask, FairseqTask):
             self.datasets[split] = TextSequences(self.prepared, split, length, seed=self.experiment.seed)
         else:
             self.datasets[split] = TextSequences(self.prepared, split, length, seen=longest - 1)
-
-    def max_positions(self) -> None:
-        return None  # no sequence is longer than data.max_length
 
 
 @register_criterion("hat_language_modeling", dataclass=FairseqDataclass)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hat.experiment.language_modeling import LanguageExperiment
     from hat.experiment.run_directory import RunDirectory
     from hat.experiment.sections import TrainingConfig
+    from hat.export.language_modeling.bundle_maker import LanguageBundleMaker
     from hat.models.language_model_spec import LanguageModelSpec
 
 
@@ -24,12 +25,12 @@ VOCABULARY = 10000  # words, where the corpus isn't read yet and the config does
 
 
 class LanguageModeling(Task):
-    """Prepared, trained and judged; it has no deployed graphs yet, so that none is measured, searched or exported."""
+    """Prepared, trained, judged and exported; latencies aren't measured yet, so that there is no search."""
 
     name, item = "language_modeling", "word"
     phases: ClassVar = {"prefill": "words of the prompt", "decode": "words"}
     length_keys = ()
-    command, decodes, answers = "hat-generate", True, "words"
+    command, decodes, answers = "hat-score", True, "words"
     prunes = False
     super_model, sub_model = "hat_superlanguagemodel", "hat_languagemodel"
 
@@ -74,10 +75,10 @@ class LanguageModeling(Task):
         return LanguageJudge(run)
 
     def fixed_lengths(self, config: "LanguageExperiment") -> NoReturn:
-        _not_deployed()
+        _not_measured()
 
     def corpus_lengths(self, prepared: "LanguageData", split: str) -> NoReturn:
-        _not_deployed()
+        _not_measured()
 
     def measured_graphs(
         self,
@@ -87,16 +88,16 @@ class LanguageModeling(Task):
         precision: str,
         latency: Any,
     ) -> NoReturn:
-        _not_deployed()
+        _not_measured()
 
     def workload(self, spec: "LanguageModelSpec", latency: Any) -> NoReturn:
-        _not_deployed()
+        _not_measured()
 
     def protocol(self, spec: "LanguageModelSpec", latency: Any) -> NoReturn:
-        _not_deployed()
+        _not_measured()
 
     def calls(self, run: "RunDirectory", split: str, count: int, seed: int) -> NoReturn:
-        _not_deployed()
+        _not_measured()
 
     def bundle_maker(
         self,
@@ -104,21 +105,23 @@ class LanguageModeling(Task):
         name: str,
         weights: "tuple[Architecture, Any, dict[str, np.ndarray]]",
         inputs: Mapping[str, Any],
-    ) -> NoReturn:
-        _not_deployed()
+    ) -> "LanguageBundleMaker":
+        from hat.export.language_modeling.bundle_maker import LanguageBundleMaker
+
+        return LanguageBundleMaker.of(run, name, weights, inputs)
 
     def write_trial_bundle(self, run: "RunDirectory", model: Any, precision: str, folder: Path) -> NoReturn:
-        _not_deployed()
+        _not_measured()
 
     def bundle_size(self, run: "RunDirectory", precision: str) -> Callable[[Architecture], int]:
-        _not_deployed()
+        _not_measured()
 
     def inherited_loss(self, run: "RunDirectory", parts: "Sequence[np.ndarray]", device: str) -> NoReturn:
-        _not_deployed()
+        _not_measured()
 
 
-def _not_deployed() -> NoReturn:
+def _not_measured() -> NoReturn:
     raise UsageError(
-        "task language_modeling: its models can't be measured, searched, exported or pruned yet; use hat-prepare, "
-        "hat-train-super, hat-train-sub and hat-evaluate --no-latency"
+        "task language_modeling: latencies of its models can't be measured yet, so that nothing is searched; use "
+        "hat-train-sub --architecture, hat-evaluate --no-latency and hat-export"
     )

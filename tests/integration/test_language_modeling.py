@@ -53,6 +53,19 @@ def test_super_and_sub_training_learn_and_validation_agrees_with_the_evaluation(
 
 
 @pytest.mark.slow
+def test_exported_it_predicts_as_pytorch_does(trained):
+    result = command("export", trained, "full", "--precision", "fp32")
+    assert "of PyTorch's" in result.stdout
+    bundle = trained.export("full") / "fp32"
+    rows = [
+        json.loads(command("evaluate", trained, target, "--no-latency", "--json").stdout) for target in ("full", bundle)
+    ]
+    assert rows[1]["perplexity"] == pytest.approx(rows[0]["perplexity"], rel=1e-4)
+    assert (rows[1]["kind"], rows[1]["parameters"]) == ("bundle", rows[0]["parameters"])
+    assert "up to date" in command("export", trained, "full", "--precision", "fp32").stdout
+
+
+@pytest.mark.slow
 def test_an_architecture_file_is_judged_with_inherited_weights_and_compared(trained, tmp_path):
     path = tmp_path / "smallest.yaml"
     files.write_yaml(path, trained.config.search_space.smallest().to_dict())
@@ -79,12 +92,18 @@ def test_interrupted_it_ends_with_the_same_weights(trained, tmp_path, monkeypatc
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("export", ["full"]), ("measure_latency", []), ("evaluate", ["full"]), ("compress", ["full", "--rate", "2"])],
+    [
+        ("export", ["full", "--precision", "int8"]),
+        ("export", ["full", "--precision", "fp32", "--standalone"]),
+        ("measure_latency", []),
+        ("evaluate", ["full"]),
+        ("compress", ["full", "--rate", "2"]),
+    ],
 )
 def test_stages_that_it_does_not_have_yet_say_so_in_one_line(trained, name, arguments):
     result = command(name, trained, *arguments)
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
-    assert "language_modeling" in result.stderr
+    assert "language_modeling" in result.stderr or "language models" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hat.data.preparation import REMEDY, foreign_description, read_description
+from hat.data.preparation import REMEDY, existing_output, foreign_description, read_description
 from hat.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -51,24 +51,18 @@ class ClassificationData:
         """Token sequences of at most `max_tokens`, as fairseq's dataset: int64 tensors by number, and `sizes`."""
         from hat.fairseq_plugin.binarise import read_sequences
 
-        self._existing(f"{split}.ids.idx")
-        return read_sequences(self._existing(f"{split}.ids.bin").with_suffix(""))
+        existing_output(self.directory, f"{split}.ids.idx")
+        return read_sequences(existing_output(self.directory, f"{split}.ids.bin").with_suffix(""))
 
     def label_ids(self, split: str) -> np.ndarray:
         """Numbers of the labels: int64 (sentences,)."""
-        return np.load(self._existing(f"{split}.labels.npy"))
+        return np.load(existing_output(self.directory, f"{split}.labels.npy"))
 
     def raw(self, split: str) -> tuple[list[str], list[str] | None, list[str]]:
         """(texts, pairs, labels) of a split, as written by the user; pairs is None where a text stands alone."""
-        path = self._existing(f"raw/{split}.jsonl")
+        path = existing_output(self.directory, f"raw/{split}.jsonl")
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
         if len(rows) != self.sentences[split]:
             raise ArtifactError(f"{path} has {len(rows)} lines instead of {self.sentences[split]}; {REMEDY}")
         pairs = [row["text_pair"] for row in rows] if "text_pair" in rows[0] else None
         return [row["text"] for row in rows], pairs, [row["label"] for row in rows]
-
-    def _existing(self, name: str) -> Path:
-        path = self.directory / name
-        if not path.exists():
-            raise ArtifactError(f"{path} is missing; {REMEDY}")
-        return path

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hat import files
+from hat.data.language_modeling.ranking import ranked_words
 from hat.data.language_modeling.sources import RunningText, open_running_text
-from hat.data.language_modeling.vocabulary import END_OF_LINE, Vocabulary, ranked_words
 from hat.data.preparation import prepare_once
 from hat.data.source_files import SPLITS
 from hat.data.text import normalise_spaces
+from hat.deploy.words import END_OF_LINE, Vocabulary
 from hat.errors import DataError
 from hat.experiment.run_directory import RunDirectory
 
@@ -60,7 +61,8 @@ def _build(run: RunDirectory, stages: "Stages", text: RunningText) -> dict[str, 
     )
     path = stages.data / VOCABULARY
     if not path.exists():
-        Vocabulary(ranked_words(_word_counts(raw["train"]), config.vocabulary_size)).save(path)
+        words = ranked_words(_word_counts(raw["train"]), config.vocabulary_size)
+        files.write_text(path, "".join(f"{word}\n" for word in words))
     vocabulary = Vocabulary.load(path)
     run.config.model.check_cutoffs(len(vocabulary))
     counts = {split: LineCounts(**read[split]) for split in SPLITS}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hat.data.language_modeling.vocabulary import Vocabulary
-from hat.data.preparation import REMEDY, foreign_description, read_description
+from hat.data.preparation import REMEDY, existing_output, foreign_description, read_description
+from hat.deploy.words import Vocabulary
 from hat.errors import ArtifactError
 
 NAMES = ("corpus", "vocabulary", "end_of_line", "unknown", "sentences", "counts")
@@ -35,27 +35,26 @@ class LanguageData:
         except (KeyError, TypeError):
             raise foreign_description(self.directory) from None
 
+    @property
+    def words_file(self) -> Path:
+        """The file of the Vocabulary."""
+        return self.directory / "vocabulary.txt"
+
     def words(self) -> Vocabulary:
         """The Vocabulary; raises ArtifactError if it isn't that of the description."""
-        found = Vocabulary.load(self.directory / "vocabulary.txt")
+        found = Vocabulary.load(self.words_file)
         if len(found) != self.vocabulary:
             raise ArtifactError(f"{self.directory} has {len(found)} words instead of {self.vocabulary}; {REMEDY}")
         return found
 
     def stream(self, split: str) -> np.ndarray:
         """Numbers of all words of a split, each line's end among them: (words,), mapped into memory."""
-        return np.load(self._existing(f"{split}.npy"), mmap_mode="r")
+        return np.load(existing_output(self.directory, f"{split}.npy"), mmap_mode="r")
 
     def lines(self, split: str) -> list[str]:
         """The lines of a split, a space between words."""
-        path = self._existing(f"raw/{split}.txt")
+        path = existing_output(self.directory, f"raw/{split}.txt")
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
         if len(lines) != self.sentences[split]:
             raise ArtifactError(f"{path} has {len(lines)} lines instead of {self.sentences[split]}; {REMEDY}")
         return lines
-
-    def _existing(self, name: str) -> Path:
-        path = self.directory / name
-        if not path.exists():
-            raise ArtifactError(f"{path} is missing; {REMEDY}")
-        return path

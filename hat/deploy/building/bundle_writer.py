@@ -16,6 +16,7 @@ from hat.deploy.shortlist import Shortlist
 
 WEIGHTS = "weights.bin"
 SHORTLIST = "shortlist.npz"
+SENTENCEPIECE = "sentencepiece", "model"
 ALIGNMENT = 64  # bytes: what vector instructions like
 SMALLEST_EXTERNAL = 256  # bytes: smaller constants stay in the graph
 
@@ -64,12 +65,12 @@ def description_text(description: Mapping[str, Any], names: Mapping[str, Any], l
 def tokenizer_names(tokenizers: Mapping[str, Path | str]) -> dict[str, str]:
     """{role: file name in a bundle} of tokenizers {role: path}; equal ones are stored once.
 
-    A file ending in .json is one of the package tokenizers, any other a SentencePiece model.
+    A file ending in .json is one of the package tokenizers, in .txt a list of words, any other a SentencePiece model.
     """
-    if all(Path(path).suffix == ".json" for path in tokenizers.values()):
-        stem, suffix = "tokenizer", "json"
-    else:
-        stem, suffix = "sentencepiece", "model"
+    kinds = {".json": ("tokenizer", "json"), ".txt": ("vocabulary", "txt")}
+    (stem, suffix), *others = {kinds.get(Path(path).suffix, SENTENCEPIECE) for path in tokenizers.values()}
+    if others:
+        stem, suffix = SENTENCEPIECE
     if len({file_entry(path)["sha256"] for path in tokenizers.values()}) == 1:
         return dict.fromkeys(tokenizers, f"{stem}.{suffix}")
     return {role: f"{stem}.{role}.{suffix}" for role in tokenizers}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from hat import __version__
 from hat.deploy.building.one_file import needed_modules, one_file
 from hat.deploy.bundle import DEFAULT_TASK, DESCRIPTION, file_entry
+from hat.errors import UsageError
 
 
 class Runtime(NamedTuple):
@@ -89,6 +90,8 @@ def add_runtime(bundle: Path | str) -> None:
     bundle = Path(bundle)
     description = json.loads((bundle / DESCRIPTION).read_text(encoding="utf-8"))
     task = description.get("task", DEFAULT_TASK)
+    if task not in RUNTIMES:
+        raise UsageError(f"--standalone: bundles of the task {task} have no one-file runtime; leave it out")
     source, name = runtime_source(task).encode(), RUNTIMES[task].file
     runtime = bundle / name
     if name in description["files"]:

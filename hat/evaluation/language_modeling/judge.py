@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hat.config import from_mapping
 from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError, UsageError
 from hat.evaluation.language_modeling.scores import LineLoss, compare_lines, score_lines
@@ -21,7 +22,7 @@ WORDS_AT_A_TIME = 1024
 
 
 class LanguageJudge:
-    """Of the models of a run. `columns` are (title, key of an evaluation) of what a table shows."""
+    """Of the models and bundles of a run. `columns` are (title, key of an evaluation) of what a table shows."""
 
     columns = (("ppl", "perplexity"), ("nats", "nats_per_word"))
 
@@ -50,9 +51,9 @@ class LanguageJudge:
                 "numbered in another order; name the run directory of that experiment with --run"
             )
 
-    def check_bundle(self, path: Path | str, _description: dict[str, Any]) -> NoReturn:
-        """Raises ArtifactError: there are no bundles of language models yet."""
-        raise ArtifactError(f"{path} is no bundle of a language model; name a sub-training of the run")
+    def check_bundle(self, path: Path | str, description: dict[str, Any]) -> None:
+        """Raise ArtifactError if a bundle has other words than the run's data."""
+        self.check_model(str(path), from_mapping(LanguageModelSpec, description["spec"], f"{path}/bundle.json: spec"))
 
     def beam(self, description: dict[str, Any] | None = None) -> None:
         """None: nothing is searched."""
@@ -70,6 +71,12 @@ class LanguageJudge:
         losses = word_losses(model.to(device).eval(), words.to(device)).double().cpu()
         sums = [float(part.sum()) for part in losses.split([len(sequence) for sequence in sequences])]
         return list(zip(sums, map(len, sequences), strict=True))
+
+    def bundle_answers(self, path: Path | str, lines: Sequence[str]) -> list[LineLoss]:
+        """The LineLoss of each line of a running text, by the bundle at `path`."""
+        from hat.deploy.language_model import LanguageModel
+
+        return [(-line.log_probability, line.words) for line in LanguageModel(path).score(lines)]
 
     def score(self, losses: Sequence[LineLoss], _references: Sequence[Any]) -> dict[str, Any]:
         """What `score_lines` says."""

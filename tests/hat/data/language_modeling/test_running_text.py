@@ -8,8 +8,8 @@ import pytest
 from shared_data import shared_data
 from tiny_language_run import make_run
 
+from hat.data.language_modeling.ranking import ranked_words
 from hat.data.language_modeling.tales import generate
-from hat.data.language_modeling.vocabulary import Vocabulary, ranked_words
 from hat.errors import ArtifactError, DataError, UsageError
 
 
@@ -104,12 +104,12 @@ def test_a_vocabulary_that_is_gone_or_another_is_told(tmp_path):
     run = make_run(tmp_path)
     run.prepare()
     path = run.data / "vocabulary.txt"
-    Vocabulary([*run.prepared().words().words, "more"]).save(path)
+    path.write_text(path.read_text() + "more\n")
     with pytest.raises(ArtifactError, match="words instead of"):
         run.prepared().words()
     path.write_text("neither of the two\n")
     with pytest.raises(ArtifactError, match="is no vocabulary"):
         run.prepared().words()
     path.unlink()
-    with pytest.raises(ArtifactError, match="is missing; run hat-prepare"):
+    with pytest.raises(ArtifactError, match="is missing; prepare or export it again"):
         run.prepared().words()
