@@ -122,6 +122,10 @@ def _convert(hint: typing.Any, value: typing.Any, file: str, keys: tuple[str, ..
             return None
         inner = [option for option in options if option is not type(None)]
         return _convert(inner[0], value, file, keys)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: expected keys and values, got {value!r}")
+        return {str(key): _convert(options[1], item, file, (*keys, str(key))) for key, item in value.items()}
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise UsageError(f"{where}: expected a list, got {value!r}")

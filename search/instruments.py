@@ -32,7 +32,7 @@ class Instruments:
     `predict`: architectures -> milliseconds; `measure`: architectures -> [Latency] on the device, of one round in which
     they take turns; `scores`: (architectures, part of the validation sentences) -> iterator of (validation loss in
     nats, summed over target tokens; number of these), in the architectures' order; `size_bytes`: architecture -> bytes
-    of its bundle. `spec` and `middle_length` (source length, target steps) are for counting parameters and FLOPs;
+    of its bundle. `spec` and `middle_length` (of each of the task's phases) are for counting parameters and FLOPs;
     `precision` is that of the bundles. `train`: (architectures, updates) -> validation losses in nats per token after
     so many updates of their own training.
     """
@@ -42,7 +42,7 @@ class Instruments:
     scores: Callable
     size_bytes: Callable
     spec: ModelSpec
-    middle_length: tuple[int, int]
+    middle_length: tuple[int, ...]
     precision: str = "fp32"
     train: Callable | None = None
 

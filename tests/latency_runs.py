@@ -48,12 +48,15 @@ def made_up_sample(run, architecture, milliseconds, device_name="cpu", pace=1.0,
     """
     device, lengths = load_device(device_name), run_lengths(run)
     its = protocol_of(run, device, measuring_spec(run), lengths)
-    parts = (timing(share * milliseconds * pace) for share in (0.2, 0.8, 1.0))
+    phases = list(run.task.phases)
+    *parts, total = (timing(share * milliseconds * pace) for share in (0.2, 0.8, 1.0))
     return LatencySample(
         architecture=architecture,
         device=device.name,
         protocol=dataclasses.replace(its, **protocol),
-        lengths=(LengthTiming(*lengths.middle, *parts),),
+        lengths=(
+            LengthTiming(dict(zip(phases, lengths.middle, strict=True)), dict(zip(phases, parts, strict=True)), total),
+        ),
         reference_ms=timing(REFERENCE_MS * pace),
         stable=True,
         taken=0.0,

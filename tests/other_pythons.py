@@ -24,7 +24,7 @@ def fresh_python(folder, packages):
     """
     subprocess.run([find_python("3.9") or sys.executable, "-m", "venv", folder], check=True)
     python = Path(folder) / "bin" / "python"
-    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages]
+    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-compile", *packages]
     installed = subprocess.run(install, capture_output=True, check=False, text=True, timeout=600)
     if installed.returncode:
         pytest.skip(f"pip can't install here: {installed.stderr.splitlines()[-1:]}")

@@ -39,7 +39,7 @@ NAMES = ["cpu-60pct", "cpu-40pct"]
 BUDGETS = ["60%", "40%"]
 FULL_MS = 10.0
 SLOWER = 1.5  # nine of ten sentences take up to so many times what the median one takes
-LENGTHS = Lengths((5, 9), (5, 9), ((5, 5), (9, 9)))
+LENGTHS = Lengths({"encode": (5, 9), "decode": (5, 9)}, ((5, 5), (9, 9)))
 
 
 class Predictor:

@@ -82,7 +82,7 @@ def count_parameters(architecture: Architecture, spec: Spec) -> tuple[int, int]:
     return total, total - sum(size for name, size in sizes.items() if is_embedding(name))
 
 
-def count_flops(architecture: Architecture, spec: Spec, tokens: int, steps: int) -> int:
+def count_flops(architecture: Architecture, spec: Spec, tokens: int, steps: int = 0) -> int:
     """FLOPs of one forward pass of a text of so many tokens, and so many decoded (0 where nothing is decoded).
 
     They are what HAT's counter (torchprofile) counts, without look-ups and the output layer: each multiply-add of a

@@ -1,7 +1,9 @@
-"""hat-compress NAME: prune a trained network, for what it can do without."""
+"""hat-compress NAME: prune a trained network, or train it to do with 4-bit weights."""
 
 import argparse
 import contextlib
+import json
+import math
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hat.cli.common import ArgumentParser, add_precision_option, add_run_option, device_at, run_command
-from hat.training.options import add_computing_options, chosen_options
+from hat.training.options import add_computing_options, add_processes_option, chosen_options
 
 if TYPE_CHECKING:
     from hat.compression.dense import Dense
@@ -18,13 +20,17 @@ if TYPE_CHECKING:
     from latency_predictor.budget import LatencyBudget
     from latency_predictor.link.devices import Device
 
-ROUNDS = 3  # of calls of the dense and of the pruned network, in turns
+FOUR_BITS = ("int4", "kmeans4")  # precisions
+# Rounds of calls of the dense and of the pruned network, in turns: until the standard error is within PRECISE.
+ROUNDS, MOST_ROUNDS, PRECISE = 3, 24, 0.01
+CONFIRMATIONS = 4  # of a rate that was found among several: it may have been lucky
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `hat-compress`."""
     parser = ArgumentParser(
-        "Prune a trained network and train what is left; interrupted, run the same command again and it goes on."
+        "Prune a trained network and train what is left, or train it for 4-bit weights; interrupted, run the same "
+        "command again and it goes on."
     )
     parser.add_argument("dense", metavar="NAME", help="finished training of the run: of a search's winner, or 'full'")
     target = parser.add_mutually_exclusive_group(required=True)
@@ -33,11 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     target.add_argument(
         "--latency", metavar="BUDGET", help="5ms, 50%% of the latency of NAME, or 5ms@p90, as for hat-search"
     )
-    parser.add_argument("--name", help="name of the result (default: NAME-2.5x, NAME-900kB, NAME-50pct...)")
+    target.add_argument(
+        "--weights", choices=FOUR_BITS, help="keep all weights, but make them such as bundles of that kind store"
+    )
+    target.add_argument("--aim", help=argparse.SUPPRESS)  # one that was found before, for several processes
+    parser.add_argument("--name", help="name of the result (default: NAME-2.5x, NAME-900kB, NAME-50pct, NAME-int4...)")
     parser.add_argument("--device", default="cpu", metavar="D", help="whose latency counts, as for hat-search")
     add_precision_option(parser, help_more=", or whose size does")
     add_run_option(parser)
     add_computing_options(parser)
+    add_processes_option(parser)
     run_command(parser, _compress, arguments)
 
 
@@ -45,18 +56,27 @@ def _compress(options: argparse.Namespace) -> None:
     training_options = chosen_options(options)
     from hat.compression.dense import Dense
     from hat.compression.page import write_page
+    from hat.compression.pruning.pruner import Aim
+    from hat.compression.stage import compress, learn_rounded
+    from hat.config import from_mapping
     from hat.experiment.run_directory import RunDirectory
+    from hat.training import processes
 
     dense = Dense(RunDirectory.open(options.run), options.dense)
-    if dense.earlier_rate > 1:
+    if dense.earlier_rate > 1 and options.weights is None and options.aim is None:
         print(f"{dense.name} was pruned before, by {dense.earlier_rate:.3g}: rates multiply")
-    if options.rate is not None:
+    if options.aim is not None:
+        compress(dense, from_mapping(Aim, json.loads(options.aim), "--aim"), options.name, training_options)
+    elif options.weights is not None:
+        learn_rounded(dense, options.weights, options.name or f"{dense.name}-{options.weights}", training_options)
+    elif options.rate is not None:
         _to_rate(dense, options, training_options)
     elif options.size is not None:
         _to_size(dense, options, training_options)
     else:
         _to_latency(dense, options, training_options)
-    print(f"all compressed networks: {write_page(dense.run)}")
+    if processes.world_size() == 1:  # else what started these writes it
+        print(f"all compressed networks: {write_page(dense.run)}")
 
 
 def _to_rate(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
@@ -87,7 +107,7 @@ def _to_size(dense: "Dense", options: argparse.Namespace, training: "TrainingOpt
 
 
 def _to_latency(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
-    from hat.compression.budget import rate_within
+    from hat.compression.budget import highest_rate, rate_within
     from hat.compression.stage import compress
     from hat.errors import BudgetError
     from latency_predictor.budget import parse_budget
@@ -103,12 +123,16 @@ def _to_latency(dense: "Dense", options: argparse.Namespace, training: "Training
         def text(value: float) -> str:
             return f"{value:.3g} ms" if budget.fraction is None else f"{value:.1%} of {dense.name}'s latency"
 
-        aim = _kept(
-            dense,
-            name,
-            [budget.text, device.name],
-            lambda: rate_within(dense, lambda rate: taken(write(rate)), most, text),
-        )
+        def find_rate() -> float:
+            rate = rate_within(dense, lambda rate: taken(write(rate)), most, text)
+            for _ in range(CONFIRMATIONS):
+                found = taken(write(rate))
+                if found <= most:
+                    break
+                rate = min(rate * found / most, highest_rate(dense))
+            return rate
+
+        aim = _kept(dense, name, [budget.text, device.name], find_rate)
         compress(dense, aim, name, training)
         found = taken(write(name))
     print(f"{name} takes {text(found)} on {device.name}, measured; asked: {budget.text}")
@@ -150,13 +174,18 @@ def _taken(
     with RealCalls(dense.run, device, budget.quantile) as real_calls:
 
         def taken(bundle: Path) -> float:
-            found = []
-            for _ in range(ROUNDS):
+            found: list[float] = []
+            while len(found) < ROUNDS or (len(found) < MOST_ROUNDS and _standard_error(found) > PRECISE):
                 full, pruned = (calls.latency(budget.quantile).ms for calls in real_calls.time([dense_bundle, bundle]))
                 found.append(pruned if budget.fraction is None else pruned / full)
             return statistics.median(found)
 
         yield taken
+
+
+def _standard_error(values: list[float]) -> float:
+    """Of their mean, as a share of it."""
+    return statistics.stdev(values) / math.sqrt(len(values)) / statistics.mean(values)
 
 
 def _kept(dense: "Dense", name: str, asked: list[Any], find_rate: Callable[[], float]) -> "Aim":

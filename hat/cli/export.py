@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from hat.cli.common import ArgumentParser, add_run_option, run_command
 
-PRECISIONS = ("fp32", "int8", "fp16", "bf16", "int4")
+PRECISIONS = ("fp32", "int8", "fp16", "bf16", "int4", "kmeans4")
 DEFAULT_PRECISIONS = ("fp32", "int8")
 
 STANDALONE_HELP = "put a translate.py or classify.py into each bundle, which runs it without HAT"

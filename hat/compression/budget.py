@@ -14,7 +14,7 @@ def rate_within(dense: Dense, of: Callable[[float], float], most: float, what: C
 
     Raises BudgetError, saying what is possible, with `what(value)` for a text, if no rate is.
     """
-    low, high = 1.0, _highest(dense)
+    low, high = 1.0, highest_rate(dense)
     least = of(high)
     if least > most:
         raise BudgetError(
@@ -30,7 +30,7 @@ def rate_within(dense: Dense, of: Callable[[float], float], most: float, what: C
     return high
 
 
-def _highest(dense: Dense) -> float:
+def highest_rate(dense: Dense) -> float:
     """A rate that leaves no place empty, near the highest."""
     low, high = 1.0, MOST
     for _ in range(12):

@@ -8,6 +8,7 @@ import numpy as np
 
 from hat import files
 from hat.compression.pruned import PRUNED, read_pruned
+from hat.deploy.building.compaction import blocks_and_wholes, without_removed
 from hat.experiment.run_directory import RunDirectory
 from hat.models.checkpoint import load_weights
 from hat.report.figures import BAND, BLUE, GREEN, INK, svgs
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PAGE = "compression.html"
-SHOWN = ("fp32", "int8", "int4")  # precisions of bundles
+SHOWN = ("fp32", "int8", "int4", "kmeans4")  # precisions of bundles
 MOST_BARS = 40  # of a figure
 SIZE = (6.4, 4.4)  # of a figure, in inches
 
@@ -27,6 +28,7 @@ class Account:
     """One network: `parameters` that aren't zero, `products` of them in the layers' matrices (multiply-adds a token).
 
     `bundles` {precision: evaluation, or size alone} are those that were exported. `pruned` is None for a dense one.
+    Of the matrices that are zero in columns of blocks, bundles store `by_blocks` so and `whole` as they are.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Account:
     products: int
     bundles: dict[str, dict[str, Any]]
     pruned: dict[str, Any] | None
+    by_blocks: int
+    whole: int
 
     @property
     def rate(self) -> float | None:
@@ -72,7 +76,8 @@ def _of(reports: dict[str, dict[str, Any]], original: str) -> list[str]:
 
 
 def _account(run: RunDirectory, name: str, pruned: dict[str, Any] | None) -> Account:
-    _, _, weights = load_weights(run.sub(name))
+    architecture, _, weights = load_weights(run.sub(name))
+    by_blocks, whole = blocks_and_wholes(without_removed(architecture, weights))
     layers = [weight for key, weight in weights.items() if ".layers." in key and weight.ndim == 2]
     return Account(
         name=name,
@@ -80,6 +85,8 @@ def _account(run: RunDirectory, name: str, pruned: dict[str, Any] | None) -> Acc
         products=sum(int(np.count_nonzero(weight)) for weight in layers),
         bundles={precision: found for precision in SHOWN if (found := _bundle(run.export(name), precision))},
         pruned=pruned,
+        by_blocks=by_blocks,
+        whole=whole,
     )
 
 

@@ -1,6 +1,7 @@
 """Stage `hat-compress`: a trained network loses what it can do without, and learns to do with the rest."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ from hat import files
 from hat.compression.dense import Dense
 from hat.compression.pruned import write_pruned
 from hat.compression.pruning.pruner import Aim, Pruner, sizes_of, there
+from hat.compression.rounding import Rounder, lay_grids
 from hat.config import to_mapping
 from hat.experiment.config import fingerprinted
 from hat.experiment.run_directory import is_current, stamp
 from hat.experiment.sections import DistillationConfig
-from hat.fairseq_plugin.trainer import float32_weights
+from hat.fairseq_plugin.trainer import float32_weights, optimised_weights, torch_optimizer
 from hat.progress import Progress
 from hat.training import processes
+from hat.training.launch import run_in_processes
 from hat.training.loop import TrainingLoop
 from hat.training.options import TrainingOptions
 from hat.training.recipe import Recipe, train_in
@@ -34,24 +37,55 @@ def compress(
     Nothing is done if it is there and its inputs are the same; interrupted, it goes on. Raises UsageError if `name` is
     that of a network that wasn't compressed, InUseError where another process does the same.
     """
+    found = to_mapping(aim)
+    _train(dense, {"aim": found}, _Pruning(dense, aim), ["--aim", json.dumps(found)], name, options, progress)
+
+
+def learn_rounded(
+    dense: Dense,
+    precision: str,
+    name: str,
+    options: TrainingOptions | None = None,
+    progress: Callable[..., Progress] = Progress,
+) -> None:
+    """The same for weights that bundles of this `precision`, a key of `rounding.GRIDS`, can express."""
+    target = ["--weights", precision]
+    _train(dense, {"weights": precision}, _Rounding(dense, precision), target, name, options, progress)
+
+
+def _train(
+    dense: Dense,
+    inputs: dict[str, Any],
+    extra: "_Compression",
+    target: Sequence[str],
+    name: str,
+    options: TrainingOptions | None,
+    progress: Callable[..., Progress],
+) -> None:
+    """Train what the `inputs` and `extra` say, and hat-compress by its option `target`."""
     options, run = options or TrainingOptions(), dense.run
     dense.check_result(name)
-    recipe, directory = _recipe(dense, aim, name, options), run.sub(name)
-    if is_current(directory, recipe.inputs):
-        print(f"compressed network {name} is up to date: {directory}")
-        return
-    with run.working_in(directory), processes.joined(options.resolved_device()):
-        train_in(run, recipe, directory, progress, _Pruning(dense, aim, directory))
+    recipe, directory = _recipe(dense, inputs, name, options), run.sub(name)
+    with processes.joined(options.resolved_device()):
+        if processes.from_first(lambda: is_current(directory, recipe.inputs)):
+            if processes.is_first():
+                print(f"compressed network {name} is up to date: {directory}")
+        elif options.processes > 1:
+            named = [dense.name, "--name", name, *target, "--run", run.path]
+            run_in_processes("hat.cli.compress", named, options)
+        else:
+            with processes.entered_by_first(run.working_in(directory)):
+                train_in(run, recipe, directory, progress, extra)
 
 
-def _recipe(dense: Dense, aim: Aim, name: str, options: TrainingOptions) -> Recipe:
+def _recipe(dense: Dense, ours: dict[str, Any], name: str, options: TrainingOptions) -> Recipe:
     run, architecture = dense.run, dense.model.architecture
     training = effective(dense.config, options)
     inputs = {
         **run.sections("seed", "data", "model"),
         "compression": fingerprinted(dense.config),
         "max_update": training.max_update,
-        "aim": to_mapping(aim),
+        **ours,
         "dense": files.sha256_of_file(run.sub(dense.name) / "model.safetensors"),
         "architecture": architecture.to_dict(),
         "prepared": stamp(run.data),
@@ -67,22 +101,19 @@ def _lessons(dense: Dense) -> DistillationConfig:
     return replace(settings, word_level=dense.config.distillation, teachers=(dense.name,))
 
 
-class _Pruning:
-    """What is done beside the training into `directory`: `dense` is pruned to the Aim, and it is written what was."""
+class _Compression:
+    """What is done beside the training of what is left of `dense`; pruned.json says in the end what that is."""
 
-    def __init__(self, dense: Dense, aim: Aim, directory: Path) -> None:
-        self._dense, self._aim, self._directory = dense, aim, directory
-        self.average_since = dense.config.removal_update
+    average_since = 0
+    weights: str | None = None  # the precision whose values they have
+
+    def __init__(self, dense: Dense) -> None:
+        self._dense = dense
 
     def begin(self, loop: TrainingLoop) -> None:
-        trainer, dense = loop.trainer, self._dense
-        weights = float32_weights(trainer)
-        pruner = Pruner(dense.groups, weights, dense.config, dense.before, self._aim, self._directory, loop.update)
-        # torch's own optimiser, inside fairseq's: its step is over, and fairseq hasn't counted it yet
-        optimizer: Any = getattr(trainer.optimizer, "fp32_optimizer", trainer.optimizer)
-        optimizer.optimizer.register_step_post_hook(lambda *_: pruner.after(trainer.get_num_updates() + 1))
+        raise NotImplementedError
 
-    def end(self, transformer: Any) -> None:
+    def end(self, transformer: Any, directory: Path) -> None:
         groups, before = self._dense.groups, self._dense.before
         weights = transformer.state_dict()
         left = there(groups, weights)
@@ -97,5 +128,37 @@ class _Pruning:
             for each, kept, size in zip(groups, left.counts or (), sizes_of(groups, weights), strict=True)
         ]
         rate = before.parameters / left.parameters
-        write_pruned(self._directory, self._dense.name, rate, places)
-        print(f"1 / {rate:.3g} of what could be pruned of {self._dense.name} is left")
+        write_pruned(directory, self._dense.name, rate, places, self.weights)
+        if rate > 1:
+            print(f"1 / {rate:.3g} of what could be pruned of {self._dense.name} is left")
+
+
+class _Pruning(_Compression):
+    """Groups are removed down to the Aim."""
+
+    def __init__(self, dense: Dense, aim: Aim) -> None:
+        super().__init__(dense)
+        self._aim = aim
+        self.average_since = dense.config.removal_update
+
+    def begin(self, loop: TrainingLoop) -> None:
+        trainer, dense = loop.trainer, self._dense
+        weights = float32_weights(trainer)
+        pruner = Pruner(dense.groups, weights, dense.config, dense.before, self._aim, loop.directory, loop.update)
+        # fairseq hasn't counted the update yet
+        torch_optimizer(trainer).register_step_post_hook(lambda *_: pruner.after(trainer.get_num_updates() + 1))
+
+
+class _Rounding(_Compression):
+    """Matrices have values that the bundle of a precision stores."""
+
+    def __init__(self, dense: Dense, precision: str) -> None:
+        super().__init__(dense)
+        self.weights = self._precision = precision
+
+    def begin(self, loop: TrainingLoop) -> None:
+        self.average_since = loop.training.max_update - 1  # a mean of several would lie between the values
+        trainer = loop.trainer
+        dense = self._dense
+        grids = lay_grids(self._precision, dense.model.architecture, dense.weights)
+        Rounder(grids, dense.weights, optimised_weights(trainer), torch_optimizer(trainer))

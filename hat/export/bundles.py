@@ -130,9 +130,9 @@ def _refusals(maker: Any, results: dict[str, Any], allowed_drop: float) -> dict[
 def built_from(run: RunDirectory, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """What bundle.json says of where the bundle of the sub-training `name` comes from."""
     pruned = read_pruned(run.sub(name))
-    kept = ("dense", "rate", "removed_parameters")
+    kept = ("dense", "rate", "removed_parameters", "weights")
     return {
-        **({"pruned": {key: pruned[key] for key in kept}} if pruned else {}),
+        **({"pruned": {key: pruned[key] for key in kept if key in pruned}} if pruned else {}),
         "experiment": run.config.name,
         "model": name,
         "weights_sha256": inputs["weights_sha256"],

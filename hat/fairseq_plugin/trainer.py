@@ -169,6 +169,21 @@ def float32_weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return trainer.get_model().transformer.state_dict() | master_weights(trainer)
 
 
+def optimised_weights(trainer: Trainer) -> dict[str, torch.nn.Parameter]:
+    """Name -> what `torch_optimizer(trainer)` changes, each once."""
+    optimizer, masters = trainer.optimizer, {}
+    if isinstance(optimizer, FP16Optimizer):
+        masters = dict(zip(optimizer.fp16_params, optimizer.fp32_params, strict=True))
+    named = trainer.get_model().transformer.named_parameters()
+    return {name: masters.get(weight, weight) for name, weight in named}
+
+
+def torch_optimizer(trainer: Trainer) -> torch.optim.Optimizer:
+    """torch's own optimiser, inside fairseq's; its step is over before fairseq counts the update."""
+    optimizer = trainer.optimizer
+    return (optimizer.fp32_optimizer if isinstance(optimizer, FP16Optimizer) else optimizer).optimizer
+
+
 def validate(trainer: Trainer, split: str = "valid") -> dict[str, float]:
     """Name -> negative log-likelihood in nats an item over a split: every validated subnet's and their 'mean'."""
     batches = trainer.get_valid_iterator(split).next_epoch_itr(shuffle=False, set_dataset_epoch=False)

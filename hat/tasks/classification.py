@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hat.architecture.stacks import Architecture
 from hat.tasks.task import Task
@@ -30,6 +30,7 @@ IMPORTANCE_TEXTS = 1000  # of the training split, over which the importance of h
 
 class Classification(Task):
     name, item = "classification", "text"
+    phases: ClassVar = {"encode": "tokens"}
     length_keys = ("latency.length",)
     command, decodes, answers = "hat-classify", False, "labels"
     super_model, sub_model = "hat_superclassifier", "hat_classifier"
@@ -103,13 +104,12 @@ class Classification(Task):
             "label-smoothing": training.label_smoothing,
         }
 
-    def fixed_lengths(self, config: "ClassificationExperiment") -> tuple[int, int] | None:
-        return None if config.latency.length is None else (config.latency.length, 0)
+    def fixed_lengths(self, config: "ClassificationExperiment") -> tuple[int, ...] | None:
+        return None if config.latency.length is None else (config.latency.length,)
 
     def corpus_lengths(self, prepared: "ClassificationData", split: str) -> Sequence[tuple[int, ...]]:
         ids = prepared.token_ids(split)  # whose sizes are gone when it is
-        lengths = tuple(int(size) for size in ids.sizes)
-        return lengths, (0,) * len(lengths)
+        return (tuple(int(size) for size in ids.sizes),)
 
     def measured_graphs(
         self,

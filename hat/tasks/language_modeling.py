@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from hat.architecture.stacks import Architecture
 from hat.errors import UsageError
@@ -28,6 +28,7 @@ class LanguageModeling(Task):
     """Prepared, trained, judged and exported; latencies aren't measured yet, so that there is no search."""
 
     name, item = "language_modeling", "word"
+    phases: ClassVar = {"prefill": "words of the prompt", "decode": "words"}
     length_keys = ()
     command, decodes, answers = "hat-score", True, "words"
     prunes = False

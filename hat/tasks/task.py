@@ -3,7 +3,7 @@
 import abc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hat.architecture.stacks import Architecture
 
@@ -20,16 +20,17 @@ class Task(abc.ABC):
     """One object for each task. Heavy modules are imported inside of the methods that need them.
 
     `item` is what a loss in nats is given for: a token or a text. `super_model` and `sub_model` are fairseq's names
-    (`--arch`) of the SuperTransformer and of a standalone network. `length_keys` are those of the config that fix the
-    length of what is timed. `command` uses a bundle. `decodes` says whether there is a decoder, with an output layer
-    over all words. `answers` are what bundles give. `prunes` says whether `hat-compress` knows
-    what can be removed from its networks.
+    (`--arch`) of the SuperTransformer and of a standalone network. `phases` {name: what its length counts} are those
+    that a latency is made of, one after the other. `length_keys` are those of the config that fix their lengths.
+    `command` uses a bundle. `decodes` says whether the last phase has an output layer over all words. `answers` are
+    what bundles give. `prunes` says whether `hat-compress` knows what can be removed from its networks.
     """
 
     name: str
     item: str
     super_model: str
     sub_model: str
+    phases: ClassVar[Mapping[str, str]]
     length_keys: tuple[str, ...]
     command: str
     decodes: bool
@@ -91,12 +92,12 @@ class Task(abc.ABC):
         """What judges the models and bundles of a run: see hat.evaluation.translation.judge."""
 
     @abc.abstractmethod
-    def fixed_lengths(self, config: Any) -> tuple[int, int] | None:
-        """(tokens read, steps decoded) where the config's keys `length_keys` fix them for all latencies, else None."""
+    def fixed_lengths(self, config: Any) -> tuple[int, ...] | None:
+        """The length of each phase where the config's keys `length_keys` fix them for all latencies, else None."""
 
     @abc.abstractmethod
     def corpus_lengths(self, prepared: Any, split: str) -> Sequence[tuple[int, ...]]:
-        """(tokens read, steps decoded), a tuple each with a number for each sentence of a split; 0 steps for none."""
+        """The lengths of each phase, a tuple each with a number for each sentence of a split."""
 
     @abc.abstractmethod
     def measured_graphs(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hat.architecture.stacks import Architecture
 from hat.tasks.task import Task
@@ -28,6 +28,7 @@ LANGUAGES = {"en": "English", "de": "German", "fr": "French", "cs": "Czech"}
 
 class Translation(Task):
     name, item = "translation", "token"
+    phases: ClassVar = {"encode": "source tokens", "decode": "decoder steps"}
     length_keys = ("latency.source_length", "latency.target_steps")
     command, decodes, answers = "hat-translate", True, "translations"
     super_model, sub_model = "hat_supertransformer", "hat_transformer"
@@ -76,7 +77,7 @@ class Translation(Task):
 
         return TranslationJudge(run)
 
-    def fixed_lengths(self, config: "TranslationExperiment") -> tuple[int, int] | None:
+    def fixed_lengths(self, config: "TranslationExperiment") -> tuple[int, ...] | None:
         latency = config.latency
         return None if latency.source_length is None else (latency.source_length, latency.target_steps)
 

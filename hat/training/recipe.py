@@ -39,8 +39,8 @@ class Extra(Protocol):
     def begin(self, loop: TrainingLoop, /) -> None:
         """Before the first update that is left."""
 
-    def end(self, transformer: Any, /) -> None:
-        """With the trained network, before the stage counts as finished."""
+    def end(self, transformer: Any, directory: Path, /) -> None:
+        """With the trained network and its folder, before the stage counts as finished."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def train_in(
     if processes.is_first():
         save_model(directory, transformer)
         if extra:
-            extra.end(transformer)
+            extra.end(transformer, directory)
         mark_done(directory, recipe.inputs, MODEL_FILES, stamp(run.data))
         print(f"SubTransformer {recipe.name}: {directory} (validation loss {run.task.loss_text(loss)})")
         print(f"next: hat-evaluate {recipe.name}, hat-export {recipe.name}")

@@ -21,9 +21,9 @@ CHUNK = 1 << 20  # numbers written at a time
 class Bench:
     """Times subjects: graphs without their weights, which are made up here in `folder`.
 
-    `setup` holds `threads`, `accelerator`, `repeats`, the `points` [[source_length, target_steps], ...] to measure at,
-    a subject `reference` that is measured beside all others, at the middle one of the points, the `task` and what its
-    workload wants to know.
+    `setup` holds `threads`, `accelerator`, `repeats`, the names of the task's `phases`, the `points` to measure at,
+    each with a length for each phase, a subject `reference` that is measured beside all others, at the middle one of
+    the points, the `task` and what its workload wants to know.
     A subject is {"graphs": {name: base64 of a compressed ONNX graph}, "weights": {file: bytes}}.
     """
 
@@ -37,9 +37,10 @@ class Bench:
         """Timings of `request["subject"]` at each of the points, as a JSON-like dictionary."""
         points = self._setup["points"]
         runs = self._runs(request["subject"], points)
-        return time_rounds(runs, self._reference, self._setup["repeats"], self._clock).to_dict(points)
+        found = time_rounds(runs, self._reference, self._setup["repeats"], self._clock)
+        return found.to_dict(self._setup["phases"], points)
 
-    def _runs(self, subject: dict[str, Any], points: Sequence[Sequence[int]]) -> list[Callable[[], float]]:
+    def _runs(self, subject: dict[str, Any], points: Sequence[Sequence[int]]) -> list[Callable[[], Sequence[float]]]:
         """One function for each of the points, which does the whole work of a sentence."""
         for name, size in subject["weights"].items():
             make_weights(self._folder / name, size)

@@ -1,7 +1,7 @@
 """The timing protocol: warm up until stable, then rounds of batches beside a fixed reference (Python 3.9, numpy).
 
 A machine's pace changes: heat, other work, a neighbour on the same host. Every round therefore times the reference
-before and after the translations in question, so that it lives through the same; fitting.pace puts samples right by
+before and after the work in question, so that it lives through the same; fitting.pace puts samples right by
 it. Rounds go on until the confidence interval of their median is narrow, up to a bound.
 
 What counts of a round's runs is their lower quartile: other work only ever makes a run longer, and on a busy machine
@@ -24,7 +24,7 @@ import numpy as np
 
 MAX_WARM_UP = 10  # runs
 STABLE = 0.1  # a run within this share of the one before it ends the warm-up
-BATCH_SECONDS = 0.01  # short translations are repeated for so long in a batch
+BATCH_SECONDS = 0.01  # short work is repeated for so long in a batch
 ROUNDS = 6  # the least number with which the range of the rounds is a 95 % confidence interval of their median
 MAX_ROUNDS = 12
 PRECISE = 0.02  # rounds end when the confidence interval is within this share of the median, either way
@@ -61,24 +61,24 @@ class Timing:
 
 @dataclass(frozen=True)
 class Rounds:
-    """What `time_rounds` found: for each translation its Timings {"encoder", "decoder", "total"}.
+    """What `time_rounds` found: for each piece of work the Timings of its phases and, last, of the whole.
 
     `stable` says whether the confidence interval became narrow, `taken` which share of the time other processes had the
     processor.
     """
 
-    translations: list
+    works: list
     reference: Timing
     stable: bool
     taken: float
 
-    def to_dict(self, points: Iterable[Sequence[int]]) -> dict[str, Any]:
-        """JSON-like; `points` are the (source length, target steps) of the runs, 0 steps where nothing is decoded."""
-        lengths = [
-            {"source_length": source, "target_steps": steps}
-            | {f"{part}_ms": asdict(timing) if steps or part != "decoder" else None for part, timing in timings.items()}
-            for (source, steps), timings in zip(points, self.translations)
-        ]
+    def to_dict(self, phases: Sequence[str], points: Iterable[Sequence[int]]) -> dict[str, Any]:
+        """JSON-like; `points` hold the lengths of the phases of these names, in the order of the works."""
+        lengths = []
+        for point, timings in zip(points, self.works):
+            *parts, total = map(asdict, timings)
+            found = {"phases_ms": dict(zip(phases, parts)), "total_ms": total}
+            lengths.append({"lengths": dict(zip(phases, point)), **found})
         reference_ms = asdict(self.reference)
         return {"lengths": lengths, "reference_ms": reference_ms, "stable": self.stable, "taken": self.taken}
 
@@ -94,18 +94,18 @@ def clock_for(threads: int, accelerator: str = "cpu") -> Callable[[], float]:
 
 
 def time_rounds(
-    translations: Sequence[Callable[[], float]],
-    reference: Callable[[], float],
+    works: Sequence[Callable[[], Sequence[float]]],
+    reference: Callable[[], Sequence[float]],
     repeats: int,
     clock: Callable[[], float],
 ) -> Rounds:
-    """Time each of `translations` at least `repeats` times, beside `reference`.
+    """Time each of `works` at least `repeats` times, beside `reference`.
 
-    All are functions that translate once and return the seconds that the encoder took by the same `clock`; the
-    decoder's time is the rest of the call, beam search included.
+    All are functions that do the work once and return the seconds that each of its phases but the last took by the
+    same `clock`; the last one's is the rest of the call.
     """
     wall_start, start = time.perf_counter(), clock()
-    timed = [_Timed(translate, clock) for translate in (reference, *translations)]
+    timed = [_Timed(work, clock) for work in (reference, *works)]
     for each in timed:
         each.warm_up()
     least = math.ceil(repeats / ROUNDS)
@@ -124,51 +124,52 @@ def time_rounds(
 
 
 class _Timed:
-    """Runs one translation again and again."""
+    """Does one piece of work again and again."""
 
-    def __init__(self, translate: Callable[[], float], clock: Callable[[], float]) -> None:
-        self._translate, self._clock = translate, clock
+    def __init__(self, work: Callable[[], Sequence[float]], clock: Callable[[], float]) -> None:
+        self._work, self._clock = work, clock
 
-    def _run(self) -> tuple[float, float]:
+    def _run(self) -> tuple[float, ...]:
         start = self._clock()
-        encoder = self._translate()
-        return encoder, self._clock() - start
+        phases = self._work()
+        return (*phases, self._clock() - start)
 
     def warm_up(self) -> None:
-        previous = self._run()[1]
+        previous = self._run()[-1]
         for _ in range(MAX_WARM_UP - 1):
-            latest = self._run()[1]
+            latest = self._run()[-1]
             if abs(latest - previous) <= STABLE * previous:
                 return
             previous = latest
 
     def batch(self, least: int) -> np.ndarray:
-        """Seconds (runs, 2) of the encoder and of the whole."""
-        runs: list[tuple[float, float]] = []
-        while len(runs) < least or sum(total for _, total in runs) < BATCH_SECONDS:
+        """Seconds (runs, phases) of each phase but the last, and of the whole."""
+        runs: list[tuple[float, ...]] = []
+        while len(runs) < least or sum(run[-1] for run in runs) < BATCH_SECONDS:
             runs.append(self._run())
         return np.array(runs)
 
 
 def _summary(
     rounds: Sequence[tuple[np.ndarray, list[np.ndarray], np.ndarray]],
-) -> tuple[list[dict[str, Timing]], Timing, float]:
-    """(Timings of the translations, Timing of the reference, relative half width of the interval of all together).
+) -> tuple[list[list[Timing]], Timing, float]:
+    """(Timings of the works, Timing of the reference, relative half width of the interval of all together).
 
-    A round is (reference batch, [batch of each translation], reference batch).
+    A round is (reference batch, [batch of each work], reference batch).
     """
     reference = [rounds[0][0], *(after for _, _, after in rounds)]
-    translations = [_timings(list(batches)) for batches in zip(*(batches for _, batches, _ in rounds))]
-    sums = [sum(_lower_quartile(batch[:, 1]) for batch in batches) for _, batches, _ in rounds]
+    works = [_timings(list(batches)) for batches in zip(*(batches for _, batches, _ in rounds))]
+    sums = [sum(_lower_quartile(batch[:, -1]) for batch in batches) for _, batches, _ in rounds]
     low, high = confidence_interval(sums)
     half_width = float((high - low) / 2 / np.median(sums))
-    return translations, _timing([batch[:, 1] for batch in reference]), half_width
+    return works, _timing([batch[:, -1] for batch in reference]), half_width
 
 
-def _timings(batches: Sequence[np.ndarray]) -> dict[str, Timing]:
-    """{"encoder", "decoder", "total": Timing} of the batches of one translation."""
-    parts = {"encoder": lambda b: b[:, 0], "decoder": lambda b: b[:, 1] - b[:, 0], "total": lambda b: b[:, 1]}
-    return {name: _timing([part(batch) for batch in batches]) for name, part in parts.items()}
+def _timings(batches: Sequence[np.ndarray]) -> list[Timing]:
+    """Timings of the phases, and of the whole, of the batches of one piece of work."""
+    rests = [batch[:, -1] - batch[:, :-1].sum(axis=1) for batch in batches]
+    columns = [np.column_stack([batch[:, :-1], rest, batch[:, -1]]) for batch, rest in zip(batches, rests)]
+    return [_timing([batch[:, number] for batch in columns]) for number in range(columns[0].shape[1])]
 
 
 def _timing(batches: Sequence[np.ndarray]) -> Timing:

@@ -1,7 +1,8 @@
 """What a task's deployed graphs are timed at: the whole work of one sentence (Python 3.9, numpy, onnxruntime).
 
-A workload is a function (sessions, setup, points, clock) -> one function for each of the points (source length, target
-steps), which does the work and returns the seconds that the encoder took by the `clock`.
+A workload is a function (sessions, setup, points, clock) -> one function for each of the points, which hold a length
+for each of the task's phases; it does the work and returns the seconds that each phase but the last took by the
+`clock`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ END = 2  # of a sentence
 
 def translations(
     sessions: Sessions, setup: Mapping[str, Any], points: Sequence[Sequence[int]], clock: Callable[[], float]
-) -> list[Callable[[], float]]:
+) -> list[Callable[[], Sequence[float]]]:
     """Beam search with `beam` hypotheses, of sentences of tokens below `source_vocabulary`."""
     search, options = BeamSearch(sessions), SearchOptions(setup["beam"])
     search.encoder.clock = clock
@@ -35,9 +36,9 @@ def translations(
     ]
 
 
-def _translate(search: BeamSearch, sentence: list[int], options: SearchOptions, steps: int) -> float:
+def _translate(search: BeamSearch, sentence: list[int], options: SearchOptions, steps: int) -> tuple[float]:
     search.search([sentence], options, forced_steps=steps)
-    return search.encoder.seconds
+    return (search.encoder.seconds,)
 
 
 def _sentence(length: int, vocabulary: int) -> list[int]:
@@ -47,21 +48,18 @@ def _sentence(length: int, vocabulary: int) -> list[int]:
 
 def classifications(
     sessions: Sessions, setup: Mapping[str, Any], points: Sequence[Sequence[int]], clock: Callable[[], float]
-) -> list[Callable[[], float]]:
+) -> list[Callable[[], Sequence[float]]]:
     """One text of tokens below `source_vocabulary`; the encoder is all that there is."""
-    texts = [np.array([_sentence(length, setup["source_vocabulary"])]) for length, _ in points]
+    texts = [np.array([_sentence(length, setup["source_vocabulary"])]) for (length,) in points]
     inputs = [{"tokens": tokens} for tokens in texts]
     if setup["segments"] > 1:
         inputs = [{"tokens": tokens, "segments": np.zeros_like(tokens)} for tokens in texts]
-    return [functools.partial(_classify, sessions["classifier"], each, clock) for each in inputs]
+    return [functools.partial(_classify, sessions["classifier"], each) for each in inputs]
 
 
-def _classify(
-    session: onnxruntime.InferenceSession, inputs: Mapping[str, np.ndarray], clock: Callable[[], float]
-) -> float:
-    start = clock()
+def _classify(session: onnxruntime.InferenceSession, inputs: Mapping[str, np.ndarray]) -> tuple[()]:
     session.run(["logits"], inputs)
-    return clock() - start
+    return ()
 
 
 WORKLOADS = {"translation": translations, "classification": classifications}

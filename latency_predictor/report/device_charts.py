@@ -15,6 +15,7 @@ from hat.report.figures import (
     GREEN,
     INK,
     MARKERS,
+    OCHRE,
     PURPLE,
     SERIES,
     SOFT,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SAMPLE, ALERT = BLUE, VERMILLION
+PART_COLOURS = (OCHRE, GREEN, BLUE, PURPLE)  # of the last phases and of the output layer
 SIZE_GROUPS = 8
 
 
@@ -130,17 +132,16 @@ def draw_history(axes: "Axes", samples: np.ndarray, mape: np.ndarray, margin: np
     whole_numbers(axes)
 
 
-def draw_parts(
-    axes: "Axes", names: Sequence[str], encoder_ms: np.ndarray, decoder_ms: np.ndarray, output_ms: np.ndarray
-) -> None:
-    """A bar for each architecture, the first at the top: milliseconds of encoder, decoder layers and output layer."""
-    rows = np.arange(len(names))
-    start, widest = np.zeros(len(names)), np.max(encoder_ms + decoder_ms + output_ms)
-    for label, colour, part_ms in (
-        ("encoder", GREEN, encoder_ms),
-        ("decoder layers", BLUE, decoder_ms),
-        ("output layer", PURPLE, output_ms),
-    ):
+def draw_parts(axes: "Axes", parts: Sequence[Mapping[str, Any]]) -> None:
+    """A bar for each architecture, the first at the top: milliseconds of the phases and of the output layer.
+
+    `parts`: mappings of name, phases_ms {phase: milliseconds}, and output_ms.
+    """
+    names = [part["name"] for part in parts]
+    columns = {phase: np.array([part["phases_ms"][phase] for part in parts]) for phase in parts[0]["phases_ms"]}
+    columns["output layer"] = np.array([part["output_ms"] for part in parts])
+    rows, start, widest = np.arange(len(names)), np.zeros(len(names)), np.max(sum(columns.values()))
+    for (label, part_ms), colour in zip(columns.items(), PART_COLOURS[-len(columns) :], strict=True):
         axes.barh(rows, part_ms, left=start, height=0.5, color=colour, edgecolor="white", linewidth=0.6, label=label)
         for row, value in enumerate(part_ms):
             if value > 0.09 * widest:  # else the number is wider than its bar
@@ -155,23 +156,26 @@ def draw_parts(
     axes.grid(visible=False, axis="y")
 
 
-def draw_lengths(axes: "Axes", lengths: Sequence[dict[str, Any]], corpus_lengths: Mapping[int, int]) -> None:
-    """Milliseconds over target length, a line for each architecture; behind them the corpus's sentence lengths.
+def draw_lengths(
+    axes: "Axes", lengths: Sequence[dict[str, Any]], corpus_lengths: Mapping[int, int], counted: str
+) -> None:
+    """Milliseconds over lengths, a line for each architecture; behind them the corpus's sentence lengths.
 
-    `lengths`: dicts of name, target_steps and total_ms; `corpus_lengths`: {target length: count}, maybe empty.
+    `lengths`: dicts of name, lengths and total_ms; `corpus_lengths`: {length: count}, maybe empty; `counted`: what they
+    count.
     """
-    longest = max(max(line["target_steps"]) for line in lengths)
+    longest = max(max(line["lengths"]) for line in lengths)
     if corpus_lengths:
         longest = max(longest, _common_length(corpus_lengths))
         _histogram(axes.twinx(), corpus_lengths)
         axes.set_zorder(1)  # the lines before the histogram
         axes.patch.set_visible(False)
     for index, line in enumerate(lengths):
-        order = np.argsort(line["target_steps"])
-        steps, total_ms = np.array(line["target_steps"])[order], np.array(line["total_ms"])[order]
+        order = np.argsort(line["lengths"])
+        steps, total_ms = np.array(line["lengths"])[order], np.array(line["total_ms"])[order]
         colour, marker = SERIES[index % len(SERIES)], MARKERS[index % len(MARKERS)]
         axes.plot(steps, total_ms, color=colour, marker=marker, markersize=4.5, linewidth=1.5, label=line["name"])
-    axes.set(xlabel="target length (tokens)", ylabel="latency (ms)")
+    axes.set(xlabel=counted, ylabel="latency (ms)")
     axes.set_ylim(bottom=0)
     axes.set_xlim(0, 1.05 * longest)
     whole_numbers(axes)

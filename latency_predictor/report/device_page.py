@@ -21,8 +21,9 @@ class PageData:
 
     `measured_ms` to `stable` hold one value a sample, in the order of measuring, `layers` one tuple of such for each
     stack. Predictions and upper bounds are out of fold; NaN for a sample left out. `history` holds dicts of samples,
-    mape and margin, one a refit; `parts` of name, encoder_ms, decoder_ms and output_ms, one an architecture; `lengths`
-    of name, target_steps and total_ms; `corpus_lengths` counts sentences by target length. Those four may be empty.
+    mape and margin, one a refit; `parts` of name, phases_ms and output_ms, one an architecture; `lengths` of name,
+    lengths and total_ms; `corpus_lengths` counts sentences by length. Those four may be empty. What lengths count, of
+    the last of the phases, is `counted`.
     """
 
     title: str
@@ -44,6 +45,7 @@ class PageData:
     parts: tuple[dict, ...]
     lengths: tuple[dict, ...]
     corpus_lengths: dict
+    counted: str
 
 
 def write_page(path: Path | str, data: PageData) -> None:
@@ -103,14 +105,14 @@ def _correlation_of_neighbours(judged: np.ndarray, errors: np.ndarray) -> float 
 
 def _lines(data: PageData) -> list[dict[str, Any]]:
     """Those of the `lengths` that have more than one point."""
-    return [line for line in data.lengths if len(set(line["target_steps"])) > 1]
+    return [line for line in data.lengths if len(set(line["lengths"])) > 1]
 
 
 def _share_beyond(data: PageData) -> float | None:
     """The share of the corpus's sentences that are longer than the longest measured; None where that isn't known."""
     if not _lines(data) or not data.corpus_lengths:
         return None
-    longest = max(max(line["target_steps"]) for line in _lines(data))
+    longest = max(max(line["lengths"]) for line in _lines(data))
     beyond = sum(count for length, count in data.corpus_lengths.items() if length > longest)
     return beyond / sum(data.corpus_lengths.values())
 
@@ -131,10 +133,9 @@ def _charts(data: PageData, judged: np.ndarray, errors: np.ndarray) -> dict[str,
     if data.history:
         made["history"] = charts.draw_history, *_columns(data.history, "samples", "mape", "margin")
     if data.parts:
-        names = [part["name"] for part in data.parts]
-        made["parts"] = charts.draw_parts, names, *_columns(data.parts, "encoder_ms", "decoder_ms", "output_ms")
+        made["parts"] = charts.draw_parts, data.parts
     if _lines(data):
-        made["lengths"] = charts.draw_lengths, _lines(data), data.corpus_lengths
+        made["lengths"] = charts.draw_lengths, _lines(data), data.corpus_lengths, data.counted
     return made
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from hat.architecture.complexity import count_parameters
 from hat.architecture.stacks import stacks_of
 from hat.experiment.run_directory import RunDirectory
+from hat.tasks.task import Task
 from latency_predictor.fitting.pace import OFF_PACE, Pace
 from latency_predictor.fitting.predictor import LatencyPredictor
 from latency_predictor.link.devices import Device
@@ -41,13 +42,14 @@ def write_report(
     path = run.latency / f"{device.name}{quantile_suffix(quantile)}.html"
     samples = read_samples(samples_path(run, device), run.config.search_space)
     lengths, spec = run_lengths(run), measuring_spec(run)
+    last, counted = list(run.task.phases.items())[-1]
     series = samples[0].series
     history = read_history(history_path(run, device), series, len(samples))
     parts = [asdict(each) for each in read_parts(parts_path(run, device), series)]
     architectures = [sample.architecture for sample in samples]
     data = PageData(
         title=f"Latency of {run.config.name} on {device.name}",
-        facts=_facts(samples, lengths, quantile),
+        facts=_facts(run.task, samples, lengths, quantile),
         warnings=_warnings(samples, Pace.of(samples, run.config.search_space, lengths)),
         quality=quality,
         models=predictor.comparison,
@@ -67,25 +69,25 @@ def write_report(
         stopped=(history and stop_reason(history, run.config.latency.most_samples)) or "",
         parts=tuple(parts),
         lengths=tuple(parts) if len(lengths.points) > 1 else (),
-        corpus_lengths=dict(sorted(Counter(lengths.target).items())) if len(lengths.points) > 1 else {},
+        corpus_lengths=dict(sorted(Counter(lengths.sentences[last]).items())) if len(lengths.points) > 1 else {},
+        counted=counted,
     )
     write_page(path, data)
     return path
 
 
-def _facts(samples: Sequence[LatencySample], lengths: Lengths, quantile: float) -> dict[str, str]:
+def _facts(task: Task, samples: Sequence[LatencySample], lengths: Lengths, quantile: float) -> dict[str, str]:
     """What was measured, where and when."""
     protocol, environment = samples[-1].protocol, samples[-1].environment
-    decodes = any(lengths.target)
-    points = ", ".join(f"{source} / {steps}" if decodes else str(source) for source, steps in lengths.points)
+    points = ", ".join(" / ".join(map(str, point)) for point in lengths.points)
     sentence = "the median sentence" if quantile == 0.5 else f"{quantile:.0%} of the sentences"
     facts = {
         "Device": f"{samples[-1].device}: {environment.gpu or environment.cpu}, {environment.cores} cores",
         "Runs": f"{protocol.backend}, {protocol.precision}, threads: {protocol.threads}"
-        + (f", beam: {protocol.beam}" if decodes else ""),
+        + (f", beam: {protocol.beam}" if task.decodes else ""),
         "Timed by": {"processor": "the processor's time of one thread", "wall": "the wall clock"}[protocol.clock],
-        "A latency is that of": sentence if len(lengths.source) > 1 else "one sentence of fixed length",
-        "Measured at source tokens / decoder steps" if decodes else "Measured at tokens": points,
+        "A latency is that of": sentence if lengths.count > 1 else "one sentence of fixed length",
+        f"Measured at {' / '.join(task.phases.values())}": points,
         "Samples": f"{len(samples)}, from {_minute(samples[0])} to {_minute(samples[-1])}",
         "System": f"{environment.machine}, Python {environment.python}, numpy {environment.numpy}, "
         f"onnxruntime {environment.onnxruntime}" + (f", torch {environment.torch}" if environment.gpu else ""),

@@ -1,6 +1,6 @@
 """The lengths of the sentences that a latency is about: the corpus's own, or one fixed pair."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,30 +16,34 @@ MEASURED_QUANTILES = (0.1, 0.5, 0.9)
 
 @dataclass(frozen=True)
 class Lengths:
-    """Pairs of `source` length (tokens, </s> included) and decoding steps `target` (likewise), one for each sentence.
+    """{phase: a length for each sentence} of a task's phases, in their order.
 
-    Where nothing is decoded, all steps are 0. `points` are the pairs at which a device is measured.
+    `points`, with a length for each phase, are those at which a device is measured.
     """
 
-    source: tuple[int, ...]
-    target: tuple[int, ...]
-    points: tuple[tuple[int, int], ...]
+    sentences: dict[str, tuple[int, ...]]
+    points: tuple[tuple[int, ...], ...]
 
     @property
-    def middle(self) -> tuple[int, int]:
+    def count(self) -> int:
+        """How many sentences there are."""
+        return len(next(iter(self.sentences.values())))
+
+    @property
+    def middle(self) -> tuple[int, ...]:
         """The middle one of the points."""
         return self.points[len(self.points) // 2]
 
-    def quantile_ms(self, encoder_ms: np.ndarray, decoder_ms: np.ndarray, quantile: float) -> np.ndarray:
+    def quantile_ms(self, phases_ms: Mapping[str, np.ndarray], quantile: float) -> np.ndarray:
         """Milliseconds (samples,) that this share of the sentences stay within.
 
-        `encoder_ms` and `decoder_ms` (samples, points) are interpolated, and extended beyond the outer points, in
-        straight lines: the encoder's along the source length, the decoder's along its steps.
+        Those of each phase (samples, points) are interpolated, and extended beyond the outer points, in straight lines
+        along the phase's own lengths.
         """
-        source, target = np.array(self.points, dtype=float).T
-        encoder = np.asarray(encoder_ms) @ _weights(source, self.source)
-        decoder = np.asarray(decoder_ms) @ _weights(target, self.target) if any(self.target) else 0.0
-        return np.quantile(encoder + decoder, quantile, axis=1)
+        total: Any = 0.0
+        for (phase, lengths), points in zip(self.sentences.items(), np.array(self.points, float).T, strict=True):
+            total = total + np.asarray(phases_ms[phase]) @ _weights(points, lengths)
+        return np.quantile(total, quantile, axis=1)
 
 
 def _weights(points: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
@@ -63,19 +67,19 @@ def run_lengths(run: RunDirectory) -> Lengths:
     """
     fixed = run.task.fixed_lengths(run.config)
     if fixed is not None:
-        return fixed_lengths(*fixed)
+        return fixed_lengths(dict(zip(run.task.phases, fixed, strict=True)))
     if stamp(run.data) is None:
         raise ArtifactError(
             f"{run.data} holds no prepared data, whose sentence lengths latencies are about; run hat-prepare, or set "
             f"{' and '.join(run.task.length_keys)} in {run.path / 'config.yaml'}"
         )
-    source, target = run.task.corpus_lengths(run.prepared(), SPLIT)
-    return Lengths(source, target, _points(source, target))
+    sides = run.task.corpus_lengths(run.prepared(), SPLIT)
+    return Lengths(dict(zip(run.task.phases, sides, strict=True)), _points(sides))
 
 
-def fixed_lengths(source_length: int, target_steps: int) -> Lengths:
-    """Lengths of which all are the same."""
-    return Lengths((source_length,), (target_steps,), ((source_length, target_steps),))
+def fixed_lengths(lengths: Mapping[str, int]) -> Lengths:
+    """Lengths of which all are the same, {phase: length}."""
+    return Lengths({phase: (length,) for phase, length in lengths.items()}, (tuple(lengths.values()),))
 
 
 def check_quantiles(run: RunDirectory, budgets: Iterable[LatencyBudget]) -> None:
@@ -91,11 +95,11 @@ def check_quantiles(run: RunDirectory, budgets: Iterable[LatencyBudget]) -> None
             )
 
 
-def _points(source: Sequence[int], target: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Pairs at the same quantiles of both sides, rising strictly on both, the steps apart where there are none."""
-    points: list[Any] = []
+def _points(sides: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    """Points at the same quantiles of all sides, rising strictly on each."""
+    points: list[tuple[int, ...]] = []
     for quantile in MEASURED_QUANTILES:
-        point = tuple(int(np.quantile(side, quantile, method="nearest")) for side in (source, target))
-        if not points or (point[0] > points[-1][0] and (point[1] > points[-1][1] or not any(target))):
+        point = tuple(int(np.quantile(side, quantile, method="nearest")) for side in sides)
+        if not points or all(more > less for more, less in zip(point, points[-1], strict=True)):
             points.append(point)
     return tuple(points)

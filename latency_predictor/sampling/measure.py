@@ -36,7 +36,6 @@ def reference_architecture(space: SearchSpace) -> Architecture:
 
 def protocol_of(run: RunDirectory, device: Device, spec: Spec, lengths: Lengths) -> Protocol:
     """The Protocol of samples that are taken on `device` in this run."""
-    source_lengths, target_steps = zip(*lengths.points, strict=True)
     reference = fingerprint(reference_architecture(run.config.search_space).to_dict())[:12]
     return Protocol(
         version=VERSION,
@@ -45,8 +44,7 @@ def protocol_of(run: RunDirectory, device: Device, spec: Spec, lengths: Lengths)
         precision=device.precision,
         threads=device.threads,
         batch=1,
-        source_lengths=source_lengths,
-        target_steps=target_steps,
+        lengths=dict(zip(lengths.sentences, zip(*lengths.points, strict=True), strict=True)),
         **run.task.protocol(spec, run.config.latency),
         reference=reference if device.precision == REFERENCE_PRECISION else f"{reference}.{REFERENCE_PRECISION}",
         clock=clock_name(device.threads, device.accelerator),
@@ -124,8 +122,8 @@ class Measurer:
 class AgentBench:
     """Has the agent on a device, here or elsewhere, time the deployed graphs.
 
-    Every architecture is timed at each of the `points` (source length, target steps), on what the Task says, beside
-    the `reference`, an (Architecture, spec).
+    Every architecture is timed at each of the `points`, which hold a length for each of the Task's phases, on what the
+    Task says, beside the `reference`, an (Architecture, spec).
     """
 
     def __init__(
@@ -133,7 +131,7 @@ class AgentBench:
         device: Device,
         task: Task,
         latency_config: LatencyConfig,
-        points: Sequence[tuple[int, int]],
+        points: Sequence[Sequence[int]],
         reference: tuple[Architecture, Spec],
     ) -> None:
         from latency_predictor.link.connection import Connection
@@ -142,6 +140,7 @@ class AgentBench:
         setup = {
             **task.workload(reference[1], latency_config),
             "repeats": latency_config.repeats,
+            "phases": list(task.phases),
             "points": [list(point) for point in points],
             "reference": self._skeleton(*reference, REFERENCE_PRECISION),
         }

@@ -1,8 +1,9 @@
-"""Where the time of a translation goes: encoder, decoder layers, output layer."""
+"""Where the time of a sentence goes: the phases of its task, and of the last one the output layer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hat import files
 from hat.architecture.space import SearchSpace
@@ -17,13 +18,15 @@ FEW_TOKENS = 64  # a vocabulary whose output layer costs next to nothing
 
 @dataclass(frozen=True)
 class Parts:
-    """Milliseconds of one architecture: of its parts at the middle length, and of the whole at each length."""
+    """Milliseconds of one architecture: of its parts at the middle length, and of the whole at each length.
+
+    The output layer isn't counted to the last of the phases, whose lengths are `lengths`.
+    """
 
     name: str
-    encoder_ms: float
-    decoder_ms: float
+    phases_ms: dict[str, float]
     output_ms: float
-    target_steps: tuple[int, ...]
+    lengths: tuple[int, ...]
     total_ms: tuple[float, ...]
 
 
@@ -44,14 +47,14 @@ def measure_parts(measurer: Measurer, space: SearchSpace) -> list[Parts]:
 def _measure(measurer: Measurer, name: str, architecture: Architecture) -> Parts:
     sample, fewer = (measurer.measure_paced(architecture, vocabulary) for vocabulary in (None, FEW_TOKENS))
     middle = len(sample.lengths) // 2
-    decoder_ms = sample.lengths[middle].decoder_ms.p25
-    output_ms = max(0.0, decoder_ms - fewer.lengths[middle].decoder_ms.p25)
+    phases_ms = {phase: timing.p25 for phase, timing in sample.lengths[middle].phases_ms.items()}
+    last = list(phases_ms)[-1]
+    output_ms = max(0.0, phases_ms[last] - fewer.lengths[middle].phases_ms[last].p25)
     return Parts(
         name=name,
-        encoder_ms=sample.lengths[middle].encoder_ms.p25,
-        decoder_ms=decoder_ms - output_ms,
+        phases_ms=phases_ms | {last: phases_ms[last] - output_ms},
         output_ms=output_ms,
-        target_steps=tuple(at.target_steps for at in sample.lengths),
+        lengths=tuple(at.lengths[last] for at in sample.lengths),
         total_ms=tuple(at.total_ms.p25 for at in sample.lengths),
     )
 
@@ -73,4 +76,13 @@ def read_parts(path: Path, series: str | None) -> list[Parts]:
     kept = files.read_json(path, "remove it and measure again")
     if not isinstance(kept, dict) or series is None or kept.get("series") != series:  # a list named no series
         return []
-    return [from_mapping(Parts, row, str(path)) for row in kept.get("parts", ())]
+    return [from_mapping(Parts, _with_phases(row), str(path)) for row in kept.get("parts", ())]
+
+
+def _with_phases(row: Any) -> Any:
+    """The row of Parts; an earlier version knew encoders and decoders alone."""
+    if not isinstance(row, dict) or not row.keys() >= {"encoder_ms", "decoder_ms", "target_steps"}:
+        return row
+    phases_ms = {"encode": row["encoder_ms"], "decode": row["decoder_ms"]}
+    kept = {name: row[name] for name in ("name", "output_ms", "total_ms") if name in row}
+    return {**kept, "phases_ms": phases_ms, "lengths": row["target_steps"]}

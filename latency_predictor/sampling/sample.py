@@ -27,9 +27,9 @@ VERSION = 2  # of the protocol: samples of another one can't be compared
 class Protocol:
     """What was timed: samples are comparable only if these are equal.
 
-    One batch of `batch` sentences with `beam` hypotheses, at each pair of `source_lengths` tokens and `target_steps`
-    decoder steps, beside the `reference` architecture (its short hash, and its precision where that is another one).
-    By the `clock` "processor" moments in which other processes had the processor don't count.
+    One batch of `batch` sentences with `beam` hypotheses, at several `lengths` of each phase of the task, beside the
+    `reference` architecture (its short hash, and its precision where that is another one). By the `clock` "processor"
+    moments in which other processes had the processor don't count.
     """
 
     version: int
@@ -39,8 +39,7 @@ class Protocol:
     threads: int
     batch: int
     beam: int
-    source_lengths: tuple[int, ...]
-    target_steps: tuple[int, ...]
+    lengths: dict[str, tuple[int, ...]]
     source_vocabulary: int
     target_vocabulary: int
     reference: str
@@ -55,31 +54,24 @@ class Protocol:
 
 
 def _plain(value: Any) -> Any:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else value
+    """A field's value as a text: lengths as 'encode 4, 10 and decode 3, 9'."""
+    if isinstance(value, dict):
+        return " and ".join(f"{name} {', '.join(map(str, each))}" for name, each in value.items())
+    return value
 
 
 @dataclass(frozen=True)
 class LengthTiming:
-    """Milliseconds for a sentence of one length: its encoder, its decoder with beam search, all of it.
+    """Milliseconds for a sentence of one length: of each phase of the task, and of all of it."""
 
-    Where nothing is decoded, `target_steps` is 0 and `decoder_ms` None.
-    """
-
-    source_length: int
-    target_steps: int
-    encoder_ms: Timing
-    decoder_ms: Timing | None
+    lengths: dict[str, int]
+    phases_ms: dict[str, Timing]
     total_ms: Timing
 
     def scaled(self, factor: float) -> "LengthTiming":
         """All milliseconds times `factor`."""
-        scaled: dict[str, Any] = {name: timing.scaled(factor) for name, timing in self.timings.items()}
-        return replace(self, **scaled)
-
-    @property
-    def timings(self) -> dict[str, Timing]:
-        """{name: Timing} of the parts that there are, and of the whole."""
-        return {name: timing for name, timing in vars(self).items() if isinstance(timing, Timing)}
+        phases_ms = {name: timing.scaled(factor) for name, timing in self.phases_ms.items()}
+        return replace(self, phases_ms=phases_ms, total_ms=self.total_ms.scaled(factor))
 
 
 @dataclass(frozen=True)
@@ -131,9 +123,11 @@ class LatencySample:
 
 def latencies_ms(samples: Sequence[LatencySample], lengths: Lengths, quantile: float = 0.5) -> np.ndarray:
     """Milliseconds (samples,) that the `quantile` of the sentences among `lengths` stay within."""
-    encoder = [[at.encoder_ms.p25 for at in sample.lengths] for sample in samples]
-    decoder = [[at.decoder_ms.p25 if at.target_steps else 0.0 for at in sample.lengths] for sample in samples]
-    return lengths.quantile_ms(np.array(encoder), np.array(decoder), quantile)
+    phases_ms = {
+        phase: np.array([[at.phases_ms[phase].p25 for at in sample.lengths] for sample in samples])
+        for phase in lengths.sentences
+    }
+    return lengths.quantile_ms(phases_ms, quantile)
 
 
 def samples_path(run: RunDirectory, device: Device) -> Path:
@@ -186,7 +180,7 @@ def _read_sample(row: Any, where: str) -> LatencySample:
             "again"
         )
     try:
-        sample = LatencySample.from_dict(_with_clock(row), where)
+        sample = LatencySample.from_dict(_with_phases(_with_clock(row)), where)
         _check_times(sample, where)
     except UsageError as error:
         raise ArtifactError(f"{error}; remove that line and measure again") from None
@@ -201,11 +195,35 @@ def _with_clock(row: Any) -> Any:
     return row | {"protocol": {"clock": clock_name(protocol["threads"], protocol["accelerator"])} | protocol}
 
 
+def _with_phases(row: Any) -> Any:
+    """The row of a sample; an earlier version knew encoders and decoders alone, and 0 steps where there is none."""
+    protocol = row.get("protocol") if isinstance(row, dict) else None
+    if not isinstance(protocol, dict) or not protocol.keys() >= {"source_lengths", "target_steps"}:
+        return row
+    sides = {"encode": protocol["source_lengths"], "decode": protocol["target_steps"]}
+    others = {name: value for name, value in protocol.items() if name not in ("source_lengths", "target_steps")}
+    timed = row.get("lengths")
+    return row | {
+        "protocol": others | {"lengths": {phase: side for phase, side in sides.items() if side != [0] * len(side)}},
+        "lengths": [_timing_with_phases(at) for at in timed] if isinstance(timed, list) else timed,
+    }
+
+
+def _timing_with_phases(at: dict[str, Any]) -> dict[str, Any]:
+    """What it then said of one length."""
+    lengths, times = {"encode": at.get("source_length")}, {"encode": at.get("encoder_ms")}
+    if at.get("target_steps"):
+        lengths["decode"], times["decode"] = at["target_steps"], at.get("decoder_ms")
+    return {"lengths": lengths, "phases_ms": times, "total_ms": at.get("total_ms")}
+
+
 def _check_times(sample: LatencySample, where: str) -> None:
     """Raise UsageError for a time that nothing can have taken."""
     times = {"reference_ms": sample.reference_ms}
     for at in sample.lengths:
-        times |= {f"{name} at {at.target_steps} steps": timing for name, timing in at.timings.items()}
+        text = f"at {_plain({name: (length,) for name, length in at.lengths.items()})}"
+        times |= {f"phases_ms.{name} {text}": timing for name, timing in at.phases_ms.items()}
+        times[f"total_ms {text}"] = at.total_ms
     for name, timing in times.items():
         if not 0 < timing.p25 < math.inf:
             raise UsageError(f"{where}: {name} is {timing.p25}, not a positive number")

@@ -44,12 +44,12 @@ class TorchBench:
         device: Device,
         task: Task,
         latency_config: TranslationLatency,
-        points: Sequence[tuple[int, int]],
+        points: Sequence[Sequence[int]],
         reference: tuple[Architecture, ModelSpec],
     ) -> None:
         if not task.decodes:
             raise DeviceError(f"backend torch times translators alone; give device {device.name} backend: onnxruntime")
-        self._device, self._config, self._points = device, latency_config, points
+        self._device, self._config, self._phases, self._points = device, latency_config, list(task.phases), points
         self._source_vocabulary = reference[1].source_vocabulary
         self._gpu = gpu_name() if device.accelerator == "cuda" else None
         self._clock = cuda_clock if self._gpu else clock_for(device.threads)
@@ -67,15 +67,15 @@ class TorchBench:
             translations = self._translations(architecture, spec, self._points)
             ending = [self._ending(deadline, translate) for translate in translations]
             found = time_rounds(ending, self._reference, self._config.repeats, self._clock)
-        return {**found.to_dict(self._points), "environment": asdict(read_environment(self._gpu))}
+        return {**found.to_dict(self._phases, self._points), "environment": asdict(read_environment(self._gpu))}
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _ending(self, deadline: float, translate: Callable[[], float]) -> Callable[[], float]:
+    def _ending(self, deadline: float, translate: "TorchTranslation") -> Callable[[], tuple[float]]:
         """`translate`, which raises DeviceError from the deadline on, a time of time.monotonic()."""
 
-        def run() -> float:
+        def run() -> tuple[float]:
             if time.monotonic() > deadline:
                 limit = f"sample_timeout_s: {self._device.sample_timeout_s:g}"
                 remedy = "see what else runs here, or raise it in its file"
@@ -85,7 +85,7 @@ class TorchBench:
         return run
 
     def _translations(
-        self, architecture: Architecture, spec: ModelSpec, points: Sequence[tuple[int, int]]
+        self, architecture: Architecture, spec: ModelSpec, points: Sequence[Sequence[int]]
     ) -> list["TorchTranslation"]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
@@ -129,13 +129,13 @@ class TorchTranslation:
         self._device = next(model.parameters()).device
         self._source = torch.tensor([source], device=self._device)
 
-    def __call__(self) -> float:
-        """Returns the seconds that the encoder took, by a clock that waits for the GPU where there is one."""
+    def __call__(self) -> tuple[float]:
+        """Returns (seconds that the encoder took,), by a clock that waits for the GPU where there is one."""
         start = self._clock()
         memory = self._model.encoder(self._source)
         encoder_seconds = self._clock() - start
         self._decode(memory.select(torch.zeros(self._beam, dtype=torch.long, device=self._device)))
-        return encoder_seconds
+        return (encoder_seconds,)
 
     def _decode(self, memory: EncoderOutput) -> None:
         spec, beam, decoder = self._model.spec, self._beam, self._model.decoder

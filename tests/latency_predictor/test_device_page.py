@@ -74,7 +74,11 @@ def test_what_may_have_spoilt_samples_is_counted(run, shown):
 
 def test_where_the_time_goes_and_how_error_fell(run, shown):
     write(run)
-    write_parts(parts_path(run, load_device("cpu")), SERIES, [Parts("smallest", 1.0, 2.0, 0.5, (3,), (3.5,))])
+    write_parts(
+        parts_path(run, load_device("cpu")),
+        SERIES,
+        [Parts("smallest", {"encode": 1.0, "decode": 2.0}, 0.5, (3,), (3.5,))],
+    )
     for samples, error in ((10, 0.2), (20, 0.01), (60, 0.001)):
         append_fit(history_path(run, load_device("cpu")), Fit(samples, "ridge", error, 0.02, 45, SERIES))
     fit_predictor(run, "cpu")

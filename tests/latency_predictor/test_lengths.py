@@ -12,6 +12,7 @@ from hat.errors import ArtifactError, UsageError
 from latency_predictor.budget import parse_budget
 from latency_predictor.sampling.lengths import Lengths, check_quantiles, fixed_lengths, run_lengths
 
+PHASES = ("encode", "decode")
 POINTS = ((4, 5), (10, 12), (20, 18))
 
 
@@ -21,35 +22,40 @@ POINTS = ((4, 5), (10, 12), (20, 18))
 )
 def test_a_device_with_costs_in_straight_lines_is_known_at_every_length(pairs, quantile):
     """Exact where time is linear in the lengths, inside and outside of the measured points."""
-    lengths = Lengths(*map(tuple, zip(*pairs, strict=True)), POINTS)
+    lengths = Lengths(dict(zip(PHASES, map(tuple, zip(*pairs, strict=True)), strict=True)), POINTS)
     encoder_ms = [2 + 0.5 * source for source, _ in POINTS]
     decoder_ms = [1 + 3.0 * steps for _, steps in POINTS]
     expected = np.quantile([3 + 0.5 * source + 3.0 * steps for source, steps in pairs], quantile)
-    assert lengths.quantile_ms([encoder_ms], [decoder_ms], quantile)[0] == pytest.approx(expected)
+    phases_ms = {"encode": [encoder_ms], "decode": [decoder_ms]}
+    assert lengths.quantile_ms(phases_ms, quantile)[0] == pytest.approx(expected)
 
 
 def test_between_the_points_it_is_what_numpy_interpolates():
     source, target = tuple(range(4, 21)), tuple(range(4, 21))
-    lengths = Lengths(source, target, ((4, 4), (10, 10), (20, 20)))
+    lengths = Lengths({"encode": source, "decode": target}, ((4, 4), (10, 10), (20, 20)))
     encoder_ms, decoder_ms = [1.0, 3.0, 9.0], [10.0, 15.0, 40.0]
     total = [np.interp(n, (4, 10, 20), encoder_ms) + np.interp(n, (4, 10, 20), decoder_ms) for n in source]
     for quantile in (0.0, 0.25, 0.5, 1.0):
-        found = lengths.quantile_ms([encoder_ms], [decoder_ms], quantile)[0]
+        found = lengths.quantile_ms({"encode": [encoder_ms], "decode": [decoder_ms]}, quantile)[0]
         assert found == pytest.approx(np.quantile(total, quantile))
 
 
-def test_several_architectures_at_once():
-    lengths = Lengths((4, 10, 20, 20), (5, 12, 18, 18), POINTS)
-    encoder_ms, decoder_ms = np.random.default_rng(1).uniform(1, 9, (2, 6, 3))
-    together = lengths.quantile_ms(encoder_ms, decoder_ms, 0.9)
-    alone = [lengths.quantile_ms([e], [d], 0.9)[0] for e, d in zip(encoder_ms, decoder_ms, strict=True)]
-    np.testing.assert_allclose(together, alone)
+@pytest.mark.parametrize("phases", [("encode",), PHASES, ("read", "think", "write")])
+def test_several_architectures_at_once_of_any_number_of_phases(phases):
+    rng = np.random.default_rng(1)
+    points = tuple(zip(*((4 + 2 * number, 10, 20) for number in range(len(phases))), strict=True))
+    lengths = Lengths({phase: tuple(rng.integers(2, 30, 5).tolist()) for phase in phases}, points)
+    phases_ms = dict(zip(phases, rng.uniform(1, 9, (len(phases), 6, 3)), strict=True))
+    together = lengths.quantile_ms(phases_ms, 0.9)
+    for sample in range(6):
+        alone = lengths.quantile_ms({phase: some[[sample]] for phase, some in phases_ms.items()}, 0.9)
+        assert together[sample] == pytest.approx(alone[0])
 
 
 def test_one_fixed_length_is_just_that():
-    lengths = fixed_lengths(30, 25)
+    lengths = fixed_lengths({"encode": 30, "decode": 25})
     assert lengths.points == ((30, 25),)
-    assert lengths.quantile_ms([[2.0]], [[5.0]], 0.9)[0] == pytest.approx(7.0)
+    assert lengths.quantile_ms({"encode": [[2.0]], "decode": [[5.0]]}, 0.9)[0] == pytest.approx(7.0)
 
 
 def test_those_of_the_prepared_data(tmp_path):
@@ -58,18 +64,18 @@ def test_those_of_the_prepared_data(tmp_path):
     prepared = PreparedData(run.data)
     from sentencepiece import SentencePieceProcessor
 
-    for side, lang, lines in zip((lengths.source, lengths.target), ("de", "en"), prepared.raw("valid"), strict=True):
+    for side, lang, lines in zip(lengths.sentences.values(), ("de", "en"), prepared.raw("valid"), strict=True):
         processor = SentencePieceProcessor(model_file=str(prepared.sentencepiece(lang)))
         assert list(side) == [len(processor.encode(line)) + 1 for line in lines]
     assert len(lengths.points) == 3
     for quantile, (source, target) in zip((0.1, 0.5, 0.9), lengths.points, strict=True):
-        assert np.mean(np.array(lengths.source) <= source) == pytest.approx(quantile, abs=0.25)
-        assert np.mean(np.array(lengths.target) <= target) == pytest.approx(quantile, abs=0.25)
+        assert np.mean(np.array(lengths.sentences["encode"]) <= source) == pytest.approx(quantile, abs=0.25)
+        assert np.mean(np.array(lengths.sentences["decode"]) <= target) == pytest.approx(quantile, abs=0.25)
 
 
 def test_those_of_the_config_come_before_the_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run_lengths(make_run(tmp_path)) == fixed_lengths(4, 3)
+    assert run_lengths(make_run(tmp_path)) == fixed_lengths({"encode": 4, "decode": 3})
 
 
 def test_the_corpus_is_needed_where_nothing_is_fixed(tmp_path, monkeypatch):

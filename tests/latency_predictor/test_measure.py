@@ -62,14 +62,15 @@ def test_a_sample_says_what_was_timed(run, device):
         sample = measurer.measure(SPACE.smallest())
     assert sample.architecture == SPACE.smallest()
     assert (sample.device, sample.protocol.backend, sample.protocol.threads) == ("here", device.backend, 1)
-    assert (sample.protocol.beam, sample.protocol.source_lengths, sample.protocol.target_steps) == (2, (4,), (3,))
+    assert (sample.protocol.beam, sample.protocol.lengths) == (2, {"encode": (4,), "decode": (3,)})
     assert sample.protocol.source_vocabulary == SETTINGS["vocabulary_size"]
     assert sample.protocol.clock == "processor"
     at = sample.lengths[0]
-    assert (at.source_length, at.target_steps) == (4, 3)
+    assert at.lengths == {"encode": 4, "decode": 3}
     assert at.total_ms.count >= SETTINGS["repeats"]
-    assert 0 < at.encoder_ms.p25 < at.total_ms.p25
-    assert 0 < at.decoder_ms.p25 < at.total_ms.p25
+    assert list(at.phases_ms) == ["encode", "decode"]
+    for phase in at.phases_ms.values():
+        assert 0 < phase.p25 < at.total_ms.p25
     assert at.total_ms.ci_low <= at.total_ms.p25 <= at.total_ms.ci_high
     assert sample.reference_ms.p25 > 0
     assert sample.environment.cpu
@@ -82,7 +83,7 @@ def test_a_smaller_vocabulary_is_faster(tmp_path):
     with Measurer(run, Device("here", "onnxruntime")) as measurer:
         whole, fewer = (measurer.measure(SPACE.smallest(), vocabulary) for vocabulary in (None, 64))
     pace = whole.reference_ms.p25 / fewer.reference_ms.p25
-    assert whole.lengths[0].decoder_ms.p25 > 1.5 * pace * fewer.lengths[0].decoder_ms.p25
+    assert whole.lengths[0].phases_ms["decode"].p25 > 1.5 * pace * fewer.lengths[0].phases_ms["decode"].p25
 
 
 def test_it_is_told_at_the_pace_of_the_samples_there_are(run, monkeypatch):
@@ -180,7 +181,7 @@ def test_torch_translates_as_the_deployed_search_does():
     expected = deployed_search(model).search([SOURCE], SearchOptions(3, lenpen=0.0), forced_steps=6)[0]
     translation = TorchTranslation(model, SOURCE, beam=3, target_steps=6)
     with torch.no_grad():
-        encoder_seconds = translation()
+        (encoder_seconds,) = translation()
     assert encoder_seconds > 0
     assert translation.tokens[:, 1:].tolist() == [hypothesis.tokens for hypothesis in expected]
     np.testing.assert_allclose(translation.scores, [hypothesis.score for hypothesis in expected], rtol=1e-4)

@@ -67,6 +67,7 @@ def test_a_bench_times_every_point(tmp_path, precision):
         "threads": 1,
         "accelerator": "cpu",
         "task": "translation",
+        "phases": ["encode", "decode"],
         "beam": 3,
         "repeats": 2,
         "source_vocabulary": tiny_spec().source_vocabulary,
@@ -75,10 +76,10 @@ def test_a_bench_times_every_point(tmp_path, precision):
     reference = make_skeleton(TRANSLATION, TINY_SPACE.smallest(), tiny_spec(), precision, latency)
     bench = Bench(tmp_path, {**setup, "points": points, "reference": reference})
     found = bench.measure({"subject": make_skeleton(TRANSLATION, LARGEST, tiny_spec(), precision, latency)})
-    assert [[at["source_length"], at["target_steps"]] for at in found["lengths"]] == points
+    assert [list(at["lengths"].values()) for at in found["lengths"]] == points
     few, many = found["lengths"]
-    assert many["decoder_ms"]["median"] > 3 * few["decoder_ms"]["median"] > 0
-    assert 0 < few["encoder_ms"]["median"] < few["total_ms"]["median"]
+    assert many["phases_ms"]["decode"]["median"] > 3 * few["phases_ms"]["decode"]["median"] > 0
+    assert 0 < few["phases_ms"]["encode"]["median"] < few["total_ms"]["median"]
     assert found["reference_ms"]["median"] > few["total_ms"]["median"]  # it is timed at the longer one
     assert 0 <= found["taken"] < 1
 

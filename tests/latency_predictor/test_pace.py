@@ -74,6 +74,6 @@ def test_the_median_pace_is_that_of_most_samples(run):
     assert slow.timing(run_lengths(run)).p25 == pytest.approx(18.0)
     even = pace.even(slow)
     assert even.timing(run_lengths(run)).p25 == pytest.approx(12.0)
-    assert even.lengths[0].encoder_ms.p25 == pytest.approx(2.4)
+    assert even.lengths[0].phases_ms["encode"].p25 == pytest.approx(2.4)
     assert even.lengths[0].total_ms.ci_high == pytest.approx(12.0)
     assert even.reference_ms == slow.reference_ms  # as it was measured

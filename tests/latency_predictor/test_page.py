@@ -54,9 +54,10 @@ def made_up_page():
         stable=tuple(index != 7 for index in range(SAMPLES)),
         history=({"samples": 20, "mape": 0.03, "margin": 0.08}, {"samples": 40, "mape": 0.012, "margin": 0.046}),
         stopped="The error is below 2 %.",
-        parts=({"name": LONG_NAME, "encoder_ms": 4.1, "decoder_ms": 30.2, "output_ms": 4.9},),
-        lengths=({"name": LONG_NAME, "target_steps": [20, 5, 40], "total_ms": [50.0, 14.0, 96.0]},),
+        parts=({"name": LONG_NAME, "phases_ms": {"encode": 4.1, "decode": 30.2}, "output_ms": 4.9},),
+        lengths=({"name": LONG_NAME, "lengths": [20, 5, 40], "total_ms": [50.0, 14.0, 96.0]},),
         corpus_lengths={5: 10, 12: 60, 30: 20, 90: 10},
+        counted="decoder steps",
     )
 
 
@@ -144,7 +145,7 @@ def test_all_text_is_escaped(tmp_path):
     [
         {"history": (), "lengths": (), "warnings": ()},
         {"parts": (), "corpus_lengths": {}, "predicted_ms": (NAN,) * SAMPLES},
-        {"lengths": ({"name": "full-size", "target_steps": [20], "total_ms": [50.0]},)},
+        {"lengths": ({"name": "full-size", "lengths": [20], "total_ms": [50.0]},)},
         {"quality": NOTHING_KNOWN, "models": {}, "reference_ms": (NAN,) * SAMPLES},
         {"history": ({"samples": 20, "mape": None, "margin": None},), "upper_ms": (NAN,) * SAMPLES},
     ],
@@ -197,7 +198,7 @@ def test_bars_add_up_to_the_latency():
 
 def test_lengths_are_drawn_in_order_and_one_long_sentence_does_not_shrink_them():
     drawn = axes()
-    line = {"name": "a", "target_steps": [20, 5], "total_ms": [50.0, 14.0]}
+    line = {"name": "a", "lengths": [20, 5], "total_ms": [50.0, 14.0]}
     device_charts.draw_lengths(drawn, [line], {10: 999, 500: 1})
     assert drawn.lines[0].get_xydata().tolist() == [[5, 14], [20, 50]]
     assert drawn.get_xlim() == (0, 21)

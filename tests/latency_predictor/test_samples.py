@@ -60,6 +60,49 @@ def test_a_damaged_sample_is_named_by_its_line(run):
         read_samples(path, run.config.search_space)
 
 
+def as_before(sample):
+    """The row of a sample as it was when there were encoders and decoders alone."""
+    row = sample.to_dict()
+    lengths = row["protocol"].pop("lengths")
+    nothing = [0] * len(lengths["encode"])
+    row["protocol"] |= {"source_lengths": lengths["encode"], "target_steps": lengths.get("decode", nothing)}
+    row["lengths"] = [
+        {
+            "source_length": at["lengths"]["encode"],
+            "target_steps": at["lengths"].get("decode", 0),
+            "encoder_ms": at["phases_ms"]["encode"],
+            "decoder_ms": at["phases_ms"].get("decode"),
+            "total_ms": at["total_ms"],
+        }
+        for at in row["lengths"]
+    ]
+    return row
+
+
+def one_phase(sample):
+    """As a classifier's sample is."""
+    protocol = dataclasses.replace(sample.protocol, lengths={"encode": sample.protocol.lengths["encode"]})
+    (at,) = sample.lengths
+    only = dataclasses.replace(at, lengths={"encode": at.lengths["encode"]}, phases_ms={"encode": at.total_ms})
+    return dataclasses.replace(sample, protocol=protocol, lengths=(only,))
+
+
+@pytest.mark.parametrize("kind", [lambda sample: sample, one_phase], ids=["translator", "classifier"])
+def test_samples_of_encoders_and_decoders_are_still_read(run, kind):
+    sample = kind(made_up_sample(run, run.config.search_space.largest(), 12.5))
+    path = run.latency / "cpu.jsonl"
+    append_json_line(path, as_before(sample))
+    assert read_samples(path, run.config.search_space, sample.protocol) == [sample]
+
+
+def test_an_old_sample_that_is_damaged_is_named(run):
+    row = as_before(made_up_sample(run, run.config.search_space.largest(), 12.5))
+    del row["lengths"][0]["decoder_ms"]
+    append_json_line(run.latency / "cpu.jsonl", row)
+    with pytest.raises(ArtifactError, match=r"line 1: .*phases_ms\.decode.*remove that line"):
+        read_samples(run.latency / "cpu.jsonl", run.config.search_space)
+
+
 def test_samples_of_another_space_are_refused(run):
     path = write_samples(run, 4)
     with pytest.raises(ArtifactError, match=r"cpu\.jsonl, line 1.*another search space"):
@@ -110,7 +153,7 @@ def test_samples_of_another_version_are_refused(run):
 def test_times_that_can_not_be_are_refused(run, value):
     path = write_samples(run, 4)
     rows = read_json_lines(path)
-    rows[3]["lengths"][0]["decoder_ms"]["p25"] = value
+    rows[3]["lengths"][0]["phases_ms"]["decode"]["p25"] = value
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    with pytest.raises(ArtifactError, match=r"line 4: .*decoder_ms.*remove that line"):
+    with pytest.raises(ArtifactError, match=r"line 4: .*phases_ms.decode.*remove that line"):
         read_samples(path, run.config.search_space)

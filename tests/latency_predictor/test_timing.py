@@ -38,7 +38,7 @@ class Machine:
             self.now += taken
             if len(seconds) > 1:
                 self.taken.append(taken)
-            return encoder * taken
+            return (encoder * taken,)
 
         return translate
 
@@ -50,18 +50,18 @@ def test_a_steady_machine_needs_the_least_rounds():
     machine = Machine()
     found = machine.time(machine.work(0.05), machine.work(0.2, encoder=0.25))
     assert found.stable
-    assert [timings["total"].p25 for timings in found.translations] == pytest.approx([50, 200])
-    assert found.translations[1]["encoder"].p25 == pytest.approx(50)
-    assert found.translations[1]["decoder"].p25 == pytest.approx(150)
-    assert [timings["total"].count for timings in found.translations] == [ROUNDS, ROUNDS]
+    assert [timings[-1].p25 for timings in found.works] == pytest.approx([50, 200])
+    assert found.works[1][0].p25 == pytest.approx(50)
+    assert found.works[1][1].p25 == pytest.approx(150)
+    assert [timings[-1].count for timings in found.works] == [ROUNDS, ROUNDS]
     assert found.reference.p25 == pytest.approx(20)
-    assert found.translations[0]["total"].half_width == pytest.approx(0, abs=1e-9)
+    assert found.works[0][-1].half_width == pytest.approx(0, abs=1e-9)
 
 
 def test_the_lower_quartile_counts():
     machine = Machine()
     seconds = np.random.default_rng(4).lognormal(0, 0.3, 1000)
-    found = machine.time(machine.work(*seconds), repeats=60).translations[0]["total"]
+    found = machine.time(machine.work(*seconds), repeats=60).works[0][-1]
     counted = np.array(machine.taken)[-found.count :] * 1e3
     quartiles = np.quantile(counted.reshape(-1, 10), 0.25, axis=1)  # of each round
     assert found.p25 == pytest.approx(np.median(quartiles))
@@ -72,34 +72,34 @@ def test_the_lower_quartile_counts():
 def test_warm_up_is_not_counted_and_ends_once_stable():
     machine = Machine()
     found = machine.time(machine.work(9.0, 3.0, 1.5, 1.45, 1.0))  # 1.45 is within 10 % of 1.5
-    assert found.translations[0]["total"].p90 == pytest.approx(1000)
-    assert found.translations[0]["total"].count == ROUNDS
+    assert found.works[0][-1].p90 == pytest.approx(1000)
+    assert found.works[0][-1].count == ROUNDS
 
 
 def test_warm_up_is_bounded():
     machine = Machine()
     found = machine.time(machine.work(*(2.0**run for run in range(MAX_WARM_UP)), 1.0))
-    assert found.translations[0]["total"].p90 == pytest.approx(1000)
+    assert found.works[0][-1].p90 == pytest.approx(1000)
 
 
 def test_there_are_at_least_so_many_repeats_and_short_translations_are_repeated_for_a_while():
     machine = Machine()
     found = machine.time(machine.work(1.0), machine.work(0.001), repeats=20)
-    assert 20 <= found.translations[0]["total"].count < 20 + ROUNDS
-    assert found.translations[1]["total"].count == pytest.approx(ROUNDS * BATCH_SECONDS / 0.001, abs=ROUNDS)
+    assert 20 <= found.works[0][-1].count < 20 + ROUNDS
+    assert found.works[1][-1].count == pytest.approx(ROUNDS * BATCH_SECONDS / 0.001, abs=ROUNDS)
 
 
 def test_drift_is_seen_by_the_reference_alike():
     """A machine that becomes half as fast meanwhile changes what the times are, but hardly their ratio."""
     machine = Machine(lambda now: 1 + min(now / 4, 1.0))
     found = machine.time(machine.work(0.1), repeats=12)
-    assert found.translations[0]["total"].p25 / found.reference.p25 == pytest.approx(5, rel=0.02)
+    assert found.works[0][-1].p25 / found.reference.p25 == pytest.approx(5, rel=0.02)
 
 
 def test_a_burst_of_other_work_does_not_decide():
     machine = Machine(lambda now: 3.0 if 0.5 < now < 0.9 else 1.0)
     found = machine.time(machine.work(0.1))
-    assert found.translations[0]["total"].p25 == pytest.approx(100, rel=0.03)
+    assert found.works[0][-1].p25 == pytest.approx(100, rel=0.03)
 
 
 def test_rounds_go_on_while_it_is_unsteady_up_to_a_bound():
@@ -107,10 +107,10 @@ def test_rounds_go_on_while_it_is_unsteady_up_to_a_bound():
     machine = Machine()
     wild = machine.time(machine.work(*rng.uniform(0.5, 2.0, 1000)))
     assert not wild.stable
-    assert wild.translations[0]["total"].count == MAX_ROUNDS
+    assert wild.works[0][-1].count == MAX_ROUNDS
     unsteady = machine.time(machine.work(*rng.normal(1.0, 0.025, 1000)))
     assert unsteady.stable
-    assert ROUNDS < unsteady.translations[0]["total"].count <= MAX_ROUNDS
+    assert ROUNDS < unsteady.works[0][-1].count <= MAX_ROUNDS
 
 
 def narrowest(values):
@@ -136,7 +136,7 @@ def test_the_interval_of_many_values(count):
 @pytest.mark.parametrize("repeats", [500, 5000])
 def test_many_repeats(repeats):
     machine = Machine()
-    found = machine.time(machine.work(1.0), repeats=repeats).translations[0]["total"]
+    found = machine.time(machine.work(1.0), repeats=repeats).works[0][-1]
     assert repeats <= found.count < repeats + ROUNDS
     assert (found.ci_low, found.p25, found.ci_high) == pytest.approx((1000, 1000, 1000))
 
@@ -157,7 +157,7 @@ class UnevenMachine(Machine):
     def work(self, seconds):
         def translate():
             self.now += seconds * self._round * self._rng.lognormal(0, self._within)
-            return 0.0
+            return (0.0,)
 
         return translate
 
@@ -177,12 +177,40 @@ def test_the_interval_covers_although_runs_of_a_round_share_a_pace_and_rounds_en
     rng = np.random.default_rng(1)
     paces = rng.lognormal(0, between, (100_000, 1)) * rng.lognormal(0, within, (100_000, runs))
     true_ms = 100 * np.median(np.quantile(paces, 0.25, axis=1))
-    found = [
-        UnevenMachine(seed, between, within).time(0.1, runs * ROUNDS).translations[0]["total"] for seed in range(700)
-    ]
+    found = [UnevenMachine(seed, between, within).time(0.1, runs * ROUNDS).works[0][-1] for seed in range(700)]
     assert {timing.count for timing in found} >= {runs * ROUNDS, runs * MAX_ROUNDS}  # some end early, others don't
     covered = np.mean([timing.ci_low <= true_ms <= timing.ci_high for timing in found])
     assert 0.93 <= covered <= 0.98
+
+
+def test_the_last_of_any_number_of_phases_takes_the_rest():
+    machine = Machine()
+
+    def think_twice():
+        machine.now += 0.07
+        return 0.01, 0.02
+
+    found = machine.time(think_twice, machine.work(0.05)).to_dict(("read", "think", "write"), [(1, 2, 3), (4, 5, 6)])
+    of_three = found["lengths"][0]
+    assert {phase: timing["p25"] for phase, timing in of_three["phases_ms"].items()} == {
+        "read": pytest.approx(10),
+        "think": pytest.approx(20),
+        "write": pytest.approx(40),
+    }
+    assert of_three["lengths"] == {"read": 1, "think": 2, "write": 3}
+    assert of_three["total_ms"]["p25"] == pytest.approx(70)
+
+
+def test_work_of_one_phase_is_all_its():
+    machine = Machine()
+
+    def call():
+        machine.now += 0.03
+        return ()
+
+    (only,) = machine.time(call).to_dict(("encode",), [(7,)])["lengths"]
+    assert only["phases_ms"]["encode"] == only["total_ms"]
+    assert only["total_ms"]["p25"] == pytest.approx(30)
 
 
 def test_time_taken_by_others_does_not_count_for_a_single_thread():
@@ -193,10 +221,10 @@ def test_time_taken_by_others_does_not_count_for_a_single_thread():
         while clock() - start < 0.002:
             pass
         time.sleep(0.004)  # as if another process had the processor
-        return 0.001
+        return (0.001,)
 
     found = time_rounds([translate], translate, 6, clock)
-    assert found.translations[0]["total"].p25 == pytest.approx(2, rel=0.25)
+    assert found.works[0][-1].p25 == pytest.approx(2, rel=0.25)
     assert found.taken > 0.5
 
 

@@ -32,7 +32,7 @@ class World:
 
         class Measurer:
             def __init__(self):
-                self.device, self.lengths = device, Lengths((5, 9), (5, 9), ((5, 5), (9, 9)))
+                self.device, self.lengths = device, Lengths({"encode": (5, 9), "decode": (5, 9)}, ((5, 5), (9, 9)))
 
             def __enter__(self):
                 world.connected += 1

@@ -16,6 +16,7 @@ from latency_predictor.budget import parse_budget
 from search.aim import HEADROOM
 from search.candidate import LOSS_UNIT
 from search.finalists import ROUNDS
+from search.reference import ATTEMPTS
 from search.run import name_budgets, search_with
 
 INPUTS = {"super": "weights 1", "predictor": "first"}
@@ -143,6 +144,24 @@ def test_an_impossible_budget_fails_before_anything_is_scored(run):
     assert device.scored == []
     with pytest.raises(BudgetError, match=f"5% of the full-size Transformer's {FULL_MS:.4g} ms"):
         find(run, "5%")
+
+
+def test_a_budget_that_seems_impossible_is_measured_again(run):
+    """Where all takes twice as long at first: up to the last attempt at a reference, and for longer."""
+    budget, rounds = f"{1.5 * min(predict(everything())):.4g}ms", []
+
+    def measure(architectures):
+        rounds.append(architectures)
+        return [timed((2 if len(rounds) <= slow else 1) * latency(architecture)) for architecture in architectures]
+
+    slow = ATTEMPTS * ROUNDS
+    with pytest.raises(BudgetError, match="below the fastest SubTransformer"):
+        find(run, budget, device=Device(run, measure=measure))
+    assert len(rounds) == ATTEMPTS * ROUNDS
+    rounds.clear()
+    slow = (ATTEMPTS - 1) * ROUNDS
+    names, _ = find(run, budget, device=Device(run, measure=measure))
+    assert chosen(run, names[0])["measured_ms"] <= 1.5 * min(predict(everything()))
 
 
 def test_the_remedy_of_an_impossible_budget_works(run):

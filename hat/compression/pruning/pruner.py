@@ -19,6 +19,7 @@ from hat import files
 from hat.architecture.groups import Groups
 from hat.compression.pruning.selection import Place, keep_counts, keep_in_each, keep_over_all
 from hat.experiment.sections import CompressionConfig
+from hat.training import processes
 
 STEPS = 20  # of the gradual removal
 LASSO = ("reweighted", "lasso")
@@ -127,8 +128,9 @@ class Pruner:
         return [self._config.removal_update * number // count for number in range(1, count)]
 
     def _begin(self) -> None:
-        for path in self._folder.glob(PENALTIES.format("*")):
-            path.unlink()  # of another training in this folder
+        if processes.is_first():
+            for path in self._folder.glob(PENALTIES.format("*")):
+                path.unlink()  # of another training in this folder
         if self._config.method == "one_shot":
             self._remove(self._aim)
         elif self._config.method in LASSO:
@@ -155,6 +157,8 @@ class Pruner:
             self._penalties = [self._threshold / (rms + self._config.epsilon) for rms in sizes]
         else:
             self._penalties = [torch.ones_like(rms) for rms in sizes]
+        if not processes.is_first():
+            return
         penalties = {each.place: penalty for each, penalty in zip(self._groups, self._penalties, strict=True)}
         with files.replacing(self._folder / PENALTIES.format(f"{update:07d}")) as temporary:
             temporary.write_bytes(save({**penalties, "threshold": self._threshold}))

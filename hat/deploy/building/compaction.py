@@ -4,7 +4,7 @@ Heads and FFN neurons go whole, and the products around them are smaller; produc
 zero in them. Where everything is zero nothing is left out: such weights only stand for others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,56 @@ from hat.deploy.building.column_blocks import ColumnBlocks
 def without_removed(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """`weights` of an Architecture without the heads and FFN neurons all of whose weights are zero."""
     compact = dict(weights)
+    for name, axis, removed in _removed(architecture, weights):
+        compact[name] = np.delete(compact[name], removed, axis=axis)
+    return compact
+
+
+def _removed(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> Iterator[tuple[str, int, np.ndarray]]:
+    """(name of a weight, axis, places along it) of what went with heads and FFN neurons."""
     for groups in heads_and_neurons(architecture, {name: weight.shape for name, weight in weights.items()}):
         removed = groups.squared_norms(weights) == 0
         if removed.any() and not removed.all():
             for part in groups.slices:
-                compact[part.weight] = np.delete(compact[part.weight], part.index[removed].ravel(), axis=part.axis)
-    return compact
+                yield part.weight, part.axis, part.index[removed].ravel()
 
 
 def with_column_blocks(weights: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """`weights` with ColumnBlocks for the layers' matrices that are zero in columns of blocks, where that is faster."""
-    found: dict[str, Any] = dict(weights)
+    return {**weights, **{name: blocks for name, blocks in _column_blocks(weights) if blocks.relative_cost < 1}}
+
+
+def blocks_and_wholes(weights: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """How many matrices are zero in columns of blocks and stored so, and how many although they are stay whole."""
+    faster = [blocks.relative_cost < 1 for _, blocks in _column_blocks(weights)]
+    return sum(faster), len(faster) - sum(faster)
+
+
+def _column_blocks(weights: Mapping[str, np.ndarray]) -> Iterator[tuple[str, ColumnBlocks]]:
     for name, weight in weights.items():
         blocks = ColumnBlocks.of(weight) if ".layers." in name and weight.ndim == 2 else None
-        if blocks and blocks.relative_cost < 1:
-            found[name] = blocks
-    return found
+        if blocks:
+            yield name, blocks
+
+
+def stored_parts(
+    architecture: Architecture, weights: Mapping[str, np.ndarray]
+) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """{name: [(rows, columns)]} of the arrays that a graph stores of each matrix among `weights`."""
+    left = {name: [np.arange(size) for size in weight.shape] for name, weight in weights.items() if weight.ndim == 2}
+    for name, axis, removed in _removed(architecture, weights):
+        if name in left:
+            left[name][axis] = np.setdiff1d(left[name][axis], removed)
+    compact = with_column_blocks({name: weights[name][np.ix_(*places)] for name, places in left.items()})
+    return {name: list(_parts(compact[name], *places)) for name, places in left.items()}
+
+
+def _parts(
+    stored: np.ndarray | ColumnBlocks, rows: np.ndarray, columns: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    if not isinstance(stored, ColumnBlocks):
+        yield rows, columns
+        return
+    ends = np.cumsum([len(block) for block in stored.blocks])[:-1]
+    for block_rows, chosen in zip(np.split(rows, ends), stored.columns):
+        yield block_rows, columns[chosen]

@@ -2,7 +2,7 @@
 
 from hat.deploy.building.float32_products import Float32Products, Ranges
 from hat.deploy.building.int8_products import OUTPUT_PRODUCT, Int8Products, SingleRowProducts
-from hat.deploy.building.narrow_products import BFloat16Products, Float16Products, Int4Products
+from hat.deploy.building.narrow_products import BFloat16Products, Float16Products, Int4Products, KMeans4Products
 
 __all__ = ["OUTPUT_PRODUCT", "PRODUCTS", "SINGLE_ROW_PRODUCTS", "Float32Products", "Products", "Ranges"]
 
@@ -13,6 +13,7 @@ PRODUCTS: dict[str, type[Products]] = {
     "fp16": Float16Products,
     "bf16": BFloat16Products,
     "int4": Int4Products,
+    "kmeans4": KMeans4Products,
 }
 # Where a single row has faster ones of its own.
 SINGLE_ROW_PRODUCTS: dict[str, type[Products]] = {"int8": SingleRowProducts}

@@ -1,5 +1,5 @@
 """Quantisation: int8 weights with one scale per output channel and uint8 activations with one range each; 4-bit weights
-with a scale for each block.
+with a scale for each block, or with a codebook for each matrix.
 """
 
 import numpy as np
@@ -7,8 +7,11 @@ import numpy as np
 DEFAULT_RANGE = (-4.0, 4.0)  # for graphs that are only timed: about what a layer norm's output spans
 BLOCK = 32  # neighbours in a row that share a scale of 4-bit weights
 MIDDLE = 8  # the 4-bit number that stands for zero
-# Tried for a block, in parts of the one by which its largest value becomes -8; the last makes it -7.
-SCALES = (*np.linspace(0.6, 1.0, 9), 8 / 7)
+# Tried for a block, in parts of the one by which its largest value becomes -8; the last make it -7, -6... so that the
+# values of 4-bit numbers are found again.
+SCALES = (*np.linspace(0.6, 1.0, 9), *(MIDDLE / largest for largest in range(7, 0, -1)))
+CODES = 16  # values that 4 bits tell apart
+MOST_CLUSTERED = 2**16  # weights of a matrix from which its codebook is made
 LARGEST_BIAS = 2.0**30  # in quantised units: leaves room for the products' sum in an int32
 
 
@@ -76,3 +79,31 @@ def quantise_blocks(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         codes = np.where(better[..., None], (numbers + MIDDLE).astype(np.uint8), codes)
         scales = np.where(better, usable.astype(np.float16), scales)
     return codes, scales
+
+
+def codebook_of(weight: np.ndarray) -> np.ndarray:
+    """The CODES values, float16 and rising, that stand for those of `weight`: its own where they are so few.
+
+    Else the centres of K-means clusters, as in HAT. Zero is one of them, so that what is zero stays so.
+    """
+    values = np.unique(weight)
+    if len(values) > CODES:
+        values = np.append(_cluster_centres(weight.ravel()), 0)
+    values = np.unique(np.clip(values, -6e4, 6e4).astype(np.float16))
+    return np.pad(values, (0, CODES - len(values)), mode="edge")
+
+
+def _cluster_centres(weight: np.ndarray) -> np.ndarray:
+    from sklearn.cluster import KMeans
+
+    some = weight[:: -(-weight.size // MOST_CLUSTERED)]
+    some = some[some != 0]
+    first = np.quantile(some, (np.arange(CODES - 1) + 0.5) / (CODES - 1))
+    clusters = KMeans(CODES - 1, init=first[:, None], n_init=1, max_iter=100).fit(some[:, None])
+    return clusters.cluster_centers_.ravel()
+
+
+def nearest_codes(weight: np.ndarray, codebook: np.ndarray) -> np.ndarray:
+    """uint8 of the shape of `weight`: which value of the `codebook` is nearest to each."""
+    values = codebook.astype(np.float32)
+    return np.searchsorted((values[1:] + values[:-1]) / 2, weight).astype(np.uint8)

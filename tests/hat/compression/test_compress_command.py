@@ -13,7 +13,7 @@ from hat.architecture.complexity import count_parameters
 from hat.cli import compress as command
 from hat.cli import evaluate, export, prepare, train_sub
 from hat.compression.dense import Dense
-from hat.compression.stage import compress
+from hat.compression.stage import compress, learn_rounded
 from hat.deploy.bundle import open_bundle
 from hat.training import recipe, sub
 
@@ -75,6 +75,24 @@ def test_it_is_judged_like_any_other_and_its_page_shows_what_was_judged(run, cap
     assert f"<td>{accuracy:.1f}</td>" in page
     assert f"<td>{open_bundle(bundle).size_bytes / 1e6:.2f} MB</td>" in page
     assert page.count("<svg") == 1
+
+
+@pytest.mark.parametrize("precision", ["int4", "kmeans4"])
+def test_a_network_trained_for_four_bits_loses_nothing_by_them(run, capsys, precision):
+    name = f"full-2x-{precision}"
+    call(run, "full-2x", "--weights", precision)
+    export.main([name, "--precision", "fp32", precision, "--allow-drop", "0", "--run", str(run.path)])
+    bundles = [Classifier(run.export(name) / kind) for kind in ("fp32", precision)]
+    (exact, small) = ([score for _, score in bundle.classify(TEXTS)] for bundle in bundles)
+    assert exact == pytest.approx(small, abs=1e-5)
+    assert [label for label, _ in bundles[1].classify(TEXTS)] == ["good", "bad"]
+    before, after = (json.loads((run.sub(which) / "pruned.json").read_text()) for which in ("full-2x", name))
+    assert [place["kept"] for place in after["places"]] == [place["kept"] for place in before["places"]]
+    assert open_bundle(run.export(name) / precision).description["built_from"]["pruned"]["weights"] == precision
+    assert f"1.00 of full-2x, {precision}" in (run.path / "compression.html").read_text()
+    capsys.readouterr()
+    call(run, "full-2x", "--weights", precision)
+    assert f"{name} is up to date" in capsys.readouterr().out
 
 
 def test_a_second_compression_multiplies_and_the_first_is_up_to_date(run, capsys):
@@ -152,18 +170,23 @@ def prune(run):
     compress(dense, dense.at_rate(1.5), "full-1.5x")
 
 
-def test_killed_and_run_again_a_compressed_translator_is_the_same_to_the_bit(tmp_path):
+def learn_four_bits(run):
+    learn_rounded(Dense(run, "full"), "int4", "full-int4")
+
+
+@pytest.mark.parametrize(("work", "name"), [(prune, "full-1.5x"), (learn_four_bits, "full-int4")])
+def test_killed_and_run_again_a_compressed_translator_is_the_same_to_the_bit(tmp_path, work, name):
     straight, killed = (translation_run(tmp_path / name) for name in ("straight", "killed"))
     for run in (straight, killed):
         full = run.config.search_space.full_transformer()
         assert run_and_die(lambda run=run, full=full: sub.train_sub(run, "full", full)) == 0
-    assert run_and_die(lambda: prune(straight)) == 0
+    assert run_and_die(lambda: work(straight)) == 0
     for death in ({"replacements": 5}, {"backward_passes": 4}, {"replacements": 7}, {"backward_passes": 3}):
-        assert run_and_die(lambda: prune(killed), **death) == -signal.SIGKILL
-        assert not (killed.sub("full-1.5x") / "done.json").exists()
-    assert run_and_die(lambda: prune(killed)) == 0
-    assert_same_result(straight.sub("full-1.5x"), killed.sub("full-1.5x"))
-    export.main(["full-1.5x", "--precision", "fp32", "--run", str(straight.path)])  # checks that it does as PyTorch
+        assert run_and_die(lambda: work(killed), **death) == -signal.SIGKILL
+        assert not (killed.sub(name) / "done.json").exists()
+    assert run_and_die(lambda: work(killed)) == 0
+    assert_same_result(straight.sub(name), killed.sub(name))
+    export.main([name, "--precision", "fp32", "--run", str(straight.path)])  # checks that it does as PyTorch
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

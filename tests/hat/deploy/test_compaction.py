@@ -10,7 +10,7 @@ from hat.architecture.groups import columns_in_blocks, heads_and_neurons
 from hat.deploy.building import column_blocks
 from hat.deploy.building.classifier_graph import build_classifier_graphs
 from hat.deploy.building.column_blocks import ColumnBlocks
-from hat.deploy.building.compaction import with_column_blocks, without_removed
+from hat.deploy.building.compaction import blocks_and_wholes, with_column_blocks, without_removed
 from hat.deploy.building.graphs import build_graphs
 from hat.deploy.sessions import make_session
 from hat.export.classification.calibration import calibrate_classifier
@@ -142,5 +142,7 @@ def test_a_matrix_that_blocks_make_slower_stays_whole(monkeypatch):
     matrix[:32, ::2] = matrix[32:, 1::2] = 0  # blocks of 32 rows, half of the columns each
     weights = {"encoder.layers.0.fc1.weight": matrix}
     assert isinstance(with_column_blocks(weights)["encoder.layers.0.fc1.weight"], ColumnBlocks)
+    assert blocks_and_wholes(weights) == (1, 0)
     monkeypatch.setattr(column_blocks, "PER_BLOCK", 38.0)
     assert with_column_blocks(weights)["encoder.layers.0.fc1.weight"] is matrix
+    assert blocks_and_wholes(weights) == (0, 1)

@@ -137,6 +137,7 @@ def _nll(model, trainer):
 
 
 def test_fairseqs_own_commands_train_and_translate(run, tmp_path, monkeypatch, capfd):
+    import fairseq.models.wav2vec  # noqa: F401  # fairseq-generate's default; its own process imports all models
     from fairseq_cli import generate, train
 
     shared = [str(run.data), "--user-dir", str(PLUGIN), "--task", "hat_translation", "--cpu"]
@@ -149,7 +150,8 @@ def test_fairseqs_own_commands_train_and_translate(run, tmp_path, monkeypatch, c
     )
     monkeypatch.setattr(sys, "argv", ["fairseq-train", *shared, *training.split()])
     train.cli_main()
-    generation = f"--path {saved}/checkpoint_best.pt --gen-subset valid --beam 2 --required-batch-size-multiple 1"
+    generation = f"--path {saved}/checkpoint_best.pt --gen-subset valid --beam 2 --max-len-b 20 "
+    generation += "--required-batch-size-multiple 1"
     monkeypatch.setattr(sys, "argv", ["fairseq-generate", *shared, *generation.split()])
     generate.cli_main()
     assert len(re.findall(r"^H-\d+", capfd.readouterr().out, re.M)) == 20

@@ -1,0 +1,116 @@
+"""Trains a network whose weights 4 bits can express: the optimiser changes exact ones, all else sees them rounded.
+
+What an update computes at the rounded weights moves the exact ones (the straight-through estimator of Bengio et al.
+2013). The values that are rounded to are those that a bundle of the network stores, and stay as they are in the
+beginning; so bundles of what was trained lose nothing more.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hat.architecture.stacks import Architecture
+from hat.deploy.building.compaction import stored_parts
+from hat.deploy.building.quantisation import BLOCK, MIDDLE, codebook_of, quantise_blocks
+
+EXACT = "exact"  # key of the optimiser's state for a weight, so that checkpoints hold it
+Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # (rows, columns)
+
+
+class Grid(Protocol):
+    """The values that a matrix may take."""
+
+    def nearest(self, weight: Tensor) -> Tensor:
+        """Of a matrix of the same shape."""
+
+
+class ScaledGrid:
+    """-8 to 7 times a step, which blocks of what a bundle stores of a matrix have in common: its `parts`."""
+
+    def __init__(self, weight: np.ndarray, parts: Parts) -> None:
+        steps = np.ones_like(weight)
+        for rows, columns in parts:
+            _, scales = quantise_blocks(weight[np.ix_(rows, columns)])
+            steps[np.ix_(rows, columns)] = np.repeat(scales.astype(np.float32), BLOCK, axis=1)[:, : len(columns)]
+        self._steps = torch.from_numpy(steps)
+
+    def nearest(self, weight: Tensor) -> Tensor:
+        steps = self._steps = self._steps.to(weight.device)
+        return (weight / steps).round_().clamp_(-MIDDLE, MIDDLE - 1).mul_(steps)
+
+
+class ClusteredGrid:
+    """The values of the codebook of a matrix."""
+
+    def __init__(self, weight: np.ndarray, _: Parts) -> None:
+        self._values = torch.from_numpy(codebook_of(weight).astype(np.float32))
+
+    def nearest(self, weight: Tensor) -> Tensor:
+        values = self._values = self._values.to(weight.device)
+        return values[torch.bucketize(weight, (values[1:] + values[:-1]) / 2)]
+
+
+GRIDS: dict[str, type[Any]] = {"int4": ScaledGrid, "kmeans4": ClusteredGrid}
+
+
+def lay_grids(precision: str, architecture: Architecture, weights: Mapping[str, Tensor]) -> dict[str, Grid]:
+    """{name: Grid} of each matrix among the `weights` {name: tensor} of a network."""
+    arrays = {name: weight.numpy() for name, weight in weights.items()}
+    parts = stored_parts(architecture, arrays)
+    return {name: GRIDS[precision](arrays[name], parts[name]) for name in parts}
+
+
+class Rounder:
+    """Keeps those of `weights` {name: parameter of the optimizer} that have a Grid on it.
+
+    What is zero in `dense` {name: tensor}, with which the training began, stays zero. A training that goes on finds the
+    exact weights in the optimizer's state.
+    """
+
+    def __init__(
+        self,
+        grids: Mapping[str, Grid],
+        dense: Mapping[str, Tensor],
+        weights: Mapping[str, torch.nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        self._state: Any = optimizer.state
+        self._matrices = [
+            _Rounded(weight, grids[name], (dense[name] != 0).to(weight.device))
+            for name, weight in weights.items()
+            if name in grids
+        ]
+        for each in self._matrices:
+            each.begin(self._state[each.weight].get(EXACT) if each.weight in self._state else None)
+        optimizer.register_step_pre_hook(lambda *_: self._before())
+        optimizer.register_step_post_hook(lambda *_: self._after())
+
+    def _before(self) -> None:
+        for each in self._matrices:
+            each.restore()
+
+    def _after(self) -> None:
+        for each in self._matrices:
+            self._state[each.weight][EXACT] = each.round()
+
+
+class _Rounded:
+    def __init__(self, weight: torch.nn.Parameter, grid: Grid, stays: Tensor) -> None:
+        self.weight, self._grid, self._stays = weight, grid, stays
+
+    def begin(self, exact: Tensor | None) -> None:
+        """Of a training that goes on, `exact` are the weights that its optimiser changes."""
+        self._exact = self.weight.detach().clone() if exact is None else exact
+        self.weight.data.copy_(self._grid.nearest(self._exact) * self._stays)
+
+    def restore(self) -> None:
+        self.weight.data.copy_(self._exact)
+
+    def round(self) -> Tensor:
+        """Take over what the optimiser made of the exact weights; returns these."""
+        self._exact.copy_(self.weight.detach())
+        self.weight.data.copy_(self._grid.nearest(self._exact) * self._stays)
+        return self._exact
