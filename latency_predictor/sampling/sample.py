@@ -201,16 +201,20 @@ def _with_phases(row: Any) -> Any:
     if not isinstance(protocol, dict) or not protocol.keys() >= {"source_lengths", "target_steps"}:
         return row
     sides = {"encode": protocol["source_lengths"], "decode": protocol["target_steps"]}
+    if isinstance(sides["decode"], list) and not any(sides["decode"]):
+        del sides["decode"]
     others = {name: value for name, value in protocol.items() if name not in ("source_lengths", "target_steps")}
     timed = row.get("lengths")
     return row | {
-        "protocol": others | {"lengths": {phase: side for phase, side in sides.items() if side != [0] * len(side)}},
+        "protocol": others | {"lengths": sides},
         "lengths": [_timing_with_phases(at) for at in timed] if isinstance(timed, list) else timed,
     }
 
 
-def _timing_with_phases(at: dict[str, Any]) -> dict[str, Any]:
+def _timing_with_phases(at: Any) -> Any:
     """What it then said of one length."""
+    if not isinstance(at, dict):
+        return at
     lengths, times = {"encode": at.get("source_length")}, {"encode": at.get("encoder_ms")}
     if at.get("target_steps"):
         lengths["decode"], times["decode"] = at["target_steps"], at.get("decoder_ms")

@@ -103,6 +103,23 @@ def test_an_old_sample_that_is_damaged_is_named(run):
         read_samples(run.latency / "cpu.jsonl", run.config.search_space)
 
 
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda row: row.update(lengths=[3]), "lengths"),
+        (lambda row: row.update(lengths=None), "lengths"),
+        (lambda row: row["protocol"].update(source_lengths=4), r"protocol\.lengths\.encode"),
+        (lambda row: row["protocol"].update(target_steps=7), r"protocol\.lengths\.decode"),
+    ],
+)
+def test_old_samples_that_are_no_samples_are_named_in_a_line(run, damage, named):
+    row = as_before(made_up_sample(run, run.config.search_space.largest(), 12.5))
+    damage(row)
+    append_json_line(run.latency / "cpu.jsonl", row)
+    with pytest.raises(ArtifactError, match=rf"line 1: {named}: expected .*remove that line"):
+        read_samples(run.latency / "cpu.jsonl", run.config.search_space)
+
+
 def test_samples_of_another_space_are_refused(run):
     path = write_samples(run, 4)
     with pytest.raises(ArtifactError, match=r"cpu\.jsonl, line 1.*another search space"):
