@@ -89,6 +89,8 @@ class LanguageModel:
         """
         if words < 1 or not 0 <= temperature < math.inf:
             raise UsageError(f"words must be 1 or more and temperature 0 or more, not {words} and {temperature:g}")
+        if seed is not None and seed < 0:
+            raise UsageError(f"seed must be 0 or more, not {seed}")
         rng = np.random.default_rng(seed)
         read = [self.vocabulary.end_of_line, *self.vocabulary.encode(prompt)]
         memory, drawn = self._empty, []

@@ -149,6 +149,7 @@ def test_what_was_scored_before_a_blank_line_is_kept(bundle, tmp_path):
     [
         (("--prompt", "  "), 3, "--prompt is blank"),
         (("--temperature", "-1"), 2, "temperature 0 or more"),
+        (("--seed", "-1"), 2, "seed must be 0 or more, not -1"),
         (("--tokens", "0"), 2, "not a positive integer"),
     ],
 )
