@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from hat.cli.common import ArgumentParser, add_run_option, run_command
 
 PRECISIONS = ("fp32", "int8", "fp16", "bf16", "int4", "kmeans4")
-DEFAULT_PRECISIONS = ("fp32", "int8")
 
 STANDALONE_HELP = "put a translate.py or classify.py into each bundle, which runs it without HAT"
 
@@ -15,7 +14,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = ArgumentParser("Export trained SubTransformers as bundles that run with onnxruntime and numpy alone.")
     parser.add_argument("name", nargs="?", metavar="NAME", help="sub-training to export (default: all of the run)")
     parser.add_argument(
-        "--precision", nargs="+", choices=PRECISIONS, default=list(DEFAULT_PRECISIONS), help="kinds of bundles to make"
+        "--precision",
+        nargs="+",
+        choices=PRECISIONS,
+        help="kinds of bundles to make (default: fp32 and int8; of language models fp32)",
     )
     parser.add_argument("--standalone", action="store_true", help=STANDALONE_HELP)
     parser.add_argument(

@@ -17,25 +17,25 @@ from hat.errors import ArtifactError, UsageError
 from hat.experiment.run_directory import RunDirectory, mark_done, stamp
 from hat.models.checkpoint import load_weights
 
-DEFAULT_PRECISIONS = ("fp32", "int8")
 ALLOWED_DROP = 0.3  # of the quality, which is 0 to 100
 
 
 def export(
     run: RunDirectory,
     name: str,
-    precisions: Sequence[str] = DEFAULT_PRECISIONS,
+    precisions: Sequence[str] | None = None,
     standalone: bool = False,
     allowed_drop: float = ALLOWED_DROP,
 ) -> None:
     """Leave a checked bundle of the sub-training `name` in run.export(name)/PRECISION for each precision.
 
-    An fp32 bundle must do what PyTorch does on a sample of the validation set, else ArtifactError is raised and what
-    was there before stays. Another one must not lose more than `allowed_drop` of the task's quality (0 to 100) against
-    fp32 on the validation set, else the same happens to it, but the others are left nevertheless. Bundles that are up
-    to date are left alone. Sizes and results of the checks go to export.json. With `standalone` each bundle has the
-    one-file runtime in it.
+    None given: those of the task. An fp32 bundle must do what PyTorch does on a sample of the validation set, else
+    ArtifactError is raised and what was there before stays. Another one must not lose more than `allowed_drop` of the
+    task's quality (0 to 100) against fp32 on the validation set, else the same happens to it, but the others are left
+    nevertheless. Bundles that are up to date are left alone. Sizes and results of the checks go to export.json. With
+    `standalone` each bundle has the one-file runtime in it.
     """
+    precisions = precisions or run.task.precisions
     for precision in precisions:
         if precision not in PRECISIONS:
             raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")

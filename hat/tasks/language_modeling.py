@@ -31,7 +31,7 @@ class LanguageModeling(Task):
     phases: ClassVar = {"prefill": "words of the prompt", "decode": "words"}
     length_keys = ()
     command, decodes, answers = "hat-score", True, "words"
-    prunes = False
+    prunes, precisions = False, ("fp32",)
     super_model, sub_model = "hat_superlanguagemodel", "hat_languagemodel"
 
     def title(self, config: "LanguageExperiment") -> str:

@@ -23,7 +23,8 @@ class Task(abc.ABC):
     (`--arch`) of the SuperTransformer and of a standalone network. `phases` {name: what its length counts} are those
     that a latency is made of, one after the other. `length_keys` are those of the config that fix their lengths.
     `command` uses a bundle. `decodes` says whether the last phase has an output layer over all words. `answers` are
-    what bundles give. `prunes` says whether `hat-compress` knows what can be removed from its networks.
+    what bundles give. `prunes` says whether `hat-compress` knows what can be removed from its networks. `precisions`
+    are those of the bundles that `hat-export` makes unless told otherwise.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Task(abc.ABC):
     decodes: bool
     answers: str
     prunes: bool = True
+    precisions: tuple[str, ...] = ("fp32", "int8")
 
     @abc.abstractmethod
     def title(self, config: Any) -> str:

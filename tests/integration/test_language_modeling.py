@@ -54,7 +54,7 @@ def test_super_and_sub_training_learn_and_validation_agrees_with_the_evaluation(
 
 @pytest.mark.slow
 def test_exported_it_predicts_as_pytorch_does(trained):
-    result = command("export", trained, "full", "--precision", "fp32")
+    result = command("export", trained, "full")
     assert "of PyTorch's" in result.stdout
     bundle = trained.export("full") / "fp32"
     rows = [
