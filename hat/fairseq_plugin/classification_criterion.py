@@ -1,6 +1,5 @@
 """Cross entropy of a classifier, with label smoothing and teachers."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,8 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 from torch.nn import functional as F
+
+from hat.fairseq_plugin.logged import log_losses
 
 
 def hidden_loss(states: Sequence[Tensor], taught: Sequence[Tensor], present: Tensor) -> Tensor:
@@ -68,9 +69,7 @@ class HatClassificationCriterion(FairseqCriterion):
     @classmethod
     def reduce_metrics(cls, logging_outputs: Sequence[dict[str, Any]]) -> None:
         texts = sum(output["sample_size"] for output in logging_outputs)
-        for name in ("loss", "nll_loss"):
-            total = sum(output[name] for output in logging_outputs)
-            metrics.log_scalar(name, total / texts / math.log(2), texts)
+        log_losses(logging_outputs, ("loss", "nll_loss"), texts)
         metrics.log_scalar("accuracy", sum(output["correct"] for output in logging_outputs) / texts, texts)
 
     @staticmethod

@@ -1,18 +1,17 @@
 """What a fairseq task needs to train a SuperTransformer by the lessons of a strategy, whatever its model is for."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
 import torch
 from fairseq.dataclass import FairseqDataclass
-from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 
 from hat.architecture.stacks import Architecture
 from hat.errors import UsageError
 from hat.experiment.config import load_experiment
+from hat.fairseq_plugin.logged import log_losses
 from hat.tasks import task_of
 from hat.training.strategies import STRATEGIES
 from hat.training.validation import named_subnets
@@ -117,11 +116,8 @@ class ElasticTask:
     def reduce_metrics(self, logging_outputs: Sequence[dict[str, Any]], criterion: Any) -> None:
         super().reduce_metrics(logging_outputs, criterion)  # type: ignore[misc]
         tokens = sum(output.get("ntokens", 0) for output in logging_outputs)
-        for name in self.subnets:
-            key = SUBNET_PREFIX + name
-            if logging_outputs and key in logging_outputs[0]:
-                total = sum(output[key] for output in logging_outputs)
-                metrics.log_scalar(key, total / tokens / math.log(2), tokens)
+        keys = [SUBNET_PREFIX + name for name in self.subnets]
+        log_losses(logging_outputs, [key for key in keys if logging_outputs and key in logging_outputs[0]], tokens)
 
 
 @dataclass

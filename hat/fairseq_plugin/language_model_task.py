@@ -1,17 +1,16 @@
 """fairseq task and criterion `hat_language_modeling`: the next word, by a SuperTransformer's decoders, or by one."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
-from fairseq.logging import metrics
 from fairseq.tasks import register_task
 from torch import Tensor
 
 from hat.fairseq_plugin.elastic_task import PreparedTask, PreparedTaskConfig
 from hat.fairseq_plugin.language_model_data import IGNORED, TextSequences
+from hat.fairseq_plugin.logged import log_losses
 
 
 @register_task("hat_language_modeling", dataclass=PreparedTaskConfig)
@@ -42,9 +41,7 @@ class HatLanguageModelingCriterion(FairseqCriterion):
     @classmethod
     def reduce_metrics(cls, logging_outputs: Sequence[dict[str, Any]]) -> None:
         words = sum(output["sample_size"] for output in logging_outputs)
-        for name in ("loss", "nll_loss"):
-            total = sum(output[name] for output in logging_outputs)
-            metrics.log_scalar(name, total / words / math.log(2), words)
+        log_losses(logging_outputs, ("loss", "nll_loss"), words)
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
