@@ -6,6 +6,7 @@ from typing import Any
 
 from hat import files
 from hat.data.text import existing_file
+from hat.errors import DataError, UsageError
 
 RECORD = "files.json"
 FILES = "files"  # the corpus that is the config's own files
@@ -40,3 +41,25 @@ def find(directory: Path, name: str) -> Path | None:
             if path.is_file():
                 return path
     return None
+
+
+def find_splits(
+    corpus: str, names: Mapping[str, str], content: str, directory: Path | str | None
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """({split: path}, {its name: path}) of a named corpus that isn't downloaded, whose splits have these file `names`.
+
+    `content` says to the user what is to be put into a folder. Raises UsageError without a folder, DataError for one
+    that lacks a file.
+    """
+    if directory is None:
+        raise UsageError(f"corpus {corpus} is not downloaded: put {content} into a folder and name it with --from DIR")
+    found = {split: path for split, name in names.items() if (path := find(Path(directory), name))}
+    if len(found) < len(names):
+        raise DataError(f"--from {directory}: not all of {corpus} is there; put {content} into that folder")
+    return found, {str(path.relative_to(directory)): path for path in found.values()}
+
+
+def refuse_source(corpus: str, directory: Path | str | None) -> None:
+    """Raise UsageError for a folder to read a generated corpus from."""
+    if directory is not None:
+        raise UsageError(f"--from {directory}: corpus {corpus} is generated, it reads no files")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hat.data.classification.corpora import GENERATED, LabelledCorpus, labelled_corpus
 from hat.data.classification.reviews import generate
 from hat.data.classification.tables import read_columns
-from hat.data.source_files import FILES, SPLITS, find
+from hat.data.source_files import FILES, SPLITS, find_splits, refuse_source
 from hat.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def _from_config_files(config: "ClassificationDataConfig", folder: Path) -> Labe
 
 
 def _from_generator(config: "ClassificationDataConfig", seed: int, source_directory: Path | str | None) -> LabelledText:
-    if source_directory is not None:
-        raise UsageError(f"--from {source_directory}: corpus {config.corpus} is generated, it reads no files")
+    refuse_source(config.corpus, source_directory)
     splits = generate(seed, config.synthetic_sentences)
     return LabelledText(
         {split: [Example(text, None, label, "") for text, label in splits[split]] for split in SPLITS}, {}
@@ -69,13 +68,8 @@ def _from_generator(config: "ClassificationDataConfig", seed: int, source_direct
 def _from_directory(name: str, corpus: LabelledCorpus, directory: Path | str | None) -> LabelledText:
     columns, wanted = [corpus.text, corpus.label], ", ".join(corpus.files.values())
     content = f"{wanted}, plain or .gz, with a header and the columns {' and '.join(columns)}"
-    if directory is None:
-        raise UsageError(f"corpus {name} is not downloaded: put {content} into a folder and name it with --from DIR")
-    found = {split: find(Path(directory), file) for split, file in corpus.files.items()}
-    if None in found.values():
-        raise DataError(f"--from {directory}: not all of {name} is there; put {content} into that folder")
-    splits = {split: _read([path], columns) for split, path in found.items()}
-    return LabelledText(splits, {str(path.relative_to(directory)): path for path in found.values()})
+    found, files = find_splits(name, corpus.files, content, directory)
+    return LabelledText({split: _read([path], columns) for split, path in found.items()}, files)
 
 
 def _read(paths: Iterable[Path], columns: Sequence[str]) -> Iterator[Example]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from hat.data.language_modeling.corpora import GENERATED, corpus_files
 from hat.data.language_modeling.tales import generate
-from hat.data.source_files import FILES, SPLITS, find
+from hat.data.source_files import FILES, SPLITS, find_splits, refuse_source
 from hat.data.text import read_lines
-from hat.errors import DataError, UsageError
+from hat.errors import UsageError
 
 if TYPE_CHECKING:
     from hat.experiment.language_modeling import LanguageDataConfig
@@ -34,8 +34,7 @@ def open_running_text(
     if config.corpus == FILES:
         return _from_config_files(config, Path(source_directory or ""))
     if config.corpus == GENERATED:
-        if source_directory is not None:
-            raise UsageError(f"--from {source_directory}: corpus {config.corpus} is generated, it reads no files")
+        refuse_source(config.corpus, source_directory)
         return RunningText(dict(generate(seed, config.synthetic_sentences)), {})
     return _from_directory(config.corpus, corpus_files(config.corpus), source_directory)
 
@@ -52,10 +51,5 @@ def _from_config_files(config: "LanguageDataConfig", folder: Path) -> RunningTex
 
 def _from_directory(name: str, wanted: dict[str, str], directory: Path | str | None) -> RunningText:
     content = f"{', '.join(wanted.values())}, plain or .gz,"
-    if directory is None:
-        raise UsageError(f"corpus {name} is not downloaded: put {content} into a folder and name it with --from DIR")
-    found = {split: find(Path(directory), file) for split, file in wanted.items()}
-    if None in found.values():
-        raise DataError(f"--from {directory}: not all of {name} is there; put {content} into that folder")
-    files = {str(path.relative_to(directory)): path for path in found.values()}
+    found, files = find_splits(name, wanted, content, directory)
     return RunningText({split: read_lines(path) for split, path in found.items()}, files)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hat.data.archives import Member
 from hat.data.download import download
-from hat.data.source_files import SPLITS, find
+from hat.data.source_files import SPLITS, find, refuse_source
 from hat.data.text import paired, read_lines, read_pairs
 from hat.data.translation import corpora
 from hat.data.translation.synthetic import generate
@@ -46,8 +46,7 @@ def open_parallel_text(
     if config.corpus == corpora.FILES:
         return _from_config_files(config, Path(source_directory or ""))
     if config.corpus == corpora.SYNTHETIC:
-        if source_directory is not None:
-            raise UsageError(f"--from {source_directory}: corpus {config.corpus} is generated, it reads no files")
+        refuse_source(config.corpus, source_directory)
         return _from_generator(config, seed)
     corpus = corpora.named_corpus(config.corpus, config.source_lang, config.target_lang)
     languages = (config.source_lang, config.target_lang)
