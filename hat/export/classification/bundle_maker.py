@@ -14,6 +14,7 @@ from hat.export.bundles import built_from
 from hat.export.classification.bundle import describe_classifier, write_classifier_bundle
 from hat.export.classification.calibration import calibrate_classifier
 from hat.export.classification.check import ClassifierReference
+from hat.export.refusal import refusal
 from hat.models.checkpoint import load_model
 from hat.models.classifier_spec import ClassifierSpec
 
@@ -112,13 +113,7 @@ class ClassifierBundleMaker:
     def refusal(self, precision: str, result: dict[str, Any], allowed_drop: float) -> str | None:
         """Why a bundle must not be installed, for the user; None if it may be."""
         drop = result["quality"]["accuracy_drop"]
-        if drop <= allowed_drop:
-            return None
-        return (
-            f"the {precision} bundle loses {drop:.2f} points of accuracy against fp32 on the validation set, and "
-            f"{allowed_drop:g} is allowed; it was not installed; what was there stays; hat-export --allow-drop "
-            f"{int(drop * 10) / 10 + 0.1:.1f} accepts it"
-        )
+        return refusal(precision, f"loses {drop:.2f} points of accuracy against fp32", drop, allowed_drop)
 
 
 def drawn_texts(

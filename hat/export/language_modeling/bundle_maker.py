@@ -15,6 +15,7 @@ from hat.deploy.language_model import LanguageModel
 from hat.errors import ArtifactError
 from hat.experiment.run_directory import RunDirectory
 from hat.export.bundles import built_from
+from hat.export.refusal import refusal
 from hat.models.checkpoint import load_model
 
 if TYPE_CHECKING:
@@ -130,9 +131,4 @@ class LanguageBundleMaker:
     def refusal(self, precision: str, result: dict[str, Any], allowed_drop: float) -> str | None:
         """Why a bundle must not be installed, for the user; None if it may be."""
         growth = result["quality"]["perplexity_growth_percent"]
-        if growth <= allowed_drop:
-            return None
-        return (
-            f"the {precision} bundle's perplexity is {growth:.2f} % above fp32's on the validation set, and "
-            f"{allowed_drop:g} is allowed; it was not installed; what was there stays"
-        )
+        return refusal(precision, f"has a perplexity {growth:.2f} % above fp32's", growth, allowed_drop)

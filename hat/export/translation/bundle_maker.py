@@ -16,9 +16,10 @@ from hat.deploy.building.positions import MAX_POSITIONS
 from hat.deploy.shortlist import Shortlist
 from hat.experiment.run_directory import RunDirectory
 from hat.export.bundles import built_from
+from hat.export.refusal import refusal
 from hat.export.translation.calibration import calibrate
 from hat.export.translation.check import Reference, one_torch_thread
-from hat.export.translation.quality import describe, measure_quality, refusal, with_drops
+from hat.export.translation.quality import describe, measure_quality, with_drops
 from hat.models.checkpoint import load_model
 from hat.models.translation_spec import ModelSpec
 
@@ -103,7 +104,8 @@ class BundleMaker:
 
     def refusal(self, precision: str, result: dict[str, Any], allowed_drop: float) -> str | None:
         """Why a bundle must not be installed, for the user; None if it may be."""
-        return refusal(precision, result["quality"], allowed_drop)
+        drop = result["quality"]["bleu_drop"]
+        return refusal(precision, f"loses {drop:.2f} BLEU against fp32", drop, allowed_drop, "--allow-bleu-drop")
 
 
 def training_pairs(run: RunDirectory, prepared: PreparedData) -> list[tuple[list[int], list[int]]]:

@@ -38,18 +38,3 @@ def describe(quality: dict[str, Any]) -> str:
         f"({quality['bleu_drop']:+.2f} lost against fp32); with the shortlist {quality['bleu_shortlist']:.2f} "
         f"({quality['bleu_shortlist_drop']:+.2f})"
     )
-
-
-def refusal(precision: str, quality: dict[str, Any], allowed: float) -> str | None:
-    """Why a bundle of this quality must not be installed, for the user; None if it may be."""
-    drop = quality["bleu_drop"]
-    if drop <= allowed:
-        return None
-    return (
-        f"the {precision} bundle loses {drop:.2f} BLEU against fp32 on the validation set, and {allowed:g} is allowed; "
-        f"it was not installed; what was there stays; hat-export --allow-bleu-drop {_rounded_up(drop)} accepts it"
-    )
-
-
-def _rounded_up(drop: float) -> str:
-    return f"{int(drop * 10) / 10 + 0.1:.1f}"
