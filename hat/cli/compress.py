@@ -107,7 +107,7 @@ def _to_size(dense: "Dense", options: argparse.Namespace, training: "TrainingOpt
 
 
 def _to_latency(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
-    from hat.compression.budget import highest_rate, rate_within
+    from hat.compression.budget import rate_within
     from hat.compression.stage import compress
     from hat.errors import BudgetError
     from latency_predictor.budget import parse_budget
@@ -129,7 +129,7 @@ def _to_latency(dense: "Dense", options: argparse.Namespace, training: "Training
                 found = taken(write(rate))
                 if found <= most:
                     break
-                rate = min(rate * found / most, highest_rate(dense))
+                rate = min(rate * found / most, dense.highest_rate)
             return rate
 
         aim = _kept(dense, name, [budget.text, device.name], find_rate)

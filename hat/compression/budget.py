@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 from hat.compression.dense import Dense
-from hat.errors import BudgetError, UsageError
+from hat.errors import BudgetError
 
 STEPS = 7  # of the bisection: rates are found to about 2 % of their range
-MOST = 100.0  # rate that is ever tried
 
 
 def rate_within(dense: Dense, of: Callable[[float], float], most: float, what: Callable[[float], str]) -> float:
@@ -14,7 +13,7 @@ def rate_within(dense: Dense, of: Callable[[float], float], most: float, what: C
 
     Raises BudgetError, saying what is possible, with `what(value)` for a text, if no rate is.
     """
-    low, high = 1.0, highest_rate(dense)
+    low, high = 1.0, dense.highest_rate
     least = of(high)
     if least > most:
         raise BudgetError(
@@ -28,18 +27,3 @@ def rate_within(dense: Dense, of: Callable[[float], float], most: float, what: C
         else:
             low = middle
     return high
-
-
-def highest_rate(dense: Dense) -> float:
-    """A rate that leaves no place empty, near the highest."""
-    low, high = 1.0, MOST
-    for _ in range(12):
-        middle = (low * high) ** 0.5
-        try:
-            dense.at_rate(middle)
-            low = middle
-        except UsageError:
-            high = middle
-    if low == 1.0:
-        raise UsageError(f"{dense.name} has nothing to be pruned")
-    return low

@@ -12,6 +12,8 @@ from hat.errors import ArtifactError, UsageError
 from hat.experiment.run_directory import RunDirectory, learnt_from, stamp
 from hat.models.checkpoint import load_model
 
+MOST = 100.0  # rate that is ever tried
+
 
 class Dense:
     """The sub-training `name` of a run; raises ArtifactError if it isn't trained."""
@@ -65,6 +67,21 @@ class Dense:
         except UsageError as error:
             raise UsageError(f"--rate {rate:g} {error}") from None
         return aim
+
+    @functools.cached_property
+    def highest_rate(self) -> float:
+        """A rate that leaves no place empty, near the highest; raises UsageError if there is none."""
+        low, high = 1.0, MOST
+        for _ in range(12):
+            middle = (low * high) ** 0.5
+            try:
+                self.at_rate(middle)
+                low = middle
+            except UsageError:
+                high = middle
+        if low == 1.0:
+            raise UsageError(f"{self.name} has nothing to be pruned")
+        return low
 
     def shaped(self, rate: float) -> Aim:
         """`at_rate`, with the groups of each place counted that stay where all are removed at once."""

@@ -105,7 +105,7 @@ class _Compression:
     """What is done beside the training of what is left of `dense`; pruned.json says in the end what that is."""
 
     average_since = 0
-    weights: str | None = None  # the precision whose values they have
+    weights = ""  # the precision whose values they have; any without one
 
     def __init__(self, dense: Dense) -> None:
         self._dense = dense
@@ -154,11 +154,10 @@ class _Rounding(_Compression):
 
     def __init__(self, dense: Dense, precision: str) -> None:
         super().__init__(dense)
-        self.weights = self._precision = precision
+        self.weights = precision
 
     def begin(self, loop: TrainingLoop) -> None:
         self.average_since = loop.training.max_update - 1  # a mean of several would lie between the values
-        trainer = loop.trainer
-        dense = self._dense
-        grids = lay_grids(self._precision, dense.model.architecture, dense.weights)
+        trainer, dense = loop.trainer, self._dense
+        grids = lay_grids(self.weights, dense.model.architecture, dense.weights)
         Rounder(grids, dense.weights, optimised_weights(trainer), torch_optimizer(trainer))

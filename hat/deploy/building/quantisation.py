@@ -12,6 +12,7 @@ MIDDLE = 8  # the 4-bit number that stands for zero
 SCALES = (*np.linspace(0.6, 1.0, 9), *(MIDDLE / largest for largest in range(7, 0, -1)))
 CODES = 16  # values that 4 bits tell apart
 MOST_CLUSTERED = 2**16  # weights of a matrix from which its codebook is made
+LARGEST_HALF = 6e4  # about the largest that 16 bits express
 LARGEST_BIAS = 2.0**30  # in quantised units: leaves room for the products' sum in an int32
 
 
@@ -70,7 +71,7 @@ def quantise_blocks(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     best = np.full(peak.shape, np.inf)
     codes, scales = np.full(blocks.shape, MIDDLE, np.uint8), np.ones(peak.shape, np.float16)
     for share in SCALES:
-        tried = np.clip(-share * peak / MIDDLE, -6e4, 6e4).astype(np.float16)
+        tried = np.clip(-share * peak / MIDDLE, -LARGEST_HALF, LARGEST_HALF).astype(np.float16)
         usable = np.where(tried == 0, np.float16(1), tried).astype(np.float32)
         numbers = np.clip(np.rint(blocks / usable[..., None]), -MIDDLE, MIDDLE - 1)
         error = np.square(numbers * usable[..., None] - blocks).sum(axis=2)
@@ -89,7 +90,7 @@ def codebook_of(weight: np.ndarray) -> np.ndarray:
     values = np.unique(weight)
     if len(values) > CODES:
         values = np.append(_cluster_centres(weight.ravel()), 0)
-    values = np.unique(np.clip(values, -6e4, 6e4).astype(np.float16))
+    values = np.unique(np.clip(values, -LARGEST_HALF, LARGEST_HALF).astype(np.float16))
     return np.pad(values, (0, CODES - len(values)), mode="edge")
 
 
