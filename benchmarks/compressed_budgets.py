@@ -11,7 +11,7 @@ the share of calls within the budget, and `met`, whether that is at least the bu
 import itertools
 
 import numpy as np
-from promised_latency import SEED, _call
+from promised_latency import SEED, call_in_turns
 
 from hat import files
 from hat.cli import compress, export
@@ -42,7 +42,7 @@ def _main(options):
     given = run.task.calls(run, "valid", options.calls, SEED)
     sentences = list(itertools.islice(itertools.cycle(given["sentences"]), options.calls))
     names = [options.network, *budgets]
-    calls_ms, taken = _call({str(run.export(name) / "fp32") for name in names}, sentences)
+    calls_ms, taken = call_in_turns({str(run.export(name) / "fp32") for name in names}, sentences)
     of = {name: np.array(calls_ms[str(run.export(name) / "fp32")]) for name in names}
     rows = [_row(name, budget, of[name], of[options.network]) for name, budget in budgets.items()]
     print("\n".join(_table(rows)))

@@ -47,7 +47,7 @@ def _main(options):
         )
     given = run.task.calls(run, "valid", options.calls, SEED)
     sentences = list(itertools.islice(itertools.cycle(given["sentences"]), options.calls))
-    calls_ms, taken = _call({promise["bundle"] for promise in promises}, sentences)
+    calls_ms, taken = call_in_turns({promise["bundle"] for promise in promises}, sentences)
     quantiles = {promise["quantile"] for promise in promises}
     full_ms = {quantile: _quantile(calls_ms, run.export(FULL), quantile) for quantile in quantiles}
     rows = [_row(promise, calls_ms[promise["bundle"]], full_ms) for promise in promises]
@@ -82,7 +82,7 @@ def _promises(run):
             }
 
 
-def _call(bundles, sentences):
+def call_in_turns(bundles, sentences):
     """({bundle: milliseconds of each call}, share of the time that other work had the processor)."""
     from latency_predictor.on_device.bundle_calls import bundle_call
 

@@ -11,7 +11,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))  # i
 
 import compression as benchmark
 
-from hat.cli import prepare, train_sub
 from hat.evaluation.evaluate import evaluate
 from hat.experiment.run_directory import RunDirectory
 
@@ -22,9 +21,7 @@ RATES = (1.5, 3.0)
 def measured(tmp_path_factory):
     """(folder, what the benchmark wrote) of two methods at two rates."""
     folder = tmp_path_factory.mktemp("benchmark")
-    run = tiny_classifier.make_run(folder, sub_training={"init": "scratch", "max_update": 60})
-    prepare.main([str(folder / "tiny.yaml"), "--run", str(run.path)])
-    train_sub.main(["--architecture", "full", "--run", str(run.path), "--device", "cpu", "--threads", "1"])
+    tiny_classifier.trained_run(folder, sub_training={"max_update": 60})
     return folder, measure(folder)
 
 

@@ -29,7 +29,9 @@ def run(tmp_path, monkeypatch):
     write_bundle(run, "p95", "fp32", 5.0)
     write_choice(run, "p50", "50%", 0.5)
     write_choice(run, "p95", "9ms@p95", 0.95)
-    monkeypatch.setattr(benchmark, "_call", lambda bundles, sentences: ({each: times(each) for each in bundles}, 0.02))
+    monkeypatch.setattr(
+        benchmark, "call_in_turns", lambda bundles, sentences: ({each: times(each) for each in bundles}, 0.02)
+    )
     monkeypatch.setattr(type(run.task), "calls", lambda *_: {"sentences": ["Hallo."], "ids": [[4, 2]]})
     return run
 
@@ -85,6 +87,6 @@ def test_calls_are_timed_in_blocks_that_take_turns(monkeypatch):
     monkeypatch.setattr(benchmark, "BLOCK", 2)
     monkeypatch.setattr(benchmark.os, "sched_setaffinity", lambda *_: None)
     monkeypatch.setattr(benchmark.time, "perf_counter", lambda: float(next(clock)))
-    calls_ms, _ = benchmark._call({"b", "a"}, ["1", "2", "3"])
+    calls_ms, _ = benchmark.call_in_turns({"b", "a"}, ["1", "2", "3"])
     assert "".join("".join(call) for call in asked) == "a1a1a2b1b1b2a3a3b3b3"
     assert calls_ms == {"a": [1000.0] * 3, "b": [1000.0] * 3}

@@ -74,3 +74,14 @@ def make_run(folder, **sections):
     config = config | {"data": config["data"] | paths}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     return RunDirectory.create(folder / "tiny.yaml", folder / "run")
+
+
+def trained_run(folder, **sections):
+    """`make_run`, its data prepared and the full-size network trained from scratch, by the commands."""
+    from hat.cli import prepare, train_sub
+
+    sections["sub_training"] = {"init": "scratch", **sections.get("sub_training", {})}
+    run = make_run(folder, **sections)
+    prepare.main([str(folder / "tiny.yaml"), "--run", str(run.path)])
+    train_sub.main(["--architecture", "full", "--run", str(run.path), "--device", "cpu", "--threads", "1"])
+    return run

@@ -4,7 +4,7 @@ import pytest
 import tiny_classifier
 from near_models import assert_near
 
-from hat.cli import compress, prepare, train_sub
+from hat.cli import compress
 
 # Batches of half an update: one process takes two, each of two processes one.
 TRAINING = {"max_update": 12, "warmup_updates": 2, "max_tokens": 400}
@@ -14,10 +14,7 @@ TRAINING = {"max_update": 12, "warmup_updates": 2, "max_tokens": 400}
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
     compression = {**TRAINING, "lr": 0.002, "tokens_per_update": 800, "renewals": 2}
-    made = tiny_classifier.make_run(folder, sub_training={"init": "scratch", **TRAINING}, compression=compression)
-    prepare.main([str(folder / "tiny.yaml"), "--run", str(made.path)])
-    train_sub.main(["--architecture", "full", "--run", str(made.path), "--device", "cpu", "--threads", "1"])
-    return made
+    return tiny_classifier.trained_run(folder, sub_training=TRAINING, compression=compression)
 
 
 @pytest.mark.parametrize("target", [("--rate", "1.5"), ("--weights", "int4")])

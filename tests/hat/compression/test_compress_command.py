@@ -11,7 +11,7 @@ from deaths import assert_same_result, run_and_die
 from hat import Classifier
 from hat.architecture.complexity import count_parameters
 from hat.cli import compress as command
-from hat.cli import evaluate, export, prepare, train_sub
+from hat.cli import evaluate, export, train_sub
 from hat.compression.dense import Dense
 from hat.compression.stage import compress, learn_rounded
 from hat.deploy.bundle import open_bundle
@@ -24,9 +24,7 @@ TEXTS = ["the film is good and the book is awful", "the song is dull and the pla
 def run(tmp_path_factory):
     """A classifier's run with the full-size network trained and compressed."""
     folder = tmp_path_factory.mktemp("compression")
-    made = tiny_classifier.make_run(folder, sub_training={"init": "scratch", "max_update": 120})
-    prepare.main([str(folder / "tiny.yaml"), "--run", str(made.path)])
-    train_sub.main(["--architecture", "full", "--run", str(made.path), "--device", "cpu", "--threads", "1"])
+    made = tiny_classifier.trained_run(folder, sub_training={"max_update": 120})
     call(made, "full", "--rate", "2")
     return made
 
