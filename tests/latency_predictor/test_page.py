@@ -191,7 +191,9 @@ def test_drift_is_relative_to_the_median():
 
 def test_bars_add_up_to_the_latency():
     drawn = axes()
-    device_charts.draw_parts(drawn, ["small", "big"], np.array([1.0, 2]), np.array([3.0, 7]), np.array([2.0, 4]))
+    small = {"name": "small", "phases_ms": {"encode": 1.0, "decode": 3.0}, "output_ms": 2.0}
+    big = {"name": "big", "phases_ms": {"encode": 2.0, "decode": 7.0}, "output_ms": 4.0}
+    device_charts.draw_parts(drawn, [small, big])
     ends = [[bar.get_x(), bar.get_width()] for bar in drawn.patches]
     assert ends == [[0, 1], [0, 2], [1, 3], [2, 7], [4, 2], [9, 4]]
 
@@ -199,7 +201,8 @@ def test_bars_add_up_to_the_latency():
 def test_lengths_are_drawn_in_order_and_one_long_sentence_does_not_shrink_them():
     drawn = axes()
     line = {"name": "a", "lengths": [20, 5], "total_ms": [50.0, 14.0]}
-    device_charts.draw_lengths(drawn, [line], {10: 999, 500: 1})
+    device_charts.draw_lengths(drawn, [line], {10: 999, 500: 1}, "decoder steps")
+    assert drawn.get_xlabel() == "decoder steps"
     assert drawn.lines[0].get_xydata().tolist() == [[5, 14], [20, 50]]
     assert drawn.get_xlim() == (0, 21)
 
