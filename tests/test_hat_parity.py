@@ -33,7 +33,7 @@ def space_of(cases, model):
             "cross_attention_heads": model[f"{name}_attention_heads"],
             "cross_attention_span": 1,
         }
-        return cls(**{field: choices(name, field, full[field]) for field in cls.__dataclass_fields__})
+        return cls(**{field: choices(name, field, full[field]) for field in cls.__dataclass_fields__ if field in full})
 
     return SearchSpace(model["qkv_dim"], stack_choices("encoder", EncoderSpace), stack_choices("decoder", DecoderSpace))
 

@@ -191,9 +191,11 @@ def test_drift_is_relative_to_the_median():
 
 def test_bars_add_up_to_the_latency():
     drawn = axes()
-    small = {"name": "small", "phases_ms": {"encode": 1.0, "decode": 3.0}, "output_ms": 2.0}
-    big = {"name": "big", "phases_ms": {"encode": 2.0, "decode": 7.0}, "output_ms": 4.0}
-    device_charts.draw_parts(drawn, [small, big])
+    parts = (
+        {"name": "small", "phases_ms": {"encode": 1.0, "decode": 3.0}, "output_ms": 2.0},
+        {"name": "big", "phases_ms": {"encode": 2.0, "decode": 7.0}, "output_ms": 4.0},
+    )
+    device_charts.draw_parts(drawn, parts)
     ends = [[bar.get_x(), bar.get_width()] for bar in drawn.patches]
     assert ends == [[0, 1], [0, 2], [1, 3], [2, 7], [4, 2], [9, 4]]
 
