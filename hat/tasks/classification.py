@@ -32,7 +32,7 @@ class Classification(Task):
     name, item = "classification", "text"
     phases: ClassVar = {"encode": "tokens"}
     length_keys = ("latency.length",)
-    command, decodes, answers = "hat-classify", False, "labels"
+    command, answers = "hat-classify", "labels"
     super_model, sub_model = "hat_superclassifier", "hat_classifier"
 
     def title(self, config: "ClassificationExperiment") -> str:
@@ -123,11 +123,8 @@ class Classification(Task):
 
         return build_classifier_graphs(architecture, spec, weights, precision)
 
-    def workload(self, spec: "ClassifierSpec", latency: "ClassificationLatency") -> dict[str, Any]:
-        return {"task": self.name, "source_vocabulary": spec.vocabulary, "segments": spec.segments}
-
-    def protocol(self, spec: "ClassifierSpec", latency: "ClassificationLatency") -> dict[str, Any]:
-        return {"beam": 1, "source_vocabulary": spec.vocabulary, "target_vocabulary": len(spec.labels)}
+    def workload(self, spec: "ClassifierSpec", latency: "ClassificationLatency") -> dict[str, int]:
+        return {"vocabulary": spec.vocabulary, "labels": len(spec.labels)}
 
     def calls(self, run: "RunDirectory", split: str, count: int, seed: int) -> dict[str, Any]:
         from hat.data.drawing import draw_lines

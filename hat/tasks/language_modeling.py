@@ -30,7 +30,7 @@ class LanguageModeling(Task):
     name, item = "language_modeling", "word"
     phases: ClassVar = {"prefill": "words of the prompt", "decode": "words"}
     length_keys = ()
-    command, decodes, answers = "hat-score", True, "words"
+    command, answers = "hat-score", "words"
     prunes, precisions = False, ("fp32",)
     super_model, sub_model = "hat_superlanguagemodel", "hat_languagemodel"
 
@@ -91,9 +91,6 @@ class LanguageModeling(Task):
         _not_measured()
 
     def workload(self, spec: "LanguageModelSpec", latency: Any) -> NoReturn:
-        _not_measured()
-
-    def protocol(self, spec: "LanguageModelSpec", latency: Any) -> NoReturn:
         _not_measured()
 
     def calls(self, run: "RunDirectory", split: str, count: int, seed: int) -> NoReturn:

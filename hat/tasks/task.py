@@ -20,11 +20,15 @@ class Task(abc.ABC):
     """One object for each task. Heavy modules are imported inside of the methods that need them.
 
     `item` is what a loss in nats is given for: a token or a text. `super_model` and `sub_model` are fairseq's names
-    (`--arch`) of the SuperTransformer and of a standalone network. `phases` {name: what its length counts} are those
-    that a latency is made of, one after the other. `length_keys` are those of the config that fix their lengths.
-    `command` uses a bundle. `decodes` says whether the last phase has an output layer over all words. `answers` are
-    what bundles give. `prunes` says whether `hat-compress` knows what can be removed from its networks. `precisions`
-    are those of the bundles that `hat-export` makes unless told otherwise.
+    (`--arch`) of the SuperTransformer and of a standalone network. `command` uses a bundle. `answers` are what bundles
+    give. `prunes` says whether `hat-compress` knows what can be removed from its networks. `precisions` are those of
+    the bundles that `hat-export` makes unless told otherwise.
+
+    What is measured is a workload of named `phases` {name: what its length counts}, one after the other, whose times
+    add up to the whole. Of them a task gives their lengths (`fixed_lengths` by the config's `length_keys`, else
+    `corpus_lengths`), the graphs that they run (`measured_graphs`), numbers beside these (`workload`), and a function
+    in latency_predictor.on_device.workloads.WORKLOADS that runs them on a device; one in on_device.bundle_calls.CALLS
+    calls its bundles as users do. Samples, predictors and pages follow from that.
     """
 
     name: str
@@ -34,7 +38,6 @@ class Task(abc.ABC):
     phases: ClassVar[Mapping[str, str]]
     length_keys: tuple[str, ...]
     command: str
-    decodes: bool
     answers: str
     prunes: bool = True
     precisions: tuple[str, ...] = ("fp32", "int8")
@@ -108,12 +111,16 @@ class Task(abc.ABC):
         """{name: onnx.ModelProto} of what one sentence runs; `latency` is that section of the config."""
 
     @abc.abstractmethod
-    def workload(self, spec: Any, latency: Any) -> dict[str, Any]:
-        """What the agent on a device is told to run with these graphs: see latency_predictor.on_device.workloads."""
+    def workload(self, spec: Any, latency: Any) -> dict[str, int]:
+        """{name: number} of what else is run, such as the vocabulary's size: known on the device, the same in all
+        samples that are compared.
+        """
 
-    @abc.abstractmethod
-    def protocol(self, spec: Any, latency: Any) -> dict[str, Any]:
-        """What of `workload` samples must have in common: {"beam", "source_vocabulary", "target_vocabulary"}."""
+    def with_few_words(self, spec: Any, words: int) -> Any | None:
+        """`spec` with so few words to choose from in the last phase, None where that has no output layer over words:
+        how the output layer's time is told.
+        """
+        return None
 
     @abc.abstractmethod
     def calls(self, run: "RunDirectory", split: str, count: int, seed: int) -> dict[str, Any]:

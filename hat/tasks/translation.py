@@ -1,6 +1,7 @@
 """The task translation: parallel text, an encoder and a decoder, beam search."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,7 +31,7 @@ class Translation(Task):
     name, item = "translation", "token"
     phases: ClassVar = {"encode": "source tokens", "decode": "decoder steps"}
     length_keys = ("latency.source_length", "latency.target_steps")
-    command, decodes, answers = "hat-translate", True, "translations"
+    command, answers = "hat-translate", "translations"
     super_model, sub_model = "hat_supertransformer", "hat_transformer"
 
     def title(self, config: "TranslationExperiment") -> str:
@@ -105,12 +106,12 @@ class Translation(Task):
         names = needed_graphs(graph_names(precision), latency.beam)
         return build_graphs(architecture, spec, weights, precision, names=names)
 
-    def workload(self, spec: "ModelSpec", latency: "TranslationLatency") -> dict[str, Any]:
-        return {"task": self.name, "beam": latency.beam, "source_vocabulary": spec.source_vocabulary}
-
-    def protocol(self, spec: "ModelSpec", latency: "TranslationLatency") -> dict[str, Any]:
+    def workload(self, spec: "ModelSpec", latency: "TranslationLatency") -> dict[str, int]:
         vocabularies = {f"{side}_vocabulary": size for side, size in self.vocabularies(spec).items()}
         return {"beam": latency.beam, **vocabularies}
+
+    def with_few_words(self, spec: "ModelSpec", words: int) -> "ModelSpec":
+        return replace(spec, target_vocabulary=words, share_all_embeddings=False)
 
     def calls(self, run: "RunDirectory", split: str, count: int, seed: int) -> dict[str, Any]:
         from sentencepiece import SentencePieceProcessor

@@ -100,11 +100,17 @@ class PerLayerFeatures:
     @property
     def physical_names(self) -> tuple[str, ...]:
         """Names of the physical columns."""
-        return tuple(self._physical({tuple(name.split(".")): np.zeros(0) for name in self.dimensions}))
+        return tuple(self._physical(np.zeros((0, len(self.names)))))
 
-    def _physical(self, totals: Totals) -> dict[str, np.ndarray]:
+    def _physical(self, matrix: np.ndarray) -> dict[str, np.ndarray]:
+        by_layer = {tuple(name.split(".")): matrix[:, columns] for name, columns in self.dimensions.items()}
+        totals = {field: values.sum(axis=1) for field, values in by_layer.items()}
         columns = _physical(totals)
-        return columns if self.space.head_dim is None else columns | _widths_of_heads(totals)
+        if self.space.head_dim is not None:
+            columns |= _widths_of_heads(totals)
+        if ("decoder", "context") in by_layer:
+            columns |= _windows(by_layer)
+        return columns
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -140,11 +146,7 @@ class PerLayerFeatures:
 
     def inputs(self, matrix: np.ndarray) -> Inputs:
         """Inputs of a raw matrix (n, genes)."""
-        totals = {
-            tuple(dimension.split(".")): matrix[:, columns].sum(axis=1)
-            for dimension, columns in self.dimensions.items()
-        }
-        return Inputs(matrix, np.column_stack(list(self._physical(totals).values())))
+        return Inputs(matrix, np.column_stack(list(self._physical(matrix).values())))
 
 
 Features = AveragedFeatures | PerLayerFeatures
@@ -201,3 +203,14 @@ def _widths_of_heads(totals: Totals) -> dict[str, np.ndarray]:
         for stack in ("decoder", "encoder"):  # queries of the one, keys and values of the other
             columns[f"{stack}.embed_dim*cross_attention_heads"] = totals[stack, "embed_dim"] * heads
     return columns
+
+
+def _windows(by_layer: Mapping[Any, np.ndarray]) -> dict[str, np.ndarray]:
+    """{name: (n,)} of a decoder whose layers have a width of heads and a window each, of (n, layers) of every field."""
+    heads, head_dim, context = (by_layer["decoder", field] for field in ("self_attention_heads", "head_dim", "context"))
+    widths = heads * head_dim
+    return {
+        "decoder.embed_dim*attention_dim": by_layer["decoder", "embed_dim"][:, 0] * widths.sum(axis=1),
+        "decoder.context": context.sum(axis=1),  # positions whose distances are looked up
+        "decoder.context*attention_dim": (context * widths).sum(axis=1),  # keys and values attended to
+    }

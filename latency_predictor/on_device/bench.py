@@ -23,7 +23,7 @@ class Bench:
 
     `setup` holds `threads`, `accelerator`, `repeats`, the names of the task's `phases`, the `points` to measure at,
     each with a length for each phase, a subject `reference` that is measured beside all others, at the middle one of
-    the points, the `task` and what its workload wants to know.
+    the points, the name of the `task` and what its `workload` is made of.
     A subject is {"graphs": {name: base64 of a compressed ONNX graph}, "weights": {file: bytes}}.
     """
 
@@ -50,7 +50,7 @@ class Bench:
         sessions = Sessions(paths, self._setup["threads"], self._setup["accelerator"])
         for name in paths:
             sessions[name]  # opened here, not within the first run
-        return WORKLOADS[self._setup["task"]](sessions, self._setup, points, self._clock)
+        return WORKLOADS[self._setup["task"]](sessions, self._setup["workload"], points, self._clock)
 
 
 def make_weights(path: Path, size: int) -> None:

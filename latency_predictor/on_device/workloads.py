@@ -1,15 +1,14 @@
 """What a task's deployed graphs are timed at: the whole work of one sentence (Python 3.9, numpy, onnxruntime).
 
-A workload is a function (sessions, setup, points, clock) -> one function for each of the points, which hold a length
-for each of the task's phases; it does the work and returns the seconds that each phase but the last took by the
-`clock`.
+A workload is a function (sessions of these graphs, Task.workload's numbers, points, clock) -> one function for each of
+the points, which hold a length for each of the task's phases; it does the work and returns the seconds that each phase
+but the last took by the `clock`.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -24,12 +23,12 @@ END = 2  # of a sentence
 
 
 def translations(
-    sessions: Sessions, setup: Mapping[str, Any], points: Sequence[Sequence[int]], clock: Callable[[], float]
+    sessions: Sessions, numbers: Mapping[str, int], points: Sequence[Sequence[int]], clock: Callable[[], float]
 ) -> list[Callable[[], Sequence[float]]]:
     """Beam search with `beam` hypotheses, of sentences of tokens below `source_vocabulary`."""
-    search, options = BeamSearch(sessions), SearchOptions(setup["beam"])
+    search, options = BeamSearch(sessions), SearchOptions(numbers["beam"])
     search.encoder.clock = clock
-    sentences = [_sentence(source, setup["source_vocabulary"]) for source, _ in points]
+    sentences = [_sentence(source, numbers["source_vocabulary"]) for source, _ in points]
     return [
         functools.partial(_translate, search, sentence, options, steps)
         for sentence, (_, steps) in zip(sentences, points)
@@ -47,14 +46,14 @@ def _sentence(length: int, vocabulary: int) -> list[int]:
 
 
 def classifications(
-    sessions: Sessions, setup: Mapping[str, Any], points: Sequence[Sequence[int]], clock: Callable[[], float]
+    sessions: Sessions, numbers: Mapping[str, int], points: Sequence[Sequence[int]], clock: Callable[[], float]
 ) -> list[Callable[[], Sequence[float]]]:
-    """One text of tokens below `source_vocabulary`; the encoder is all that there is."""
-    texts = [np.array([_sentence(length, setup["source_vocabulary"])]) for (length,) in points]
-    inputs = [{"tokens": tokens} for tokens in texts]
-    if setup["segments"] > 1:
-        inputs = [{"tokens": tokens, "segments": np.zeros_like(tokens)} for tokens in texts]
-    return [functools.partial(_classify, sessions["classifier"], each) for each in inputs]
+    """One text of tokens below `vocabulary`; the encoder is all that there is."""
+    session = sessions["classifier"]
+    names = [each.name for each in session.get_inputs()]
+    texts = [np.array([_sentence(length, numbers["vocabulary"])]) for (length,) in points]
+    inputs = [{"tokens": tokens, "segments": np.zeros_like(tokens)} for tokens in texts]
+    return [functools.partial(_classify, session, {name: each[name] for name in names}) for each in inputs]
 
 
 def _classify(session: onnxruntime.InferenceSession, inputs: Mapping[str, np.ndarray]) -> tuple[()]:

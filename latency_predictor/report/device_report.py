@@ -79,12 +79,13 @@ def write_report(
 def _facts(task: Task, samples: Sequence[LatencySample], lengths: Lengths, quantile: float) -> dict[str, str]:
     """What was measured, where and when."""
     protocol, environment = samples[-1].protocol, samples[-1].environment
+    numbers = {"threads": protocol.threads} | protocol.workload
+    runs = [protocol.backend, protocol.precision, *(f"{name.replace('_', ' ')}: {of}" for name, of in numbers.items())]
     points = ", ".join(" / ".join(map(str, point)) for point in lengths.points)
     sentence = "the median sentence" if quantile == 0.5 else f"{quantile:.0%} of the sentences"
     facts = {
         "Device": f"{samples[-1].device}: {environment.gpu or environment.cpu}, {environment.cores} cores",
-        "Runs": f"{protocol.backend}, {protocol.precision}, threads: {protocol.threads}"
-        + (f", beam: {protocol.beam}" if task.decodes else ""),
+        "Runs": ", ".join(runs),
         "Timed by": {"processor": "the processor's time of one thread", "wall": "the wall clock"}[protocol.clock],
         "A latency is that of": sentence if lengths.count > 1 else "one sentence of fixed length",
         f"Measured at {' / '.join(task.phases.values())}": points,

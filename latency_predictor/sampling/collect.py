@@ -19,8 +19,8 @@ from latency_predictor.fitting.pace import Pace, even_latencies_ms
 from latency_predictor.fitting.predictor import LatencyPredictor
 from latency_predictor.link.devices import Device, load_device
 from latency_predictor.sampling.history import Fit, append_fit, history_path, read_history
-from latency_predictor.sampling.measure import Measurer
-from latency_predictor.sampling.parts import measure_parts, parts_path, read_parts, write_parts
+from latency_predictor.sampling.measure import Measurer, measuring_spec
+from latency_predictor.sampling.parts import FEW_WORDS, measure_parts, parts_path, read_parts, write_parts
 from latency_predictor.sampling.sample import LatencySample, read_samples, samples_path, write_samples
 from latency_predictor.sampling.selection import (
     FIRST,
@@ -80,9 +80,9 @@ def collect(run: RunDirectory, device_name: str, samples: int | None = None) -> 
         else:
             collection.measure_number(samples)
         collection.revisit()
-        if run.task.decodes and not read_parts(parts_path(run, device), collection.series):
-            parts = measure_parts(measurer, run.config.search_space)
-            write_parts(parts_path(run, device), collection.series, parts)
+        few_words, path = run.task.with_few_words(measuring_spec(run), FEW_WORDS), parts_path(run, device)
+        if few_words is not None and not read_parts(path, collection.series):
+            write_parts(path, collection.series, measure_parts(measurer, run.config.search_space, few_words))
     collection.report()
     print(f"next: hat-fit-predictor --device {device_name}")
     return collection.path

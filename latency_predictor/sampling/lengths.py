@@ -1,4 +1,4 @@
-"""The lengths of the sentences that a latency is about: the corpus's own, or one fixed pair."""
+"""The lengths of the sentences that a latency is about: the corpus's own, or one fixed for each phase."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,8 +48,8 @@ class Lengths:
 
 def _weights(points: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
     """Matrix (points, lengths) of the weight that each point has in the value interpolated at each length."""
-    if len(points) == 1:
-        return np.ones((1, len(lengths)))
+    if points[0] == points[-1]:
+        return np.full((len(points), len(lengths)), 1 / len(points))
     places = np.asarray(lengths, dtype=float)
     right = np.clip(np.searchsorted(points, places), 1, len(points) - 1)
     share = (places - points[right - 1]) / (points[right] - points[right - 1])
@@ -96,10 +96,11 @@ def check_quantiles(run: RunDirectory, budgets: Iterable[LatencyBudget]) -> None
 
 
 def _points(sides: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
-    """Points at the same quantiles of all sides, rising strictly on each."""
+    """Points at the same quantiles of all sides, rising strictly on each that isn't the same for all sentences."""
     points: list[tuple[int, ...]] = []
+    varied = [number for number, side in enumerate(sides) if min(side) < max(side)]
     for quantile in MEASURED_QUANTILES:
         point = tuple(int(np.quantile(side, quantile, method="nearest")) for side in sides)
-        if not points or all(more > less for more, less in zip(point, points[-1], strict=True)):
+        if not points or (varied and all(point[side] > points[-1][side] for side in varied)):
             points.append(point)
     return tuple(points)

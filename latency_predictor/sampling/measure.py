@@ -3,7 +3,6 @@
 import functools
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from hat.architecture.complexity import Spec
@@ -45,7 +44,7 @@ def protocol_of(run: RunDirectory, device: Device, spec: Spec, lengths: Lengths)
         threads=device.threads,
         batch=1,
         lengths=dict(zip(lengths.sentences, zip(*lengths.points, strict=True), strict=True)),
-        **run.task.protocol(spec, run.config.latency),
+        workload=run.task.workload(spec, run.config.latency),
         reference=reference if device.precision == REFERENCE_PRECISION else f"{reference}.{REFERENCE_PRECISION}",
         clock=clock_name(device.threads, device.accelerator),
     )
@@ -72,29 +71,26 @@ class Measurer:
         if self._bench is not None:
             self._bench.close()
 
-    def measure(self, architecture: Architecture, target_vocabulary: int | None = None) -> LatencySample:
-        """The LatencySample of an Architecture; with `target_vocabulary` tokens to choose from if that is given.
+    def measure(self, architecture: Architecture, spec: Spec | None = None) -> LatencySample:
+        """The LatencySample of an Architecture, in a model of that `spec` if one is given, else of the run's.
 
         One that doesn't become stable is measured again; the steadier one counts.
         """
         if self._bench is None:
             self._bench = self._make_bench()
-        spec = self._spec
-        if target_vocabulary is not None:
-            spec = replace(spec, target_vocabulary=target_vocabulary, share_all_embeddings=False)
         samples: list[LatencySample] = []
         for _ in range(ATTEMPTS):
-            samples.append(self._sample(architecture, self._bench.time(architecture, spec)))
+            samples.append(self._sample(architecture, self._bench.time(architecture, spec or self._spec)))
             if samples[-1].stable:
                 break
         return min(samples, key=lambda sample: sample.timing(self.lengths).half_width)
 
-    def measure_paced(self, architecture: Architecture, target_vocabulary: int | None = None) -> LatencySample:
+    def measure_paced(self, architecture: Architecture, spec: Spec | None = None) -> LatencySample:
         """What `measure` gives, as it would be at the median pace of the device's samples.
 
         As it was measured where there are none, or only some that were measured otherwise.
         """
-        sample = self.measure(architecture, target_vocabulary)
+        sample = self.measure(architecture, spec)
         return sample if self._pace is None else self._pace.even(sample)
 
     @functools.cached_property
@@ -138,7 +134,8 @@ class AgentBench:
 
         self._device, self._task, self._latency_config = device, task, latency_config
         setup = {
-            **task.workload(reference[1], latency_config),
+            "task": task.name,
+            "workload": task.workload(reference[1], latency_config),
             "repeats": latency_config.repeats,
             "phases": list(task.phases),
             "points": [list(point) for point in points],

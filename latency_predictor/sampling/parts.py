@@ -3,17 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hat import files
+from hat.architecture.complexity import Spec
 from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import Architecture
 from hat.config import from_mapping, to_mapping
 from hat.experiment.run_directory import RunDirectory
 from latency_predictor.link.devices import Device
+from latency_predictor.sampling.earlier_rows import parts_row
 from latency_predictor.sampling.measure import Measurer, reference_architecture
 
-FEW_TOKENS = 64  # a vocabulary whose output layer costs next to nothing
+FEW_WORDS = 64  # a vocabulary whose output layer costs next to nothing
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,22 @@ class Parts:
     total_ms: tuple[float, ...]
 
 
-def measure_parts(measurer: Measurer, space: SearchSpace) -> list[Parts]:
+def measure_parts(measurer: Measurer, space: SearchSpace, few_words: Spec) -> list[Parts]:
     """Parts of the smallest architecture, the reference and the full-size Transformer.
 
-    The output layer, with the choice of the best tokens, is what a translation takes longer than one with a
-    vocabulary of FEW_TOKENS.
+    The output layer, with the choice of the best words, is what the last phase takes longer than in a model of the spec
+    `few_words`, which has FEW_WORDS to choose from.
     """
     chosen = {
         "smallest": space.smallest(),
         "reference": reference_architecture(space),
         "full-size": space.full_transformer(),
     }
-    return [_measure(measurer, name, architecture) for name, architecture in chosen.items()]
+    return [_measure(measurer, name, architecture, few_words) for name, architecture in chosen.items()]
 
 
-def _measure(measurer: Measurer, name: str, architecture: Architecture) -> Parts:
-    sample, fewer = (measurer.measure_paced(architecture, vocabulary) for vocabulary in (None, FEW_TOKENS))
+def _measure(measurer: Measurer, name: str, architecture: Architecture, few_words: Spec) -> Parts:
+    sample, fewer = (measurer.measure_paced(architecture, spec) for spec in (None, few_words))
     middle = len(sample.lengths) // 2
     phases_ms = {phase: timing.p25 for phase, timing in sample.lengths[middle].phases_ms.items()}
     last = list(phases_ms)[-1]
@@ -76,13 +77,4 @@ def read_parts(path: Path, series: str | None) -> list[Parts]:
     kept = files.read_json(path, "remove it and measure again")
     if not isinstance(kept, dict) or series is None or kept.get("series") != series:  # a list named no series
         return []
-    return [from_mapping(Parts, _with_phases(row), str(path)) for row in kept.get("parts", ())]
-
-
-def _with_phases(row: Any) -> Any:
-    """The row of Parts; an earlier version knew encoders and decoders alone."""
-    if not isinstance(row, dict) or not row.keys() >= {"encoder_ms", "decoder_ms", "target_steps"}:
-        return row
-    phases_ms = {"encode": row["encoder_ms"], "decode": row["decoder_ms"]}
-    kept = {name: row[name] for name in ("name", "output_ms", "total_ms") if name in row}
-    return {**kept, "phases_ms": phases_ms, "lengths": row["target_steps"]}
+    return [from_mapping(Parts, parts_row(row), str(path)) for row in kept.get("parts", ())]

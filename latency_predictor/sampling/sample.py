@@ -17,7 +17,8 @@ from hat.errors import ArtifactError, UsageError
 from hat.experiment.run_directory import RunDirectory
 from latency_predictor.link.devices import Device
 from latency_predictor.on_device.environment import Environment
-from latency_predictor.on_device.timing import Timing, clock_name
+from latency_predictor.on_device.timing import Timing
+from latency_predictor.sampling.earlier_rows import sample_row
 from latency_predictor.sampling.lengths import Lengths
 
 VERSION = 2  # of the protocol: samples of another one can't be compared
@@ -27,9 +28,9 @@ VERSION = 2  # of the protocol: samples of another one can't be compared
 class Protocol:
     """What was timed: samples are comparable only if these are equal.
 
-    One batch of `batch` sentences with `beam` hypotheses, at several `lengths` of each phase of the task, beside the
-    `reference` architecture (its short hash, and its precision where that is another one). By the `clock` "processor"
-    moments in which other processes had the processor don't count.
+    One batch of `batch` sentences, at several `lengths` of each phase of the task and what else its `workload` says,
+    beside the `reference` architecture (its short hash, and its precision where that is another one). By the `clock`
+    "processor" moments in which other processes had the processor don't count.
     """
 
     version: int
@@ -38,18 +39,17 @@ class Protocol:
     precision: str
     threads: int
     batch: int
-    beam: int
     lengths: dict[str, tuple[int, ...]]
-    source_vocabulary: int
-    target_vocabulary: int
+    workload: dict[str, int]
     reference: str
     clock: Literal["processor", "wall"]
 
     def difference(self, other: "Protocol") -> str | None:
         """The first field in which `other` differs, as 'beam 4 instead of 5'; None if they are equal."""
-        for name, value in vars(self).items():
-            if getattr(other, name) != value:
-                return f"{name} {_plain(getattr(other, name))} instead of {_plain(value)}"
+        ours, theirs = ({**vars(each), **each.workload} for each in (self, other))
+        for name in ours | theirs:
+            if name != "workload" and theirs.get(name) != ours.get(name):
+                return f"{name} {_plain(theirs.get(name))} instead of {_plain(ours.get(name))}"
         return None
 
 
@@ -180,45 +180,11 @@ def _read_sample(row: Any, where: str) -> LatencySample:
             "again"
         )
     try:
-        sample = LatencySample.from_dict(_with_phases(_with_clock(row)), where)
+        sample = LatencySample.from_dict(sample_row(row), where)
         _check_times(sample, where)
     except UsageError as error:
         raise ArtifactError(f"{error}; remove that line and measure again") from None
     return sample
-
-
-def _with_clock(row: Any) -> Any:
-    """The row of a sample; an earlier version didn't say by which clock, which followed from the device."""
-    protocol = row.get("protocol") if isinstance(row, dict) else None
-    if not isinstance(protocol, dict) or not {"threads", "accelerator"} <= protocol.keys():
-        return row
-    return row | {"protocol": {"clock": clock_name(protocol["threads"], protocol["accelerator"])} | protocol}
-
-
-def _with_phases(row: Any) -> Any:
-    """The row of a sample; an earlier version knew encoders and decoders alone, and 0 steps where there is none."""
-    protocol = row.get("protocol") if isinstance(row, dict) else None
-    if not isinstance(protocol, dict) or not protocol.keys() >= {"source_lengths", "target_steps"}:
-        return row
-    sides = {"encode": protocol["source_lengths"], "decode": protocol["target_steps"]}
-    if isinstance(sides["decode"], list) and not any(sides["decode"]):
-        del sides["decode"]
-    others = {name: value for name, value in protocol.items() if name not in ("source_lengths", "target_steps")}
-    timed = row.get("lengths")
-    return row | {
-        "protocol": others | {"lengths": sides},
-        "lengths": [_timing_with_phases(at) for at in timed] if isinstance(timed, list) else timed,
-    }
-
-
-def _timing_with_phases(at: Any) -> Any:
-    """What it then said of one length."""
-    if not isinstance(at, dict):
-        return at
-    lengths, times = {"encode": at.get("source_length")}, {"encode": at.get("encoder_ms")}
-    if at.get("target_steps"):
-        lengths["decode"], times["decode"] = at["target_steps"], at.get("decoder_ms")
-    return {"lengths": lengths, "phases_ms": times, "total_ms": at.get("total_ms")}
 
 
 def _check_times(sample: LatencySample, where: str) -> None:

@@ -47,7 +47,7 @@ class TorchBench:
         points: Sequence[Sequence[int]],
         reference: tuple[Architecture, ModelSpec],
     ) -> None:
-        if not task.decodes:
+        if not isinstance(reference[1], ModelSpec):
             raise DeviceError(f"backend torch times translators alone; give device {device.name} backend: onnxruntime")
         self._device, self._config, self._phases, self._points = device, latency_config, list(task.phases), points
         self._source_vocabulary = reference[1].source_vocabulary

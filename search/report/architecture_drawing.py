@@ -64,4 +64,5 @@ class _Column:
 
 def _heads(stack: Any, layer: int) -> str:
     heads = str(stack.self_attention_heads[layer])
-    return f"{heads}+{stack.cross_attention_heads[layer]}" if hasattr(stack, "cross_attention_heads") else heads
+    crossing = getattr(stack, "cross_attention_heads", ())
+    return f"{heads}+{crossing[layer]}" if crossing else heads

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hat.architecture.space import SearchSpace
-from hat.architecture.stacks import Architecture
+from hat.architecture.stacks import Architecture, stacks_of
 from hat.experiment.sections import Experiment
 from hat.report.figures import SERIES, svgs
 from hat.report.page import render
@@ -41,7 +41,7 @@ def render_front_page(
         figures=svgs(charts, CHART_INCHES),
         architecture=_architecture,
         drawings=[_drawing(name, row, config.search_space) for name, row in points.items()],
-        decodes=config.search_space.decoder is not None,
+        crosses=len(stacks_of(config.search_space)) > 1,
         commands=commands,
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hat.architecture.stacks import stacks_of
 from hat.config import to_mapping
 from hat.report.figures import svgs
 from hat.report.page import render
@@ -33,7 +34,7 @@ def render_page(data: "ReportData", commands: Sequence[str], examples: Sequence[
         doubts=doubts(data),
         colour=charts.colour,
         drawings=[_drawing(data, index, system) for index, system in enumerate(data.systems)],
-        decodes=data.config.search_space.decoder is not None,
+        crosses=len(stacks_of(data.config.search_space)) > 1,
         figures=svgs(figures),
         examples=examples,
         facts=_facts(data),

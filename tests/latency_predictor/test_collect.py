@@ -90,9 +90,9 @@ class MadeUp(MadeUpMeasurer):
         pace = 1 + 0.1 * (len(self.measured) % 2 == 0)
         return made_up_sample(self._run, architecture, latency(architecture), pace=pace)
 
-    def measure_paced(self, architecture, target_vocabulary=None):
+    def measure_paced(self, architecture, spec=None):
         self.measured.append(architecture)
-        return made_up_sample(self._run, architecture, latency(architecture) * (0.75 if target_vocabulary else 1.0))
+        return made_up_sample(self._run, architecture, latency(architecture) * (0.75 if spec else 1.0))
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ class Slow(MadeUp):
         noise = np.random.default_rng(len(self.measured)).standard_normal()
         return made_up_sample(self._run, architecture, 10 * latency(architecture) * np.exp(0.03 * noise))
 
-    def measure_paced(self, architecture, target_vocabulary=None):
+    def measure_paced(self, architecture, spec=None):
         return made_up_sample(self._run, architecture, 10 * latency(architecture))
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import DECODER_SPACE, ENCODER_SPACE, HEAD_DIM_SPACE, TINY_SPACE
 
+from hat.architecture.space import DecoderSpace, SearchSpace
 from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
 from hat.errors import UsageError
 from latency_predictor.fitting.features import AVERAGED, AveragedFeatures, PerLayerFeatures
@@ -95,6 +96,20 @@ def test_heads_of_a_fixed_width_make_projections_wider():
     assert row["decoder.embed_dim*self_attention_heads"] == 24 * 2 * 5
     assert row["encoder.embed_dim*cross_attention_heads"] == 24 * 2 * 3
     assert len(features.physical_names) == len(FEATURES.physical_names) + 4
+
+
+def test_layers_with_windows_of_their_own_cost_what_they_attend_to():
+    decoder = DecoderSpace((16, 24), (1, 3), (32, 64), (1, 2, 4), head_dim=(4, 8), context=(5, 50))
+    features, rng = PerLayerFeatures(SearchSpace(decoder=decoder)), np.random.default_rng(2)
+    drawn = [features.space.sample(rng).decoder for _ in range(20)]
+    inputs = features.inputs(features.matrix([Architecture(decoder=each) for each in drawn]))
+    columns = dict(zip(features.physical_names, inputs.physical.T, strict=True))
+    widths = [[a * b for a, b in zip(each.self_attention_heads, each.head_dim, strict=True)] for each in drawn]
+    projections = [each.embed_dim * sum(of) for each, of in zip(drawn, widths, strict=True)]
+    attended = [np.dot(each.context, of) for each, of in zip(drawn, widths, strict=True)]
+    assert columns["decoder.embed_dim*attention_dim"].tolist() == projections
+    assert columns["decoder.context*attention_dim"].tolist() == attended
+    assert columns["decoder.context"].tolist() == [sum(each.context) for each in drawn]
 
 
 @given(GENOMES)

@@ -9,6 +9,8 @@ from latency_runs import make_run
 
 from hat.data.translation.prepared import PreparedData
 from hat.errors import ArtifactError, UsageError
+from hat.experiment.run_directory import mark_done
+from hat.tasks.translation import Translation
 from latency_predictor.budget import parse_budget
 from latency_predictor.sampling.lengths import Lengths, check_quantiles, fixed_lengths, run_lengths
 
@@ -56,6 +58,20 @@ def test_one_fixed_length_is_just_that():
     lengths = fixed_lengths({"encode": 30, "decode": 25})
     assert lengths.points == ((30, 25),)
     assert lengths.quantile_ms({"encode": [[2.0]], "decode": [[5.0]]}, 0.9)[0] == pytest.approx(7.0)
+
+
+def test_a_phase_of_one_length_goes_with_all_lengths_of_the_others(monkeypatch, tmp_path):
+    """As where prompts differ, but always so many words are asked for."""
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path, source_length=None, target_steps=None)
+    run.data.mkdir()
+    mark_done(run.data, {}, [])
+    monkeypatch.setattr(Translation, "prepared", lambda *_: None)
+    monkeypatch.setattr(Translation, "corpus_lengths", lambda *_: [tuple(range(1, 12)), (7,) * 11])
+    lengths = run_lengths(run)
+    assert lengths.points == ((2, 7), (6, 7), (10, 7))
+    one_ms = lengths.quantile_ms({"encode": [[2.0, 6.0, 10.0]], "decode": [[5.0, 8.0, 5.0]]}, 0.5)
+    assert one_ms == pytest.approx([6.0 + 6.0])  # decoding takes as long everywhere, so that its points are averaged
 
 
 def test_those_of_the_prepared_data(tmp_path):

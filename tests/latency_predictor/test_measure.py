@@ -62,8 +62,9 @@ def test_a_sample_says_what_was_timed(run, device):
         sample = measurer.measure(SPACE.smallest())
     assert sample.architecture == SPACE.smallest()
     assert (sample.device, sample.protocol.backend, sample.protocol.threads) == ("here", device.backend, 1)
-    assert (sample.protocol.beam, sample.protocol.lengths) == (2, {"encode": (4,), "decode": (3,)})
-    assert sample.protocol.source_vocabulary == SETTINGS["vocabulary_size"]
+    assert sample.protocol.lengths == {"encode": (4,), "decode": (3,)}
+    words = SETTINGS["vocabulary_size"]
+    assert sample.protocol.workload == {"beam": 2, "source_vocabulary": words, "target_vocabulary": words}
     assert sample.protocol.clock == "processor"
     at = sample.lengths[0]
     assert at.lengths == {"encode": 4, "decode": 3}
@@ -80,8 +81,9 @@ def test_a_sample_says_what_was_timed(run, device):
 def test_a_smaller_vocabulary_is_faster(tmp_path):
     """The output layer's share of the time is found by leaving it all but out."""
     run = make_run(tmp_path, vocabulary_size=20_000)
+    few_words = run.task.with_few_words(measuring_spec(run), 64)
     with Measurer(run, Device("here", "onnxruntime")) as measurer:
-        whole, fewer = (measurer.measure(SPACE.smallest(), vocabulary) for vocabulary in (None, 64))
+        whole, fewer = (measurer.measure(SPACE.smallest(), spec) for spec in (None, few_words))
     pace = whole.reference_ms.p25 / fewer.reference_ms.p25
     assert whole.lengths[0].phases_ms["decode"].p25 > 1.5 * pace * fewer.lengths[0].phases_ms["decode"].p25
 
@@ -97,7 +99,7 @@ def test_it_is_told_at_the_pace_of_the_samples_there_are(run, monkeypatch):
         for seed in range(3):
             row = replace(slow, architecture=SPACE.sample(np.random.default_rng(seed)))
             append_json_line(path, row.to_dict())
-        monkeypatch.setattr(measurer, "measure", lambda architecture, target_vocabulary: sample)
+        monkeypatch.setattr(measurer, "measure", lambda architecture, spec: sample)
         again = measurer.measure_paced(SPACE.smallest())
     assert again.timing(measurer.lengths).p25 == pytest.approx(2.0 * sample.timing(measurer.lengths).p25)
 

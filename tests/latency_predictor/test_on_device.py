@@ -68,9 +68,8 @@ def test_a_bench_times_every_point(tmp_path, precision):
         "accelerator": "cpu",
         "task": "translation",
         "phases": ["encode", "decode"],
-        "beam": 3,
+        "workload": {"beam": 3, "source_vocabulary": tiny_spec().source_vocabulary},
         "repeats": 2,
-        "source_vocabulary": tiny_spec().source_vocabulary,
     }
     latency = TranslationLatency(beam=3)
     reference = make_skeleton(TRANSLATION, TINY_SPACE.smallest(), tiny_spec(), precision, latency)

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from latency_runs import made_up_sample, make_run, write_samples
+from search_toys import SPACE
 from tiny import TINY_SPACE
 
 from hat.errors import ArtifactError, UsageError
@@ -54,70 +55,10 @@ def test_the_last_sample_of_an_architecture_counts(run):
 def test_a_damaged_sample_is_named_by_its_line(run):
     path = write_samples(run, 4)
     rows = read_json_lines(path)
-    del rows[2]["protocol"]["beam"]
+    del rows[2]["protocol"]["workload"]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    with pytest.raises(ArtifactError, match=r"cpu\.jsonl, line 3.*beam"):
+    with pytest.raises(ArtifactError, match=r"cpu\.jsonl, line 3.*workload"):
         read_samples(path, run.config.search_space)
-
-
-def as_before(sample):
-    """The row of a sample as it was when there were encoders and decoders alone."""
-    row = sample.to_dict()
-    lengths = row["protocol"].pop("lengths")
-    nothing = [0] * len(lengths["encode"])
-    row["protocol"] |= {"source_lengths": lengths["encode"], "target_steps": lengths.get("decode", nothing)}
-    row["lengths"] = [
-        {
-            "source_length": at["lengths"]["encode"],
-            "target_steps": at["lengths"].get("decode", 0),
-            "encoder_ms": at["phases_ms"]["encode"],
-            "decoder_ms": at["phases_ms"].get("decode"),
-            "total_ms": at["total_ms"],
-        }
-        for at in row["lengths"]
-    ]
-    return row
-
-
-def one_phase(sample):
-    """As a classifier's sample is."""
-    protocol = dataclasses.replace(sample.protocol, lengths={"encode": sample.protocol.lengths["encode"]})
-    (at,) = sample.lengths
-    only = dataclasses.replace(at, lengths={"encode": at.lengths["encode"]}, phases_ms={"encode": at.total_ms})
-    return dataclasses.replace(sample, protocol=protocol, lengths=(only,))
-
-
-@pytest.mark.parametrize("kind", [lambda sample: sample, one_phase], ids=["translator", "classifier"])
-def test_samples_of_encoders_and_decoders_are_still_read(run, kind):
-    sample = kind(made_up_sample(run, run.config.search_space.largest(), 12.5))
-    path = run.latency / "cpu.jsonl"
-    append_json_line(path, as_before(sample))
-    assert read_samples(path, run.config.search_space, sample.protocol) == [sample]
-
-
-def test_an_old_sample_that_is_damaged_is_named(run):
-    row = as_before(made_up_sample(run, run.config.search_space.largest(), 12.5))
-    del row["lengths"][0]["decoder_ms"]
-    append_json_line(run.latency / "cpu.jsonl", row)
-    with pytest.raises(ArtifactError, match=r"line 1: .*phases_ms\.decode.*remove that line"):
-        read_samples(run.latency / "cpu.jsonl", run.config.search_space)
-
-
-@pytest.mark.parametrize(
-    ("damage", "named"),
-    [
-        (lambda row: row.update(lengths=[3]), "lengths"),
-        (lambda row: row.update(lengths=None), "lengths"),
-        (lambda row: row["protocol"].update(source_lengths=4), r"protocol\.lengths\.encode"),
-        (lambda row: row["protocol"].update(target_steps=7), r"protocol\.lengths\.decode"),
-    ],
-)
-def test_old_samples_that_are_no_samples_are_named_in_a_line(run, damage, named):
-    row = as_before(made_up_sample(run, run.config.search_space.largest(), 12.5))
-    damage(row)
-    append_json_line(run.latency / "cpu.jsonl", row)
-    with pytest.raises(ArtifactError, match=rf"line 1: {named}: expected .*remove that line"):
-        read_samples(run.latency / "cpu.jsonl", run.config.search_space)
 
 
 def test_samples_of_another_space_are_refused(run):
@@ -128,12 +69,13 @@ def test_samples_of_another_space_are_refused(run):
 
 def test_samples_of_another_protocol_are_refused(run):
     path = write_samples(run, 4)
-    other = made_up_sample(run, run.config.search_space.largest(), 12.5, beam=7)
-    append_json_line(path, other.to_dict())
+    known = read_samples(path, run.config.search_space)[0].protocol
+    workload = known.workload | {"beam": 7}
+    append_json_line(path, made_up_sample(run, SPACE.largest(), 12.5, workload=workload).to_dict())
     with pytest.raises(ArtifactError, match=r"line 5: measured with beam 7 instead of 2"):
         read_samples(path, run.config.search_space)
     with pytest.raises(ArtifactError, match=r"line 1: measured with threads 1 instead of 4"):
-        read_samples(path, run.config.search_space, dataclasses.replace(other.protocol, beam=2, threads=4))
+        read_samples(path, run.config.search_space, dataclasses.replace(known, threads=4))
 
 
 def test_samples_of_another_clock_are_refused(run):

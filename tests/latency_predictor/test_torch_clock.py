@@ -4,7 +4,8 @@ import types
 
 import pytest
 import torch
-from tiny import TINY_SPACE, tiny_spec
+from classifiers import classifier_spec
+from tiny import ENCODER_SPACE, TINY_SPACE, tiny_spec
 
 from hat.errors import DeviceError
 from hat.models.translation import Transformer
@@ -78,6 +79,6 @@ def test_what_the_gpu_was_given_before_is_not_counted(gpu):
 
 
 def test_a_network_without_a_decoder_is_refused(gpu):
-    reference = TINY_SPACE.smallest(), tiny_spec()
+    reference = ENCODER_SPACE.smallest(), classifier_spec()
     with pytest.raises(DeviceError, match="times translators alone; give device gpu backend: onnxruntime"):
-        TorchBench(GPU, TASKS["classification"], types.SimpleNamespace(), [(4, 0)], reference)
+        TorchBench(GPU, TASKS["classification"], types.SimpleNamespace(), [(4,)], reference)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from html_pages import check_self_contained, svgs, text_of
 from report_runs import FULL_MS, NAMES, SLOWER, Predictor, run, take_share, write_latencies, write_other_quantile
+from tiny import ENCODER_SPACE
+from tiny_language_models import LANGUAGE_SPACE
 
 from hat import files
-from hat.architecture.stacks import Architecture
+from hat.architecture.stacks import Architecture, stacks_of
 from hat.errors import ArtifactError
 from search.report import report_data
 from search.report.architecture_drawing import draw_architecture
@@ -164,6 +166,17 @@ def test_drawing_shows_every_layer_and_every_attended_layer(run):
         widths = [float(box.get("width")) for box in boxes]
         dims = [*architecture.encoder.ffn_dim, *architecture.decoder.ffn_dim]
         assert np.allclose(np.array(widths) / dims, widths[0] / dims[0], rtol=0.02)
+
+
+@pytest.mark.parametrize("space", [ENCODER_SPACE, LANGUAGE_SPACE], ids=["encoder", "decoder"])
+def test_a_stack_alone_attends_to_itself_only(space):
+    architecture = space.largest()
+    drawing = ElementTree.fromstring(draw_architecture(architecture, space))
+    (stack,) = stacks_of(architecture).values()
+    labels = [item.text for item in drawing.iter("text") if item.text and item.text.endswith(" h")]
+    layers = zip(stack.ffn_dim, stack.self_attention_heads, strict=True)
+    assert labels == [f"{dim} · {heads} h" for dim, heads in layers]
+    assert not [item for item in drawing.iter("path") if item.get("class") == "attends"]
 
 
 @pytest.mark.parametrize(("busy", "verdicts"), [([], 2), (NAMES[:1], 1), (["full"], 0)])
