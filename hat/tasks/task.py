@@ -101,8 +101,16 @@ class Task(abc.ABC):
         """The length of each phase where the config's keys `length_keys` fix them for all latencies, else None."""
 
     @abc.abstractmethod
-    def corpus_lengths(self, prepared: Any, split: str) -> Sequence[tuple[int, ...]]:
+    def corpus_lengths(self, config: Any, prepared: Any, split: str) -> Sequence[tuple[int, ...]]:
         """The lengths of each phase, a tuple each with a number for each sentence of a split."""
+
+    def latency_shares(self, config: Any) -> int:
+        """Into how many equal shares the time of a call is parted, of which a latency is one: words that it writes."""
+        return 1
+
+    def latency_note(self, config: Any) -> str:
+        """What a latency is the time of, where that is less than a call; else nothing."""
+        return ""
 
     @abc.abstractmethod
     def measured_graphs(
