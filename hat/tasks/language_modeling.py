@@ -1,12 +1,12 @@
 """The task language_modeling: running text, a decoder that sees its last words, the next word."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hat.architecture.stacks import Architecture
+from hat.report.loss_scale import PERPLEXITY
 from hat.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class LanguageModeling(Task):
     phases: ClassVar = {"prefill": "words of the prompt", "decode": "words"}
     length_keys = ("latency.prompt",)
     command, answers = "hat-score", "words"
-    prunes, precisions = False, ("fp32",)
+    prunes, precisions, loss_scale = False, ("fp32",), PERPLEXITY
     super_model, sub_model = "hat_superlanguagemodel", "hat_languagemodel"
 
     def title(self, config: "LanguageExperiment") -> str:
@@ -59,7 +59,7 @@ class LanguageModeling(Task):
         return config.model_spec(size, end_of_line=0, unknown=1)  # ids don't change what is computed
 
     def loss_text(self, nats: float) -> str:
-        return f"{super().loss_text(nats)}, perplexity {math.exp(nats):.2f}"
+        return f"{super().loss_text(nats)}, {PERPLEXITY.text(nats)}"
 
     def vocabularies(self, spec: "LanguageModelSpec") -> dict[str, int]:
         return {"words": spec.vocabulary}

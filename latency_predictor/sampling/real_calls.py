@@ -30,7 +30,8 @@ ROUNDS = 5  # of each bundle, where one is timed by itself
 class Calls:
     """Milliseconds of one call, or of a share of it, for each sentence.
 
-    `text` says whether tokenising and detokenising are in them. `taken` is the share of the time in which other work had the processor; None where that isn't known.
+    `text` says whether tokenising and detokenising are in them. `taken` is the share of the time in which other work
+    had the processor; None where that isn't known.
     """
 
     calls_ms: tuple[float, ...]

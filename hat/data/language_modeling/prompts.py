@@ -10,13 +10,11 @@ if TYPE_CHECKING:
     from hat.data.language_modeling.prepared import LanguageData
 
 
-def draw_prompts(
-    prepared: "LanguageData", split: str, count: int, length: int | None, seed: int
-) -> list[list[int]]:
+def draw_prompts(prepared: "LanguageData", split: str, count: int, length: int | None, seed: int) -> list[list[int]]:
     """At most `count` prompts, numbers of words each, that begin where lines do that `seed` draws from a split.
 
-    Each has `length` words, over the ends of lines, which don't count, and on from the beginning of the split where that
-    ends; where that is None, those of its line.
+    Each has `length` words, over the ends of lines, which don't count, and on from the beginning of the split where
+    that ends; where that is None, those of its line.
     """
     stream = prepared.stream(split)
     at_end = stream == prepared.end_of_line
