@@ -119,7 +119,7 @@ class LanguageModeling(Task):
         prepared, latency = run.prepared(), run.config.latency
         prompts, names = draw_prompts(prepared, split, count, latency.prompt, seed), prepared.words().words
         texts = [" ".join(names[word] for word in prompt) for prompt in prompts]
-        return {"sentences": [[text, latency.words] for text in texts], "ids": prompts}
+        return {"sentences": [{"prompt": text, "words": latency.words} for text in texts], "ids": prompts}
 
     def bundle_maker(
         self,

@@ -61,7 +61,7 @@ def _continuation(folder: Path, threads: int, accelerator: str) -> Callable[[Any
     from hat.deploy.language_model import LanguageModel
 
     model = LanguageModel(folder, threads, accelerator)
-    return lambda call, _ids: model.generate(*call, seed=SEED)
+    return lambda call, _ids: model.generate(call["prompt"], call["words"], seed=SEED)
 
 
 def _never(_bundle: Bundle, _threads: int, _accelerator: str) -> Callable[[Any, list[int]], Any]:
