@@ -1,4 +1,4 @@
-"""The loss by which the search ranks language models, against each word's loss in the whole text, by an extracted one."""
+"""The loss by which the search ranks language models, against that of each word in the whole text."""
 
 from types import SimpleNamespace
 
