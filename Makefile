@@ -14,7 +14,8 @@ READY := .venv/.ready
 
 help:
 	@echo "make quickstart  train, search, deploy and report on an embedded small corpus (8 to 20 minutes on 2 cores);"
-	@echo "                 TASK=classification: a classifier in place of a translator"
+	@echo "                 TASK=classification: a classifier in place of a translator;"
+	@echo "                 TASK=language_modeling: a language model"
 	@echo "make test        run the tests"
 	@echo "make lint        check style and types"
 	@echo "make clean       remove .venv/ and build products (runs/ stays)"

@@ -10,6 +10,7 @@ from hat.experiment.sections import (
     Count,
     Experiment,
     LatencyConfig,
+    Length,
     ShareBelowOne,
     VocabularySize,
     check_own_text,
@@ -69,6 +70,17 @@ class LanguageModelConfig:
             )
 
 
+@dataclass(frozen=True)
+class LanguageLatency(LatencyConfig):
+    """A latency is that of a word: the time of a call that reads a prompt and writes `words`, divided by these.
+
+    The prompt is of `prompt` words of the validation text; where that is None, one of its lines.
+    """
+
+    prompt: Length | None = 32
+    words: Annotated[int, Between(2, 2000)] = 32  # the first of them comes with the prompt
+
+
 @dataclass(frozen=True, kw_only=True)
 class LanguageExperiment(Experiment):
     """An experiment of the task language_modeling."""
@@ -76,7 +88,7 @@ class LanguageExperiment(Experiment):
     data: LanguageDataConfig
     model: LanguageModelConfig
     task: Literal["language_modeling"]
-    latency: LatencyConfig = field(default_factory=LatencyConfig)
+    latency: LanguageLatency = field(default_factory=LanguageLatency)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -58,14 +58,7 @@ class LanguageBundleMaker:
         words = [int(word) for word in prepared.stream("valid")[:CHECKED_WORDS]]
         with torch.inference_mode():
             expected = model.output.log_probabilities(model(torch.tensor([words]))[0])[0].numpy()
-        architecture, spec, _ = weights
-        description = {
-            "task": spec.task,
-            "architecture": architecture.to_dict(),
-            "spec": to_mapping(spec),
-            "context": max(architecture.decoder.context),
-            "built_from": built_from(run, name, inputs),
-        }
+        description = describe_language_model(run, name, *weights[:2], inputs)
         lines = prepared.lines("valid")[:JUDGED_LINES]
         return cls(weights, prepared.words_file, description, words, expected, lines)
 
@@ -132,3 +125,16 @@ class LanguageBundleMaker:
         """Why a bundle must not be installed, for the user; None if it may be."""
         growth = result["quality"]["perplexity_growth_percent"]
         return refusal(precision, f"has a perplexity {growth:.2f} % above fp32's", growth, allowed_drop)
+
+
+def describe_language_model(
+    run: RunDirectory, name: str, architecture: Architecture, spec: "LanguageModelSpec", inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What bundle.json says of the language model `name` of a run."""
+    return {
+        "task": spec.task,
+        "architecture": architecture.to_dict(),
+        "spec": to_mapping(spec),
+        "context": max(architecture.decoder.context),
+        "built_from": built_from(run, name, inputs),
+    }
