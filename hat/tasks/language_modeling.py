@@ -31,7 +31,7 @@ class LanguageModeling(Task):
     phases: ClassVar = {"prefill": "words of the prompt", "decode": "words"}
     length_keys = ()
     command, answers = "hat-score", "words"
-    prunes, precisions = False, ("fp32",)
+    prunes = False
     super_model, sub_model = "hat_superlanguagemodel", "hat_languagemodel"
 
     def title(self, config: "LanguageExperiment") -> str:

@@ -11,30 +11,37 @@ from hat.architecture.stacks import Architecture
 from hat.deploy.building.blocks import HIDDEN, Blocks
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.network import Heads, Network
+from hat.deploy.building.products import PRODUCTS, Products, Ranges
 from hat.errors import UsageError
 
 if TYPE_CHECKING:
     from hat.models.language_model_spec import LanguageModelSpec
 
 STEP = "step"  # name of the graph
-PRECISIONS = ("fp32",)
 ALL = np.iinfo(np.int64).max  # as the end of a slice
 
 
 def build_language_model_graphs(
-    architecture: Architecture, spec: "LanguageModelSpec", weights: Mapping[str, np.ndarray], precision: str = "fp32"
+    architecture: Architecture,
+    spec: "LanguageModelSpec",
+    weights: Mapping[str, np.ndarray],
+    precision: str = "fp32",
+    ranges: Ranges | None = None,
+    products: Mapping[str, type[Products]] = PRODUCTS,
 ) -> dict[str, ModelProto]:
     """{"step": onnx.ModelProto} of an Architecture's decoder and a LanguageModelSpec.
 
     Inputs: words (batch, time) int64; for each layer i what the call before gave, key.i and value.i (batch, heads,
     kept, head_dim), none kept at the beginning of a text. Outputs: log_probabilities (batch, time, vocabulary), and
     new_key.i, new_value.i, of which at most context - 1 are kept. `weights` are float32 arrays named as the model's
-    state dict. Raises UsageError for another precision.
+    state dict; `precision` is one of PRODUCTS; `ranges` {product name: (low, high)} are the calibrated ranges of the
+    inputs of int8 products, without which int8 graphs are good for timing only. In each precision the log-probabilities
+    are exact for the weights as they are stored. Raises UsageError for another precision.
     """
-    if precision not in PRECISIONS:
-        raise UsageError(f"--precision {precision}: language models are exported in {', '.join(PRECISIONS)} so far")
+    if precision not in products:
+        raise UsageError(f"precision {precision!r} is not one of {', '.join(products)}")
     graph = GraphBuilder(STEP)
-    blocks = Blocks(graph, Network(architecture, spec, _arranged(architecture, weights), precision))
+    blocks = Blocks(graph, Network(architecture, spec, _arranged(architecture, weights), precision, ranges), products)
     words = graph.input("words", "int64", ["batch", "time"])
     x = graph.reshape(_embedded(blocks, words), [-1, architecture.decoder.embed_dim])
     shape = graph.node("Shape", [words])
@@ -162,4 +169,5 @@ def _table_logits(blocks: Blocks, x: str, index: int, dim: int) -> str:
     """Of a bin's words."""
     name = f"output.biases.{index}"
     bias = blocks.graph.weight(name, blocks.weights[name])
-    return blocks.graph.node("Add", [blocks.products.logits(x, f"embedding.tables.{index}.weight", dim), bias])
+    logits = blocks.products.logits(x, f"embedding.tables.{index}.weight", dim, f"output.tables.{index}")
+    return blocks.graph.node("Add", [logits, bias])
