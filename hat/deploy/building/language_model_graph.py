@@ -45,9 +45,10 @@ def build_language_model_graphs(
     words = graph.input("words", "int64", ["batch", "time"])
     x = graph.reshape(_embedded(blocks, words), [-1, architecture.decoder.embed_dim])
     shape = graph.node("Shape", [words])
+    distances = _Distances(graph)
     for layer in range(architecture.decoder.layers):
         prefix = f"decoder.layers.{layer}"
-        attention = functools.partial(_attention, blocks, layer=layer, shape=shape)
+        attention = functools.partial(_attention, blocks, layer=layer, shape=shape, distances=distances)
         x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", attention)
         x = blocks.residual(x, f"{prefix}.final_layer_norm", functools.partial(blocks.feed_forward, prefix=prefix))
     found = _log_probabilities(blocks, blocks.layer_norm(x, "decoder.layer_norm"))
@@ -89,7 +90,7 @@ def _embedded(blocks: Blocks, words: str) -> str:
     return graph.node("Mul", [found, graph.constant(dim**0.5, np.float32)])
 
 
-def _attention(blocks: Blocks, x: str, layer: int, shape: str) -> str:
+def _attention(blocks: Blocks, x: str, layer: int, shape: str, distances: "_Distances") -> str:
     """Attention to the last positions: x (batch * time, embed_dim) -> like x; `shape` is (batch, time)."""
     graph, decoder, prefix = blocks.graph, blocks.architecture.decoder, f"decoder.layers.{layer}.self_attn"
     heads, context = Heads(decoder.self_attention_heads[layer], decoder.head_dim[layer]), decoder.context[layer]
@@ -100,12 +101,11 @@ def _attention(blocks: Blocks, x: str, layer: int, shape: str) -> str:
     )
     key, value = (_with_memory(graph, *each, layer, heads, context) for each in (("key", key), ("value", value)))
     positions = graph.weight(f"{prefix}.positions", blocks.weights[f"{prefix}.positions"])
-    distance = _distances(graph, query, key)
     scores = graph.node(
         "Add",
         [
             graph.node("MatMul", [query, graph.node("Transpose", [key], perm=[0, 1, 3, 2])]),
-            _of_distance(graph, graph.node("MatMul", [query, positions]), distance, context),
+            distances.by_key(graph.node("MatMul", [query, positions]), query, key, heads.count, context),
         ],
     )
     mixed = graph.node("MatMul", [graph.node("Softmax", [scores], axis=-1), value])
@@ -125,24 +125,40 @@ def _with_memory(graph: GraphBuilder, kind: str, own: str, layer: int, heads: He
     return together
 
 
-def _distances(graph: GraphBuilder, query: str, key: str) -> str:
-    """How far before each query each key stands, negative for keys after it: (time, kept + time) int64."""
-    zero, one = graph.constant(0), graph.constant(1)
-    sizes = [graph.node("Shape", [each], start=2, end=3) for each in (query, key)]
-    time, keys = (graph.node("Squeeze", [size, graph.constant([0])]) for size in sizes)
-    rows = graph.node("Range", [graph.node("Sub", [keys, time]), keys, one])
-    columns = graph.node("Range", [zero, keys, one])
-    return graph.node("Sub", [graph.node("Unsqueeze", [rows, graph.constant([1])]), columns])
+class _Distances:
+    """How far before each query each key stands: computed once for all layers that see as far with as many heads.
 
+    Such layers keep as many words: all of them began with none.
+    """
 
-def _of_distance(graph: GraphBuilder, by_distance: str, distance: str, context: int) -> str:
-    """(batch, heads, time, context) -> by key (batch, heads, time, kept + time), HIDDEN where none is seen."""
-    nearest = graph.node("Clip", [distance, graph.constant(0), graph.constant(context - 1)])
-    leading = graph.node("Shape", [by_distance], start=0, end=2)
-    shape = graph.node("Concat", [leading, graph.node("Shape", [distance])], axis=0)
-    found = graph.node("GatherElements", [by_distance, graph.node("Expand", [nearest, shape])], axis=3)
-    seen = graph.node("Equal", [nearest, distance])
-    return graph.node("Where", [seen, found, graph.constant(HIDDEN, np.float32)])
+    def __init__(self, graph: GraphBuilder) -> None:
+        self._graph = graph
+        self._known: dict[tuple[int, int], tuple[str, str]] = {}
+
+    def by_key(self, by_distance: str, query: str, key: str, heads: int, context: int) -> str:
+        """(batch, heads, time, context) -> by key (batch, heads, time, kept + time), HIDDEN where none is seen."""
+        if (heads, context) not in self._known:
+            self._known[heads, context] = self._places(by_distance, query, key, context)
+        places, seen = self._known[heads, context]
+        found = self._graph.node("GatherElements", [by_distance, places], axis=3)
+        return self._graph.node("Where", [seen, found, self._graph.constant(HIDDEN, np.float32)])
+
+    def _places(self, by_distance: str, query: str, key: str, context: int) -> tuple[str, str]:
+        """(where in `by_distance` that of each query and key is, whether the query sees the key at all)"""
+        graph, distance = self._graph, self._of(query, key)
+        nearest = graph.node("Clip", [distance, graph.constant(0), graph.constant(context - 1)])
+        leading = graph.node("Shape", [by_distance], start=0, end=2)
+        shape = graph.node("Concat", [leading, graph.node("Shape", [distance])], axis=0)
+        return graph.node("Expand", [nearest, shape]), graph.node("Equal", [nearest, distance])
+
+    def _of(self, query: str, key: str) -> str:
+        """Negative for keys after a query: (time, kept + time) int64."""
+        graph, zero, one = self._graph, self._graph.constant(0), self._graph.constant(1)
+        sizes = [graph.node("Shape", [each], start=2, end=3) for each in (query, key)]
+        time, keys = (graph.node("Squeeze", [size, graph.constant([0])]) for size in sizes)
+        rows = graph.node("Range", [graph.node("Sub", [keys, time]), keys, one])
+        columns = graph.node("Range", [zero, keys, one])
+        return graph.node("Sub", [graph.node("Unsqueeze", [rows, graph.constant([1])]), columns])
 
 
 def _log_probabilities(blocks: Blocks, x: str) -> str:
