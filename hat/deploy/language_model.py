@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from onnxruntime import InferenceSession
+import onnxruntime
 
 from hat.deploy.batching import check_parallel_options
 from hat.deploy.bundle import open_bundle
@@ -120,12 +120,12 @@ class LanguageModel:
         return " ".join(named).replace(" \n", "\n").replace("\n ", "\n")
 
 
-def empty_memory(session: InferenceSession) -> Memory:
-    """What is kept at the beginning of a text: of each layer no keys and no values."""
+def empty_memory(session: onnxruntime.InferenceSession) -> Memory:
+    """What a session of the step graph keeps before the first word."""
     return {
         value.name: np.zeros((1, value.shape[1], 0, value.shape[3]), np.float32)
         for value in session.get_inputs()
-        if value.name != "words"
+        if value.name.startswith(("key.", "value."))
     }
 
 

@@ -35,7 +35,7 @@ class LanguageModeling(Task):
     phases: ClassVar = {"prefill": "words of the prompt", "decode": "words"}
     length_keys = ("latency.prompt",)
     command, answers = "hat-score", "words"
-    prunes, precisions, loss_scale = False, ("fp32",), PERPLEXITY
+    prunes, loss_scale = False, PERPLEXITY
     super_model, sub_model = "hat_superlanguagemodel", "hat_languagemodel"
 
     def title(self, config: "LanguageExperiment") -> str:

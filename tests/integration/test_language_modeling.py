@@ -64,9 +64,11 @@ def test_super_and_sub_training_learn_and_validation_agrees_with_the_evaluation(
 
 @pytest.mark.slow
 def test_exported_it_predicts_as_pytorch_does(trained):
-    result = command("export", trained, "full")
+    result = command("export", trained, "full", "--allow-drop", 5)
     assert "of PyTorch's" in result.stdout
     bundle = trained.export("full") / "fp32"
+    qualities = files.read_json(trained.export("full") / "export.json", "")["bundles"]
+    assert abs(qualities["int8"]["quality"]["perplexity_growth_percent"]) < 5
     rows = [
         json.loads(command("evaluate", trained, target, "--no-latency", "--json").stdout) for target in ("full", bundle)
     ]
@@ -164,8 +166,6 @@ def test_interrupted_it_ends_with_the_same_weights(trained, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("export", ["full", "--precision", "int8"]),
-        ("export", ["full", "--precision", "fp32", "--standalone"]),
         ("compress", ["full", "--rate", "2"]),
     ],
 )
