@@ -65,6 +65,8 @@ def _compress(options: argparse.Namespace) -> None:
     dense = Dense(RunDirectory.open(options.run), options.dense)
     if dense.earlier_rate > 1 and options.weights is None and options.aim is None:
         print(f"{dense.name} was pruned before, by {dense.earlier_rate:.3g}: rates multiply")
+    if dense.is_sparse:
+        _refuse_groups(options)
     if options.aim is not None:
         compress(dense, from_mapping(Aim, json.loads(options.aim), "--aim"), options.name, training_options)
     elif options.weights is not None:
@@ -79,10 +81,28 @@ def _compress(options: argparse.Namespace) -> None:
         print(f"all compressed networks: {write_page(dense.run)}")
 
 
+def _refuse_groups(options: argparse.Namespace) -> None:
+    """Raise UsageError for what single weights can't reach."""
+    from hat.errors import UsageError
+
+    for name in ("size", "latency", "weights"):
+        if (value := getattr(options, name)) is not None:
+            raise UsageError(
+                f"--{name} {value}: zeros of single weights, which language models are pruned by, make no bundle "
+                "smaller or faster; use --rate"
+            )
+
+
 def _to_rate(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
     from hat.compression.stage import compress
 
-    compress(dense, dense.at_rate(options.rate), options.name or f"{dense.name}-{options.rate:g}x", training)
+    name = options.name or f"{dense.name}-{options.rate:g}x"
+    if not dense.is_sparse:
+        compress(dense, dense.at_rate(options.rate), name, training)
+        return
+    aim = _kept(dense, name, [options.rate], lambda: dense.by_sensitivity(options.rate, dense.run.sub(name)))
+    compress(dense, aim, name, training)
+    print("zeros of single weights make no bundle smaller or faster: see hat-inspect --accounting micronet")
 
 
 def _to_size(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
@@ -100,9 +120,11 @@ def _to_size(dense: "Dense", options: argparse.Namespace, training: "TrainingOpt
         def size_at(rate: float) -> float:
             return exported_bytes - dense_bytes + open_bundle(write(rate)).size_bytes
 
-        aim = _kept(
-            dense, name, [most, precision], lambda: rate_within(dense, size_at, most, lambda size: size_text(int(size)))
-        )
+        def find() -> "Aim":
+            rate = rate_within(dense, size_at, most, lambda size: size_text(int(size)))
+            return _shaped(dense, rate, size_text(most))
+
+        aim = _kept(dense, name, [most, precision], find)
     compress(dense, aim, name, training)
 
 
@@ -123,16 +145,16 @@ def _to_latency(dense: "Dense", options: argparse.Namespace, training: "Training
         def text(value: float) -> str:
             return f"{value:.3g} ms" if budget.fraction is None else f"{value:.1%} of {dense.name}'s latency"
 
-        def find_rate() -> float:
+        def find() -> "Aim":
             rate = rate_within(dense, lambda rate: taken(write(rate)), most, text)
             for _ in range(CONFIRMATIONS):
                 found = taken(write(rate))
                 if found <= most:
                     break
                 rate = min(rate * found / most, dense.highest_rate)
-            return rate
+            return _shaped(dense, rate, budget.text)
 
-        aim = _kept(dense, name, [budget.text, device.name], find_rate)
+        aim = _kept(dense, name, [budget.text, device.name], find)
         compress(dense, aim, name, training)
         found = taken(write(name))
     print(f"{name} takes {text(found)} on {device.name}, measured; asked: {budget.text}")
@@ -188,8 +210,13 @@ def _standard_error(values: list[float]) -> float:
     return statistics.stdev(values) / math.sqrt(len(values)) / statistics.mean(values)
 
 
-def _kept(dense: "Dense", name: str, asked: list[Any], find_rate: Callable[[], float]) -> "Aim":
-    """The Aim of a rate that was found, kept in the result's folder, so that it is the same when run again."""
+def _shaped(dense: "Dense", rate: float, asked: str) -> "Aim":
+    print(f"rate {rate:.3g} meets {asked}")
+    return dense.shaped(rate)
+
+
+def _kept(dense: "Dense", name: str, asked: list[Any], find: Callable[[], "Aim"]) -> "Aim":
+    """The Aim that was found, kept in the result's folder, so that it is the same when run again."""
     from hat import files
     from hat.compression.pruning.pruner import Aim
     from hat.config import from_mapping, to_mapping
@@ -202,9 +229,7 @@ def _kept(dense: "Dense", name: str, asked: list[Any], find_rate: Callable[[], f
     kept = load_state(path, fingerprint)
     if kept is not None:
         return from_mapping(Aim, kept, str(path))
-    rate = find_rate()
-    print(f"rate {rate:.3g} meets {asked[0]}")
-    aim = dense.shaped(rate)
+    aim = find()
     save_state(path, fingerprint, to_mapping(aim))
     return aim
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hat.experiment.run_directory import RunDirectory
     from hat.experiment.sections import TrainingConfig
     from hat.export.language_modeling.bundle_maker import LanguageBundleMaker
+    from hat.models.language_model import LanguageModel
     from hat.models.language_model_spec import LanguageModelSpec
 
 
@@ -31,7 +32,7 @@ class LanguageModeling(Task):
     phases: ClassVar = {"prefill": "words of the prompt", "decode": "words"}
     length_keys = ()
     command, answers = "hat-score", "words"
-    prunes, precisions = False, ("fp32",)
+    precisions = ("fp32",)
     super_model, sub_model = "hat_superlanguagemodel", "hat_languagemodel"
 
     def title(self, config: "LanguageExperiment") -> str:
@@ -53,6 +54,11 @@ class LanguageModeling(Task):
     def announced_spec(self, config: "LanguageExperiment", vocabulary: int | None = None) -> "LanguageModelSpec":
         size = vocabulary or config.data.vocabulary_size or VOCABULARY
         return config.model_spec(size, end_of_line=0, unknown=1)  # ids don't change what is computed
+
+    def sensitivity_loss(self, run: "RunDirectory") -> "tuple[Callable[[LanguageModel], float], str]":
+        from hat.evaluation.language_modeling.part import part_loss
+
+        return part_loss(run)
 
     def loss_text(self, nats: float) -> str:
         return f"{super().loss_text(nats)}, perplexity {math.exp(nats):.2f}"

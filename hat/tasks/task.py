@@ -21,8 +21,7 @@ class Task(abc.ABC):
 
     `item` is what a loss in nats is given for: a token or a text. `super_model` and `sub_model` are fairseq's names
     (`--arch`) of the SuperTransformer and of a standalone network. `command` uses a bundle. `answers` are what bundles
-    give. `prunes` says whether `hat-compress` knows what can be removed from its networks. `precisions` are those of
-    the bundles that `hat-export` makes unless told otherwise.
+    give. `precisions` are those of the bundles that `hat-export` makes unless told otherwise.
 
     What is measured is a workload of named `phases` {name: what its length counts}, one after the other, whose times
     add up to the whole. Of them a task gives their lengths (`fixed_lengths` by the config's `length_keys`, else
@@ -39,7 +38,6 @@ class Task(abc.ABC):
     length_keys: tuple[str, ...]
     command: str
     answers: str
-    prunes: bool = True
     precisions: tuple[str, ...] = ("fp32", "int8")
 
     @abc.abstractmethod
@@ -79,6 +77,12 @@ class Task(abc.ABC):
     def importance_ordered(self, run: "RunDirectory", network: Any) -> Any:
         """A network that computes what `network` does, of which smaller ones best take the first rows and columns."""
         raise NotImplementedError(f"{self.name} has no order of importance")
+
+    def sensitivity_loss(self, run: "RunDirectory") -> tuple[Callable[[Any], float], str]:
+        """(network -> its loss in nats on a part of the validation text, on its device; what that part is, in words):
+        how much harm pruning does is told by it.
+        """
+        raise NotImplementedError(f"{self.name} has no sensitivity")
 
     def loss_text(self, nats: float) -> str:
         """A loss in words: '0.345 nats a text'."""

@@ -97,7 +97,6 @@ def test_interrupted_it_ends_with_the_same_weights(trained, tmp_path, monkeypatc
         ("export", ["full", "--precision", "fp32", "--standalone"]),
         ("measure_latency", []),
         ("evaluate", ["full"]),
-        ("compress", ["full", "--rate", "2"]),
     ],
 )
 def test_stages_that_it_does_not_have_yet_say_so_in_one_line(trained, name, arguments):
