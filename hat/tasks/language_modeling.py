@@ -60,6 +60,11 @@ class LanguageModeling(Task):
 
         return part_loss(run)
 
+    def state_bounds(self, run: "RunDirectory", network: "LanguageModel") -> tuple[float, ...]:
+        from hat.evaluation.language_modeling.part import state_bounds
+
+        return state_bounds(run, network)
+
     def loss_text(self, nats: float) -> str:
         return f"{super().loss_text(nats)}, perplexity {math.exp(nats):.2f}"
 

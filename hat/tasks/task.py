@@ -84,6 +84,10 @@ class Task(abc.ABC):
         """
         raise NotImplementedError(f"{self.name} has no sensitivity")
 
+    def state_bounds(self, run: "RunDirectory", network: Any) -> tuple[float, ...]:
+        """The largest size of the states at each place where a network of few bits rounds them."""
+        raise NotImplementedError(f"{self.name} rounds no states")
+
     def loss_text(self, nats: float) -> str:
         """A loss in words: '0.345 nats a text'."""
         return f"{nats:.3f} nats a {self.item}"

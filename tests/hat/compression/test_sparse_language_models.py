@@ -11,8 +11,11 @@ from tiny_language_run import TRAINING, make_run
 from hat.architecture.complexity import parameter_shapes
 from hat.architecture.groups import single_weights
 from hat.cli import compress as command
+from hat.cli import export
+from hat.compression.moving_average import MovingAverage
 from hat.compression.pruning.pruner import Aim, Pruner, there
 from hat.compression.sparse import tensors
+from hat.elastic.state_rounding import StateRounding
 from hat.errors import UsageError
 from hat.experiment.sections import CompressionConfig
 from hat.models.checkpoint import load_model
@@ -71,6 +74,7 @@ def test_it_is_found_and_trained_once_and_its_page_says_what_zeros_are_worth(run
         (["--rate", "100"], "--rate 100 leaves too little of a tensor; the highest rate here is about"),
         (["--size", "1MB"], "--size 1MB: zeros of single weights, which language models are pruned by, make no bundle"),
         (["--weights", "int4"], "--weights int4: zeros of single weights"),
+        (["--bits", "1"], "--bits 1: is not between 2 and 16; use 9 or so"),
     ],
 )
 def test_what_can_not_be_reached_is_told_in_a_line(run, capsys, arguments, message):
@@ -81,13 +85,96 @@ def test_what_can_not_be_reached_is_told_in_a_line(run, capsys, arguments, messa
     assert message in line
 
 
-def test_killed_and_run_again_it_is_the_same_to_the_bit(run, tmp_path):
+def test_killed_and_run_again_it_is_the_same_to_the_bit(run):
     """Also while sensitivities are measured: what was, isn't again."""
     again = ["full", "--rate", "2", "--name", "again"]
-    for death in ({"replacements": 20}, {"replacements": 100}, {"backward_passes": 13}, {"backward_passes": 25}):
-        assert run_and_die(lambda: call(run, *again), **death) == -signal.SIGKILL
-    assert run_and_die(lambda: call(run, *again)) == 0
-    assert_same_result(run.sub("full-2x"), run.sub("again"))
+    deaths = [{"replacements": 20}, {"replacements": 100}, {"backward_passes": 13}, {"backward_passes": 25}]
+    assert_killed_it_is_the_same(run, again, deaths, "full-2x")
+
+
+def assert_killed_it_is_the_same(run, arguments, deaths, expected):
+    """`arguments` end with the name of the result, which is to be that of `expected`."""
+    for death in deaths:
+        assert run_and_die(lambda: call(run, *arguments), **death) == -signal.SIGKILL
+        assert not (run.sub(arguments[-1]) / "done.json").exists()
+    assert run_and_die(lambda: call(run, *arguments)) == 0
+    assert_same_result(run.sub(expected), run.sub(arguments[-1]))
+
+
+@pytest.fixture(scope="module")
+def in_five_bits(run):
+    call(run, "full-2x", "--bits", "5")
+    return load_model(run.sub("full-2x-5bit"))
+
+
+def largest_of_channels(name, weight):
+    """Of what a product's output is made from, or of all of a vector that is added; broadcasts against `weight`."""
+    size = weight.abs()
+    if "bias" in name:
+        return size.max()
+    if name.endswith("out_weight"):
+        return size.amax((1, 2), keepdim=True)
+    return size.amax(-1, keepdim=True)
+
+
+def test_weights_are_whole_steps_of_their_channels_and_zeros_stay(run, in_five_bits):
+    pruned, weights = load_model(run.sub("full-2x")).state_dict(), in_five_bits.state_dict()
+    norms = [name for name in weights if "layer_norm" in name]
+    moved = 0
+    for name in weights.keys() - norms:
+        steps = weights[name] / (largest_of_channels(name, pruned[name]) / 15).clamp(min=1e-30)
+        torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-4)
+        assert steps.abs().max() <= 15.001
+        assert not weights[name][pruned[name] == 0].any()
+        moved += int(
+            (
+                steps.round() != (pruned[name] / largest_of_channels(name, pruned[name]).clamp(min=1e-30) * 15).round()
+            ).sum()
+        )
+    assert moved > 100  # it was trained
+    assert any(not torch.equal(weights[name], pruned[name]) for name in norms)
+
+
+def test_what_it_says_of_the_next_word_is_made_of_31_values_a_state(run, in_five_bits):
+    assert in_five_bits.spec.bits == 5
+    assert len(in_five_bits.spec.bounds) == 2 * 8 + 1 + 2  # layers, features, later bins
+    words = torch.tensor([[3, 4, 5, 6, 7, 8, 9]])
+    steps = in_five_bits(words)[0] / in_five_bits.spec.bounds[-1] * 15
+    torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-4)
+    assert steps.abs().max() <= 15.001
+    assert len(steps.unique()) > 5
+
+
+def test_killed_and_run_again_few_bits_are_the_same(run, in_five_bits):
+    again = ["full-2x", "--bits", "5", "--name", "again-5bit"]
+    assert_killed_it_is_the_same(run, again, [{"backward_passes": 13}, {"backward_passes": 25}], "full-2x-5bit")
+
+
+def test_a_bundle_of_it_says_what_exact_states_would(run, in_five_bits):
+    export.main(["full-2x-5bit", "--precision", "fp32", "--run", str(run.path)])
+    assert (run.export("full-2x-5bit") / "fp32" / "bundle.json").exists()
+
+
+def test_the_average_is_what_its_decays_give(tmp_path):
+    weight = torch.nn.Parameter(torch.tensor([0.0]))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    average, expected = MovingAverage({"w": weight}, optimizer), None
+    for update in range(1, 12000):
+        weight.data.fill_(float(update % 7))
+        average.after(update)
+        share = max(0.001, 9 / (update + 9))
+        expected = weight.item() if expected is None else expected + share * (weight.item() - expected)
+    assert average.weights()["w"].item() == pytest.approx(expected, abs=1e-3)
+
+
+def test_rounded_states_pass_gradients_within_their_bounds():
+    rounding, x = StateRounding(), torch.tensor([-3.0, -1.9, 0.3, 0.26, 1.0, 2.5], requires_grad=True)
+    assert torch.equal(rounding(x), x)
+    rounding.activate(4, 1.75)
+    found = rounding(x)
+    found.sum().backward()
+    torch.testing.assert_close(found.detach(), torch.tensor([-1.75, -1.75, 0.25, 0.25, 1.0, 1.75]))
+    torch.testing.assert_close(x.grad, torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0, 0.0]))
 
 
 @pytest.mark.parametrize("killed_at", [None, 4, 15])
