@@ -11,7 +11,7 @@ from tiny_language_run import TRAINING, make_run
 from hat.architecture.complexity import parameter_shapes
 from hat.architecture.groups import single_weights
 from hat.cli import compress as command
-from hat.cli import export
+from hat.cli import export, inspect
 from hat.compression.moving_average import MovingAverage
 from hat.compression.pruning.pruner import Aim, Pruner, there
 from hat.compression.sparse import tensors
@@ -153,6 +153,31 @@ def test_killed_and_run_again_few_bits_are_the_same(run, in_five_bits):
 def test_a_bundle_of_it_says_what_exact_states_would(run, in_five_bits):
     export.main(["full-2x-5bit", "--precision", "fp32", "--run", str(run.path)])
     assert (run.export("full-2x-5bit") / "fp32" / "bundle.json").exists()
+
+
+def test_its_account_counts_zeros_and_bits_beside_the_full_one(run, in_five_bits, capsys):
+    inspect.main(["full-2x-5bit", "--accounting", "micronet", "--against", "full", "--json", "--run", str(run.path)])
+    found = json.loads(capsys.readouterr().out)
+    weights = {name: weight for name, weight in in_five_bits.state_dict().items() if "layer_norm" not in name}
+    assert found["total"]["parameters"] == sum(weight.numel() for weight in weights.values())
+    in_vectors = [name for name in weights if name.endswith(("qkv_bias", "fc1.bias", "fc2.bias", "positions"))]
+    in_vectors += ["output.classes.weight", "output.classes.bias"]
+    nonzero = sum(
+        weight.numel() if name in in_vectors else int(weight.count_nonzero()) for name, weight in weights.items()
+    )
+    assert found["total"]["nonzero"] == pytest.approx(nonzero)
+    scales = sum(largest_of_channels(name, weight).numel() for name, weight in weights.items())
+    size = nonzero * 5 / 32 + found["total"]["parameters"] / 32 + 19 * (1 + 27 / 32) + scales
+    assert found["parameters"]["counted"] == pytest.approx(size)
+    inspect.main(["full", "--accounting", "micronet", "--json", "--run", str(run.path)])
+    full = json.loads(capsys.readouterr().out)
+    assert full["parameters"]["counted"] == full["total"]["parameters"] == found["total"]["parameters"]
+    shares = size / full["parameters"]["counted"], found["operations"] / full["operations"]
+    assert found["against"] == pytest.approx(
+        {"name": "full", "parameters": shares[0], "operations": shares[1], "score": sum(shares)}
+    )
+    inspect.main(["full-2x-5bit", "--accounting", "micronet", "--against", "full", "--run", str(run.path)])
+    assert f"score {sum(shares):.4f} (full: 2)" in capsys.readouterr().out
 
 
 def test_the_average_is_what_its_decays_give(tmp_path):
