@@ -102,12 +102,16 @@ def _refuse_groups(options: argparse.Namespace) -> None:
 
 
 def _to_rate(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
+    import torch
+
     from hat.compression.stage import compress
 
     name = options.name or f"{dense.name}-{options.rate:g}x"
     if not dense.is_sparse:
         compress(dense, dense.at_rate(options.rate), name, training)
         return
+    if training.threads:
+        torch.set_num_threads(training.threads)
     aim = _kept(dense, name, [options.rate], lambda: dense.by_sensitivity(options.rate, dense.run.sub(name)))
     compress(dense, aim, name, training)
     print("zeros of single weights make no bundle smaller or faster: see hat-inspect --accounting micronet")

@@ -78,6 +78,8 @@ class Dense:
 
         Losses on the way are kept in `folder`. Raises UsageError if less than is possible would be left of a tensor.
         """
+        if self.model.spec.bits is not None:
+            raise UsageError(f"--rate {rate:g}: would undo the {self.model.spec.bits} bits of {self.name}; prune first")
         parameters = self._parameters_at(rate)
         try:
             return aim_by_sensitivity(self, parameters, folder / "sensitivity.json")

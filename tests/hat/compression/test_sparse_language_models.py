@@ -88,7 +88,7 @@ def test_what_can_not_be_reached_is_told_in_a_line(run, capsys, arguments, messa
 def test_killed_and_run_again_it_is_the_same_to_the_bit(run):
     """Also while sensitivities are measured: what was, isn't again."""
     again = ["full", "--rate", "2", "--name", "again"]
-    deaths = [{"replacements": 20}, {"replacements": 100}, {"backward_passes": 13}, {"backward_passes": 25}]
+    deaths = [{"replacements": 20}, {"backward_passes": 13}, {"backward_passes": 25}]
     assert_killed_it_is_the_same(run, again, deaths, "full-2x")
 
 
@@ -178,6 +178,13 @@ def test_its_account_counts_zeros_and_bits_beside_the_full_one(run, in_five_bits
     )
     inspect.main(["full-2x-5bit", "--accounting", "micronet", "--against", "full", "--run", str(run.path)])
     assert f"score {sum(shares):.4f} (full: 2)" in capsys.readouterr().out
+
+
+def test_pruning_comes_first(run, in_five_bits, capsys):
+    with pytest.raises(SystemExit) as ended:
+        call(run, "full-2x-5bit", "--rate", "2")
+    assert ended.value.code == 2
+    assert "--rate 2: would undo the 5 bits of full-2x-5bit; prune first" in capsys.readouterr().err
 
 
 def test_the_average_is_what_its_decays_give(tmp_path):
