@@ -17,6 +17,8 @@ from hat.compression.stage import compress, learn_rounded
 from hat.deploy.bundle import open_bundle
 from hat.training import recipe, sub
 
+pytestmark = pytest.mark.alone
+
 TEXTS = ["the film is good and the book is awful", "the song is dull and the play is lovely"]
 
 
