@@ -85,6 +85,7 @@ def test_what_can_not_be_reached_is_told_in_a_line(run, capsys, arguments, messa
     assert message in line
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_it_is_the_same_to_the_bit(run):
     """Also while sensitivities are measured: what was, isn't again."""
     again = ["full", "--rate", "2", "--name", "again"]
@@ -145,6 +146,7 @@ def test_what_it_says_of_the_next_word_is_made_of_31_values_a_state(run, in_five
     assert len(steps.unique()) > 5
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_few_bits_are_the_same(run, in_five_bits):
     again = ["full-2x", "--bits", "5", "--name", "again-5bit"]
     assert_killed_it_is_the_same(run, again, [{"backward_passes": 13}, {"backward_passes": 25}], "full-2x-5bit")
