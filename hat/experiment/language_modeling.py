@@ -1,7 +1,7 @@
 """The experiment config of the task language_modeling."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from hat.config import Between, to_mapping
 from hat.data.language_modeling.corpora import GENERATED
@@ -90,10 +90,18 @@ class LanguageExperiment(Experiment):
     task: Literal["language_modeling"]
     latency: LanguageLatency = field(default_factory=LanguageLatency)
 
+    structures: ClassVar = ("weights",)
+    compression_defaults: ClassVar = {"structure": "weights", "method": "gradual", "distillation": 0.0}
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_stacks(("decoder",))
         self._check_space()
+        if self.compression is not None and self.compression.distillation:
+            raise UsageError(
+                f"compression.distillation: {self.compression.distillation}: what is left of a language model learns "
+                "from text alone; set it to 0"
+            )
         for training in (self.super_training, self.sub_training):
             where = training.section
             if training.distillation is not None:

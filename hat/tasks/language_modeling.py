@@ -1,6 +1,6 @@
 """The task language_modeling: running text, a decoder that sees its last words, the next word."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -35,7 +35,7 @@ class LanguageModeling(Task):
     phases: ClassVar = {"prefill": "words of the prompt", "decode": "words"}
     length_keys = ("latency.prompt",)
     command, answers = "hat-score", "words"
-    prunes, loss_scale = False, PERPLEXITY
+    loss_scale = PERPLEXITY
     super_model, sub_model = "hat_superlanguagemodel", "hat_languagemodel"
 
     def title(self, config: "LanguageExperiment") -> str:
@@ -57,6 +57,16 @@ class LanguageModeling(Task):
     def announced_spec(self, config: "LanguageExperiment", vocabulary: int | None = None) -> "LanguageModelSpec":
         size = vocabulary or config.data.vocabulary_size or VOCABULARY
         return config.model_spec(size, end_of_line=0, unknown=1)  # ids don't change what is computed
+
+    def sensitivity_loss(self, run: "RunDirectory") -> "tuple[Callable[[LanguageModel], float], str]":
+        from hat.evaluation.language_modeling.part import part_loss
+
+        return part_loss(run)
+
+    def state_bounds(self, run: "RunDirectory", network: "LanguageModel") -> tuple[float, ...]:
+        from hat.evaluation.language_modeling.part import state_bounds
+
+        return state_bounds(run, network)
 
     def loss_text(self, nats: float) -> str:
         return f"{super().loss_text(nats)}, {PERPLEXITY.text(nats)}"

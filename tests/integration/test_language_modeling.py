@@ -162,20 +162,6 @@ def test_interrupted_it_ends_with_the_same_weights(trained, tmp_path, monkeypatc
     assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        ("compress", ["full", "--rate", "2"]),
-    ],
-)
-def test_stages_that_it_does_not_have_yet_say_so_in_one_line(trained, name, arguments):
-    result = command(name, trained, *arguments)
-    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
-    assert "language_modeling" in result.stderr or "language models" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
 @pytest.mark.parametrize(
     ("section", "changes", "message"),
     [

@@ -58,10 +58,11 @@ class LanguageBundleMaker:
         import torch
 
         prepared, model = run.prepared(), load_model(run.sub(name))
+        model.round_states(None, ())  # bundles compute with exact ones
         words = [int(word) for word in prepared.stream("valid")[:CHECKED_WORDS]]
         with torch.inference_mode():
             expected = model.output.log_probabilities(model(torch.tensor([words]))[0])[0].numpy()
-        description = describe_language_model(run, name, *weights[:2], inputs)
+        description = describe_language_model(run, name, weights[0], model.spec, inputs)
         lines = prepared.lines("valid")[:JUDGED_LINES]
         ranges = calibrate_language_model(*weights, calibration_parts(prepared.stream("train")))
         return cls(weights, ranges, prepared.words_file, description, words, expected, lines)
