@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from hat.architecture.stacks import Architecture
+from hat.deploy.building.block_costs import UNMEASURED, DeviceCosts
 from hat.errors import UsageError
 from hat.tasks.task import Task
 
@@ -107,7 +108,9 @@ class LanguageModeling(Task):
 
         return LanguageBundleMaker.of(run, name, weights, inputs)
 
-    def write_trial_bundle(self, run: "RunDirectory", model: Any, precision: str, folder: Path) -> NoReturn:
+    def write_trial_bundle(
+        self, run: "RunDirectory", model: Any, precision: str, folder: Path, costs: DeviceCosts = UNMEASURED
+    ) -> NoReturn:
         _not_measured()
 
     def bundle_size(self, run: "RunDirectory", precision: str) -> Callable[[Architecture], int]:
