@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 
 from hat.architecture.complexity import Shapes
+from hat.architecture.groups import layer_matrices, rows_in_common
 from hat.deploy.building.block_costs import StackCosts
 
 HEIGHTS = (8, 16, 32, 64, 128, 256, 512)
@@ -16,8 +17,7 @@ def best_height(shapes: Shapes, share: float, costs: StackCosts) -> tuple[int, f
     `shapes` are those of all weights. A product that blocks make slower stays whole. Heights are those of HEIGHTS that
     divide every matrix, or the largest number of rows that does.
     """
-    matrices: Shapes = {name: shape for name, shape in shapes.items() if ".layers." in name and len(shape) == 2}
-    common = math.gcd(*(shape[0] for shape in matrices.values()))
+    matrices, common = layer_matrices(shapes), rows_in_common(shapes)
     heights = [height for height in HEIGHTS if common % height == 0] or [common]
     times = {height: _relative_time(matrices, share, height, costs) for height in heights}
     height = next(height for height in heights if times[height] <= WORTH * min(times.values()))

@@ -3,11 +3,12 @@
 import copy
 import dataclasses
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from hat.architecture.complexity import Shapes, parameter_shapes
-from hat.architecture.groups import Groups, columns_in_blocks, heads_and_neurons
+from hat.architecture.groups import Groups, columns_in_blocks, heads_and_neurons, rows_in_common
 from hat.compression.pruned import block_costs_of, read_pruned
 from hat.compression.pruning.pruner import Aim, chosen, scale, there
 from hat.deploy.building.block_costs import DeviceCosts
@@ -31,12 +32,13 @@ class Plan:
 class Dense:
     """The sub-training `name` of a run; raises ArtifactError if it isn't trained.
 
-    Columns are removed within blocks of `block_rows` rows unless the run's config gives their height. By `costs` its
+    Columns are removed within blocks of as many rows as the run's config says, else of `block_rows`, else of USUAL_ROWS
+    or the most below that divide its matrices. By `costs` its
     bundles choose what they multiply by blocks; None: by those that it was compressed with before.
     """
 
     def __init__(
-        self, run: RunDirectory, name: str, block_rows: int = USUAL_ROWS, costs: DeviceCosts | None = None
+        self, run: RunDirectory, name: str, block_rows: int | None = None, costs: DeviceCosts | None = None
     ) -> None:
         if not run.task.prunes:
             raise UsageError(f"hat-compress {name}: networks of task {run.task.name} can't be pruned yet")
@@ -47,12 +49,12 @@ class Dense:
             )
         if not learnt_from(run.sub(name), stamp(run.data)):
             raise ArtifactError(f"{run.sub(name)} learnt from other prepared data; run hat-train-sub {name} again")
-        config = run.config.compressing
-        self.block_rows = config.block_rows or block_rows
-        self.run, self.name, self.config = run, name, dataclasses.replace(config, block_rows=self.block_rows)
+        self.run, self.name, config = run, name, run.config.compressing
         self.costs = block_costs_of(run.sub(name)) if costs is None else costs
         self.model = load_model(run.sub(name))
         self.weights: dict[str, Any] = self.model.state_dict()
+        self.block_rows = config.block_rows or block_rows or math.gcd(USUAL_ROWS, rows_in_common(self.shapes))
+        self.config = dataclasses.replace(config, block_rows=self.block_rows)
 
     @classmethod
     def planned(cls, run: RunDirectory, name: str, plan: Plan) -> "Dense":
