@@ -29,11 +29,16 @@ class Shortlist:
         return np.unique(np.concatenate([self._common, *lists]))
 
     def save(self, path: Path | str) -> None:
-        """Write it to `path`: an .npz of `offsets`, `common`, and `tokens` as differences, which compress well."""
+        """Write it to `path`: an .npz of `offsets`, `common`, and `tokens` as differences, which compress well.
+
+        Common tokens are left out of the lists, which they come with anyway.
+        """
         largest = max(self._lists.max(initial=0), self._common.max(initial=0))
         dtype = np.uint16 if largest < 2**16 else np.uint32
-        differences = np.diff(self._lists, prepend=0).astype(dtype)  # wrap around where a list ends
-        arrays = (self._offsets.astype(np.uint32), differences, self._common.astype(dtype))
+        others = ~np.isin(self._lists, self._common)
+        offsets = np.concatenate([[0], np.cumsum(others)])[self._offsets]
+        differences = np.diff(self._lists[others], prepend=0).astype(dtype)  # wrap around where a list ends
+        arrays = (offsets.astype(np.uint32), differences, self._common.astype(dtype))
         named: dict[str, Any] = dict(zip(ARRAYS, arrays))
         with open(path, "wb") as handle:
             np.savez_compressed(handle, **named)

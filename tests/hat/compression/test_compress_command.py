@@ -225,7 +225,7 @@ def test_a_latency_is_met_and_the_rate_is_found_once(run, capsys):
 def columns(tmp_path_factory, run):
     """The same network in a run that removes columns within blocks."""
     folder = tmp_path_factory.mktemp("columns")
-    settings = {**tiny_classifier.TRAINING, "max_update": 20, "warmup_updates": 2, "structure": "columns"}
+    settings = {**tiny_classifier.TRAINING, "max_update": 4, "warmup_updates": 1, "structure": "columns"}
     made = tiny_classifier.make_run(folder, compression={**settings, "method": "one_shot"})
     shutil.copytree(run.data, made.data)
     shutil.copytree(run.sub("full"), made.sub("full"))
