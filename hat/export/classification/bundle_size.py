@@ -6,7 +6,7 @@ import numpy as np
 
 from hat.architecture.complexity import parameter_shapes
 from hat.architecture.stacks import Architecture
-from hat.deploy.building.bundle_writer import ALIGNMENT
+from hat.deploy.building.bundle_writer import ALIGNMENT, tokenizer_content, tokenizer_names
 from hat.deploy.building.classifier_graph import build_classifier_graphs
 from hat.experiment.run_directory import RunDirectory
 
@@ -18,7 +18,9 @@ class ClassifierBundleSize:
 
     def __init__(self, run: RunDirectory, precision: str) -> None:
         self._spec, self._precision = run.spec(), precision
-        self._others_bytes = run.prepared().text_encoder_file.stat().st_size + DESCRIPTION_BYTES
+        path = run.prepared().text_encoder_file
+        (name,) = tokenizer_names({"text": path}).values()
+        self._others_bytes = len(tokenizer_content(path, name)) + DESCRIPTION_BYTES
         self._graph_bytes = functools.lru_cache(maxsize=None)(self._build)
 
     def __call__(self, architecture: Architecture) -> int:

@@ -55,6 +55,16 @@ def test_common_tokens_take_no_place_in_a_file_and_stay_in_every_answer(tmp_path
         assert loaded.tokens([[source]]).tolist() == with_common.tokens([[source]]).tolist()
 
 
+def test_a_file_of_an_earlier_version_is_read(tmp_path):
+    lists = np.array([5, 9, 60_000, 3], np.uint16)
+    differences = np.diff(lists.astype(np.int64), prepend=0).astype(np.uint16)
+    with open(tmp_path / "a", "wb") as handle:
+        np.savez_compressed(handle, offsets=np.array([0, 3, 4], np.uint32), tokens=differences, common=np.uint16([9]))
+    loaded = Shortlist.load(tmp_path / "a")
+    assert loaded.tokens([[0]]).tolist() == [5, 9, 60_000]
+    assert loaded.tokens([[1]]).tolist() == [3, 9]
+
+
 def write_pickled(path):
     with open(path, "wb") as handle:
         np.savez(handle, offsets=np.array([{}], dtype=object), tokens=np.zeros(0), common=np.zeros(0))
