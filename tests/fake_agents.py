@@ -77,7 +77,12 @@ QUIET = Environment(
 @pytest.fixture
 def fake_bench(monkeypatch, tmp_path):
     """Connections of this process start agents with the fake bench, soon try again, and have locks of their own."""
-    replaced = f"SOURCES['latency_predictor.on_device.bench'] = {BENCH!r}\n{agent_file.FOOTER}"
+    return start_agents_with(BENCH, monkeypatch, tmp_path)
+
+
+def start_agents_with(bench, monkeypatch, tmp_path):
+    """The same with another bench's source; returns the agent's."""
+    replaced = f"SOURCES['latency_predictor.on_device.bench'] = {bench!r}\n{agent_file.FOOTER}"
     source = agent_file.agent_source().replace(agent_file.FOOTER, replaced)
     monkeypatch.setattr(connection, "agent_source", lambda: source)
     monkeypatch.setattr(connection, "PAUSES_S", (0.01, 0.01, 0.01))

@@ -119,18 +119,28 @@ def _neurons(prefix: str, ffn_dim: int) -> Groups:
     return Groups(NEURONS, prefix, (*produced, Slices(f"{prefix}.fc2.weight", 1, index)))
 
 
+def layer_matrices(shapes: Shapes) -> Shapes:
+    """Those of the layers' matrices."""
+    return {name: shape for name, shape in shapes.items() if ".layers." in name and len(shape) == 2}
+
+
+def rows_in_common(shapes: Shapes) -> int:
+    """The largest number of rows that divides all the layers' matrices."""
+    return math.gcd(*(shape[0] for shape in layer_matrices(shapes).values()))
+
+
 def columns_in_blocks(shapes: Shapes, block_rows: int) -> list[Groups]:
     """The columns of every block of `block_rows` rows of the layers' matrices.
 
     Raises UsageError where a matrix can't be cut into such blocks.
     """
-    matrices = {name: shape for name, shape in shapes.items() if ".layers." in name and len(shape) == 2}
+    matrices = layer_matrices(shapes)
     found = []
     for name, (rows, columns) in matrices.items():
         if rows % block_rows:
             raise UsageError(
                 f"blocks of {block_rows} rows do not divide {name.removesuffix('.weight')} of {rows} rows; "
-                f"use a divisor of {math.gcd(*(shape[0] for shape in matrices.values()))}"
+                f"use a divisor of {rows_in_common(shapes)}"
             )
         index = np.arange(columns)[:, None]
         for start in range(0, rows, block_rows):

@@ -14,12 +14,14 @@ from hat.cli.common import ArgumentParser, add_precision_option, add_run_option,
 from hat.training.options import add_computing_options, add_processes_option, chosen_options
 
 if TYPE_CHECKING:
-    from hat.compression.dense import Dense
-    from hat.compression.pruning.pruner import Aim
+    from hat.compression.dense import Dense, Plan
+    from hat.deploy.building.block_costs import DeviceCosts
+    from hat.experiment.run_directory import RunDirectory
     from hat.training.options import TrainingOptions
     from latency_predictor.budget import LatencyBudget
     from latency_predictor.link.devices import Device
 
+DEVICE = "cpu"  # without --device
 MOST_BITS = 16
 FOUR_BITS = ("int4", "kmeans4")  # precisions
 # Rounds of calls of the dense and of the pruned network, in turns: until the standard error is within PRECISE.
@@ -46,11 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     target.add_argument(
         "--bits", type=positive_int, metavar="N", help="of a language model's weights and states: train it for 9 or so"
     )
-    target.add_argument("--aim", help=argparse.SUPPRESS)  # one that was found before, for several processes
+    target.add_argument("--plan", help=argparse.SUPPRESS)  # one that was found before, for several processes
     parser.add_argument(
         "--name", help="name of the result (default: NAME-2.5x, NAME-900kB, NAME-50pct, NAME-int4, NAME-9bit...)"
     )
-    parser.add_argument("--device", default="cpu", metavar="D", help="whose latency counts, as for hat-search")
+    parser.add_argument(
+        "--device",
+        metavar="D",
+        help="whose latency counts, as for hat-search, and whose measured blocks do where the config removes columns "
+        "(default: cpu)",
+    )
     add_precision_option(parser, help_more=", or whose size does")
     add_run_option(parser)
     add_computing_options(parser)
@@ -60,22 +67,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _compress(options: argparse.Namespace) -> None:
     training_options = chosen_options(options)
-    from hat.compression.dense import Dense
+    from hat.compression.dense import Dense, Plan
     from hat.compression.page import write_page
-    from hat.compression.pruning.pruner import Aim
     from hat.compression.stage import compress, learn_rounded
     from hat.config import from_mapping
     from hat.experiment.run_directory import RunDirectory
     from hat.training import processes
 
-    dense = Dense(RunDirectory.open(options.run), options.dense)
-    if dense.earlier_rate > 1 and options.weights is None and options.bits is None and options.aim is None:
+    run = RunDirectory.open(options.run)
+    if options.plan is not None:
+        plan = from_mapping(Plan, json.loads(options.plan), "--plan")
+        compress(Dense.planned(run, options.dense, plan), plan.aim, options.name, training_options)
+        return
+    structure, pruning = run.config.compressing.structure, options.weights is None and options.bits is None
+    _check_options(options, structure)
+    costs = _measured_costs(run, options) if structure == "columns" and pruning else None
+    dense = Dense(run, options.dense, costs=costs)
+    if dense.earlier_rate > 1 and pruning:
         print(f"{dense.name} was pruned before, by {dense.earlier_rate:.3g}: rates multiply")
-    if dense.is_sparse:
-        _refuse_groups(options)
-    if options.aim is not None:
-        compress(dense, from_mapping(Aim, json.loads(options.aim), "--aim"), options.name, training_options)
-    elif options.weights is not None:
+    if options.weights is not None:
         learn_rounded(dense, options.weights, options.name or f"{dense.name}-{options.weights}", training_options)
     elif options.bits is not None:
         _to_bits(dense, options, training_options)
@@ -89,16 +99,67 @@ def _compress(options: argparse.Namespace) -> None:
         print(f"all compressed networks: {write_page(dense.run)}")
 
 
-def _refuse_groups(options: argparse.Namespace) -> None:
-    """Raise UsageError for what single weights can't reach."""
+def _check_options(options: argparse.Namespace, structure: str) -> None:
+    """Raise UsageError for an option that says nothing, or that makes no sense for what the `structure` removes."""
     from hat.errors import UsageError
 
-    for name in ("size", "latency", "weights"):
-        if (value := getattr(options, name)) is not None:
-            raise UsageError(
-                f"--{name} {value}: zeros of single weights, which language models are pruned by, make no bundle "
-                "smaller or faster; use --rate, or --bits"
-            )
+    targets = ("size", "latency", "weights", "bits", "rate")
+    (target,) = (name for name in targets if getattr(options, name) is not None)
+    if structure == "weights" and target in ("size", "latency", "weights"):
+        raise UsageError(
+            f"--{target} {getattr(options, target)}: zeros of single weights, which language models are pruned by, "
+            "make no bundle smaller or faster; use --rate, or --bits"
+        )
+    given = [name for name in ("device", "precision") if getattr(options, name) is not None]
+    if target in ("weights", "bits") and given:
+        raise UsageError(
+            f"--{given[0]}: says nothing beside --{target}, which are the same on all devices; leave it out"
+        )
+    idle = [name for name in given if name == "device" or target == "rate"]
+    if idle and target != "latency" and structure != "columns":
+        instead = ", or set that to 'columns', whose blocks a device decides on" if structure == "whole" else ""
+        raise UsageError(
+            f"--{idle[0]}: says nothing without --latency where compression.structure is {structure!r}; leave it "
+            f"out{instead}"
+        )
+
+
+def _measured_costs(run: "RunDirectory", options: argparse.Namespace) -> "DeviceCosts | None":
+    """What was measured of blocks on the device, None if nothing was."""
+    from latency_predictor.sampling.block_products import read_block_costs
+
+    device = _device(options)
+    costs = read_block_costs(run, device)
+    if costs.device:
+        return costs
+    print(
+        f"blocks were never measured on {device.name}: what is known of an x86 server counts; to measure them first, "
+        f"run hat-measure-latency --blocks --device {options.device or DEVICE}"
+    )
+    return None
+
+
+def _device(options: argparse.Namespace) -> "Device":
+    from latency_predictor.link.devices import load_device
+
+    return load_device(device_at(options.device or DEVICE, options.precision))
+
+
+def _in_blocks(dense: "Dense", options: argparse.Namespace, share: float) -> "Dense":
+    """`dense` with blocks of the height that pays on the device if about this share of what is there is to be left."""
+    from hat.compression.block_height import best_height
+    from hat.compression.dense import Dense
+
+    config = dense.run.config.compressing
+    if config.structure != "columns" or config.block_rows is not None or not dense.costs.device:
+        return dense
+    left, precision = min(1.0, share) / dense.earlier_rate, _device(options).precision
+    rows, time = best_height(dense.shapes, left, dense.costs.at(precision))
+    print(
+        f"blocks of {rows} rows: with {left:.0%} of the columns left, {precision} products take about {time:.0%} of "
+        f"the whole ones' time on {dense.costs.device}"
+    )
+    return Dense(dense.run, dense.name, rows, dense.costs)
 
 
 def _to_rate(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
@@ -108,12 +169,14 @@ def _to_rate(dense: "Dense", options: argparse.Namespace, training: "TrainingOpt
 
     name = options.name or f"{dense.name}-{options.rate:g}x"
     if not dense.is_sparse:
+        if options.rate > 1:  # else it is refused
+            dense = _in_blocks(dense, options, 1 / options.rate)
         compress(dense, dense.at_rate(options.rate), name, training)
         return
     if training.threads:
         torch.set_num_threads(training.threads)
-    aim = _kept(dense, name, [options.rate], lambda: dense.by_sensitivity(options.rate, dense.run.sub(name)))
-    compress(dense, aim, name, training)
+    plan = _kept(dense, name, [options.rate], lambda: dense.sparse_plan(options.rate, dense.run.sub(name)))
+    compress(dense, plan.aim, name, training)
     print("zeros of single weights make no bundle smaller or faster: see hat-inspect --accounting micronet")
 
 
@@ -130,6 +193,7 @@ def _to_bits(dense: "Dense", options: argparse.Namespace, training: "TrainingOpt
 
 def _to_size(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
     from hat.compression.budget import rate_within
+    from hat.compression.dense import Dense
     from hat.compression.stage import compress
     from hat.deploy.bundle import open_bundle
     from search.limits import parse_size, size_text
@@ -140,27 +204,30 @@ def _to_size(dense: "Dense", options: argparse.Namespace, training: "TrainingOpt
     with _trials(dense, precision) as write:
         dense_bytes = open_bundle(write(None)).size_bytes
 
-        def size_at(rate: float) -> float:
-            return exported_bytes - dense_bytes + open_bundle(write(rate)).size_bytes
+        def find_plan() -> "Plan":
+            blocked = _in_blocks(dense, options, most / exported_bytes)
 
-        def find() -> "Aim":
-            rate = rate_within(dense, size_at, most, lambda size: size_text(int(size)))
-            return _shaped(dense, rate, size_text(most))
+            def size_at(rate: float) -> float:
+                return exported_bytes - dense_bytes + open_bundle(write(rate, blocked)).size_bytes
 
-        aim = _kept(dense, name, [most, precision], find)
-    compress(dense, aim, name, training)
+            rate = rate_within(blocked, size_at, most, lambda size: size_text(int(size)))
+            print(f"rate {rate:.3g} meets {size_text(most)}")
+            return blocked.plan(rate)
+
+        plan = _kept(dense, name, [most, precision], find_plan)
+    compress(Dense.planned(dense.run, dense.name, plan), plan.aim, name, training)
 
 
 def _to_latency(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
     from hat.compression.budget import rate_within
+    from hat.compression.dense import Dense
     from hat.compression.stage import compress
     from hat.errors import BudgetError
     from latency_predictor.budget import parse_budget
-    from latency_predictor.link.devices import load_device
     from search.aim import HEADROOM
 
     budget = parse_budget(options.latency)
-    device = load_device(device_at(options.device, options.precision))
+    device = _device(options)
     name = options.name or f"{dense.name}-{device.name}-{budget.slug()}"
     most = HEADROOM * budget.resolve(1.0)
     with _trials(dense, device.precision) as write, _taken(dense, device, budget, write(None)) as taken:
@@ -168,17 +235,20 @@ def _to_latency(dense: "Dense", options: argparse.Namespace, training: "Training
         def text(value: float) -> str:
             return f"{value:.3g} ms" if budget.fraction is None else f"{value:.1%} of {dense.name}'s latency"
 
-        def find() -> "Aim":
-            rate = rate_within(dense, lambda rate: taken(write(rate)), most, text)
+        def find_plan() -> "Plan":
+            share = most if budget.fraction is not None else most / taken(write(None))
+            blocked = _in_blocks(dense, options, share)
+            rate = rate_within(blocked, lambda rate: taken(write(rate, blocked)), most, text)
             for _ in range(CONFIRMATIONS):
-                found = taken(write(rate))
+                found = taken(write(rate, blocked))
                 if found <= most:
                     break
-                rate = min(rate * found / most, dense.highest_rate)
-            return _shaped(dense, rate, budget.text)
+                rate = min(rate * found / most, blocked.highest_rate)
+            print(f"rate {rate:.3g} meets {budget.text}")
+            return blocked.plan(rate)
 
-        aim = _kept(dense, name, [budget.text, device.name], find)
-        compress(dense, aim, name, training)
+        plan = _kept(dense, name, [budget.text, device.name], find_plan)
+        compress(Dense.planned(dense.run, dense.name, plan), plan.aim, name, training)
         found = taken(write(name))
     print(f"{name} takes {text(found)} on {device.name}, measured; asked: {budget.text}")
     if found > budget.resolve(1.0):
@@ -186,13 +256,16 @@ def _to_latency(dense: "Dense", options: argparse.Namespace, training: "Training
 
 
 @contextlib.contextmanager
-def _trials(dense: "Dense", precision: str) -> "Iterator[Callable[[float | str | None], Path]]":
-    """A function that writes a bundle: of the dense network (None), of it at a rate, or of a result by its name."""
+def _trials(dense: "Dense", precision: str) -> Iterator[Callable[..., Path]]:
+    """A function that writes a bundle: of the dense network (None), of a result by its name, or at a rate.
+
+    At a rate it takes the Dense, too, whose blocks are to be removed.
+    """
     from hat.models.checkpoint import load_model
 
     with tempfile.TemporaryDirectory(prefix="hat-trial-") as folder:
 
-        def write(which: float | str | None) -> Path:
+        def write(which: float | str | None, blocked: "Dense" = dense) -> Path:
             bundle = Path(folder) / str(which)
             if bundle.exists():
                 return bundle
@@ -201,8 +274,8 @@ def _trials(dense: "Dense", precision: str) -> "Iterator[Callable[[float | str |
             elif isinstance(which, str):
                 model = load_model(dense.run.sub(which))
             else:
-                model = dense.pruned(dense.shaped(which))
-            dense.run.task.write_trial_bundle(dense.run, model, precision, bundle)
+                model = blocked.pruned(blocked.shaped(which))
+            dense.run.task.write_trial_bundle(dense.run, model, precision, bundle, dense.costs)
             return bundle
 
         yield write
@@ -233,28 +306,23 @@ def _standard_error(values: list[float]) -> float:
     return statistics.stdev(values) / math.sqrt(len(values)) / statistics.mean(values)
 
 
-def _shaped(dense: "Dense", rate: float, asked: str) -> "Aim":
-    print(f"rate {rate:.3g} meets {asked}")
-    return dense.shaped(rate)
-
-
-def _kept(dense: "Dense", name: str, asked: list[Any], find: Callable[[], "Aim"]) -> "Aim":
-    """The Aim that was found, kept in the result's folder, so that it is the same when run again."""
+def _kept(dense: "Dense", name: str, asked: list[Any], find_plan: Callable[[], "Plan"]) -> "Plan":
+    """The Plan that was found, kept in the result's folder, so that it is the same when run again."""
     from hat import files
-    from hat.compression.pruning.pruner import Aim
+    from hat.compression.dense import Plan
     from hat.config import from_mapping, to_mapping
     from search.state import load_state, save_state
 
     dense.check_result(name)  # before anything is kept there
-    path = dense.run.sub(name) / "aim.json"
+    path = dense.run.sub(name) / "plan.json"
     weights = files.sha256_of_file(dense.run.sub(dense.name) / "model.safetensors")
-    fingerprint = files.fingerprint([asked, weights, to_mapping(dense.config)])
+    fingerprint = files.fingerprint([asked, weights, to_mapping(dense.config), to_mapping(dense.costs)])
     kept = load_state(path, fingerprint)
     if kept is not None:
-        return from_mapping(Aim, kept, str(path))
-    aim = find()
-    save_state(path, fingerprint, to_mapping(aim))
-    return aim
+        return from_mapping(Plan, kept, str(path))
+    plan = find_plan()
+    save_state(path, fingerprint, to_mapping(plan))
+    return plan
 
 
 if __name__ == "__main__":

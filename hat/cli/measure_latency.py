@@ -2,8 +2,12 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from hat.cli.common import ArgumentParser, add_precision_option, add_run_option, device_at, positive_int, run_command
+
+if TYPE_CHECKING:
+    from hat.experiment.run_directory import RunDirectory
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,6 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="measure N architectures (default: the config's number, or until the predictor is good enough)",
     )
     parser.add_argument("--check", action="store_true", help="only say whether the device can be used")
+    parser.add_argument(
+        "--blocks",
+        action="store_true",
+        help="instead measure which blocks of pruned matrices pay there, for hat-compress (under a minute)",
+    )
     add_precision_option(parser)
     add_run_option(parser)
     run_command(parser, _measure, arguments)
@@ -33,9 +42,26 @@ def _measure(options: argparse.Namespace) -> None:
         _check(devices)
         return
     from hat.experiment.run_directory import RunDirectory
+
+    if options.blocks:
+        _measure_blocks(RunDirectory.open(options.run), devices)
+        return
     from latency_predictor.sampling.collect import collect_all
 
     collect_all(RunDirectory.open(options.run), devices, options.samples)
+
+
+def _measure_blocks(run: "RunDirectory", names: Iterable[str]) -> None:
+    from latency_predictor.link.devices import load_device
+    from latency_predictor.sampling.block_products import blocks_path, measure_blocks, summary
+
+    for device in map(load_device, names):
+        costs = measure_blocks(run, device)
+        for precision in ("fp32", "int8"):
+            stacks = costs.at(precision)
+            for stack, found in (("encoder", stacks.encoder), ("decoder", stacks.decoder)):
+                print(f"{costs.device} {precision}, {stack}: blocks of {summary(found)}")
+        print(f"kept: {blocks_path(run, device)}")
 
 
 def _check(names: Iterable[str]) -> None:

@@ -1,26 +1,47 @@
 """Dense: a trained network that is to be compressed, and what is left of it at any rate."""
 
 import copy
+import dataclasses
 import functools
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hat.architecture.complexity import Shapes, parameter_shapes
-from hat.architecture.groups import Groups, columns_in_blocks, heads_and_neurons
-from hat.compression.pruned import read_pruned
+from hat.architecture.groups import Groups, columns_in_blocks, heads_and_neurons, rows_in_common
+from hat.compression.pruned import block_costs_of, read_pruned
 from hat.compression.pruning.pruner import Aim, chosen, scale, there
 from hat.compression.sparse import aim_by_sensitivity, tensors
+from hat.deploy.building.block_costs import DeviceCosts
 from hat.errors import ArtifactError, UsageError
 from hat.experiment.run_directory import RunDirectory, learnt_from, stamp
 from hat.models.checkpoint import load_model
 
 MOST = 100.0  # rate that is ever tried
+USUAL_ROWS = 32  # of blocks
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be left of a network, of blocks of which height, and the costs of blocks that decide on both."""
+
+    aim: Aim
+    block_rows: int
+    costs: DeviceCosts
 
 
 class Dense:
-    """The sub-training `name` of a run; raises ArtifactError if it isn't trained."""
+    """The sub-training `name` of a run; raises ArtifactError if it isn't trained.
 
-    def __init__(self, run: RunDirectory, name: str) -> None:
+    Columns are removed within blocks of as many rows as the run's config says, else of `block_rows`, else of USUAL_ROWS
+    or the most below that divide its matrices. By `costs` its bundles choose what they multiply by blocks; None: by
+    those that it was compressed with before.
+    """
+
+    def __init__(
+        self, run: RunDirectory, name: str, block_rows: int | None = None, costs: DeviceCosts | None = None
+    ) -> None:
         finished = sorted(path.parent.name for path in (run.path / "sub").glob("*/done.json"))
         if name not in finished:
             raise ArtifactError(
@@ -28,9 +49,17 @@ class Dense:
             )
         if not learnt_from(run.sub(name), stamp(run.data)):
             raise ArtifactError(f"{run.sub(name)} learnt from other prepared data; run hat-train-sub {name} again")
-        self.run, self.name, self.config = run, name, run.config.compressing
+        self.run, self.name, config = run, name, run.config.compressing
+        self.costs = block_costs_of(run.sub(name)) if costs is None else costs
         self.model = load_model(run.sub(name))
         self.weights: dict[str, Any] = self.model.state_dict()
+        self.block_rows = config.block_rows or block_rows or math.gcd(USUAL_ROWS, rows_in_common(self.shapes))
+        self.config = dataclasses.replace(config, block_rows=self.block_rows)
+
+    @classmethod
+    def planned(cls, run: RunDirectory, name: str, plan: Plan) -> "Dense":
+        """The Dense that a Plan is for."""
+        return cls(run, name, plan.block_rows, plan.costs)
 
     @property
     def is_sparse(self) -> bool:
@@ -41,10 +70,10 @@ class Dense:
     def groups(self) -> list[Groups]:
         """What may be removed; raises UsageError for blocks that don't divide its matrices."""
         if self.is_sparse:
-            return tensors(self._shapes)
+            return tensors(self.shapes)
         if self.config.structure == "whole":
-            return heads_and_neurons(self.model.architecture, self._shapes)
-        return columns_in_blocks(self._shapes, self.config.block_rows)
+            return heads_and_neurons(self.model.architecture, self.shapes)
+        return columns_in_blocks(self.shapes, self.block_rows)
 
     @functools.cached_property
     def before(self) -> Aim:
@@ -62,7 +91,7 @@ class Dense:
     @property
     def earlier_rate(self) -> float:
         """By which it was pruned before: 1 if it wasn't."""
-        return sum(each.size(self._shapes) * each.count for each in self.groups) / self.before.parameters
+        return sum(each.size(self.shapes) * each.count for each in self.groups) / self.before.parameters
 
     def at_rate(self, rate: float) -> Aim:
         """The Aim that 1 / `rate` of the groups' parameters are left; raises UsageError if a place would be empty."""
@@ -111,6 +140,14 @@ class Dense:
         kept = chosen(self.groups, self.weights, self.at_rate(rate), self.config.ranking)
         return there(self.groups, self._masked(kept))
 
+    def plan(self, rate: float) -> Plan:
+        """The Plan of what is `shaped`."""
+        return Plan(self.shaped(rate), self.block_rows, self.costs)
+
+    def sparse_plan(self, rate: float, folder: Path) -> Plan:
+        """The Plan of what is left `by_sensitivity`."""
+        return Plan(self.by_sensitivity(rate, folder), self.block_rows, self.costs)
+
     def pruned(self, aim: Aim) -> Any:
         """A copy of the network, pruned at once and not trained."""
         model = copy.deepcopy(self.model)
@@ -123,6 +160,7 @@ class Dense:
             scale(groups, weights, stays.float())
         return weights
 
-    @property
-    def _shapes(self) -> Shapes:
+    @functools.cached_property
+    def shapes(self) -> Shapes:
+        """Of its weights, by name."""
         return parameter_shapes(self.model.architecture, self.model.spec)

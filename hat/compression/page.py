@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hat import files
-from hat.compression.pruned import PRUNED, read_pruned
+from hat.compression.pruned import PRUNED, block_costs_of, read_pruned
 from hat.deploy.building.compaction import blocks_and_wholes, without_removed
 from hat.experiment.run_directory import RunDirectory
 from hat.models.checkpoint import load_weights
@@ -28,7 +28,8 @@ class Account:
     """One network: `parameters` that aren't zero, `products` of them in the layers' matrices (multiply-adds a token).
 
     `bundles` {precision: evaluation, or size alone} are those that were exported. `pruned` is None for a dense one.
-    Of the matrices that are zero in columns of blocks, bundles store `by_blocks` so and `whole` as they are.
+    Of the matrices that are zero in columns of blocks, fp32 bundles store `by_blocks` so and `whole` as they are, as is
+    faster on the `device` where that was measured; "" where it wasn't.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Account:
     pruned: dict[str, Any] | None
     by_blocks: int
     whole: int
+    device: str
 
     @property
     def rate(self) -> float | None:
@@ -83,7 +85,10 @@ def _of(reports: dict[str, dict[str, Any]], original: str) -> list[str]:
 
 def _account(run: RunDirectory, name: str, pruned: dict[str, Any] | None) -> Account:
     architecture, _, weights = load_weights(run.sub(name))
-    by_blocks, whole = (0, 0) if _is_sparse(run) else blocks_and_wholes(without_removed(architecture, weights))
+    costs = block_costs_of(run.sub(name))
+    by_blocks, whole = 0, 0
+    if not _is_sparse(run):
+        by_blocks, whole = blocks_and_wholes(without_removed(architecture, weights), costs.at(SHOWN[0]))
     layers = [weight for key, weight in weights.items() if ".layers." in key and weight.ndim > 1]
     return Account(
         name=name,
@@ -93,6 +98,7 @@ def _account(run: RunDirectory, name: str, pruned: dict[str, Any] | None) -> Acc
         pruned=pruned,
         by_blocks=by_blocks,
         whole=whole,
+        device=costs.device,
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hat.architecture.stacks import Architecture
+from hat.deploy.building.block_costs import UNMEASURED, DeviceCosts
 from hat.deploy.building.compaction import stored_parts
 from hat.deploy.building.quantisation import BLOCK, MIDDLE, codebook_of, quantise_blocks
 
@@ -97,10 +98,12 @@ def _along(name: str, dimensions: int) -> tuple[int, ...]:
 GRIDS: dict[str, type[Any]] = {"int4": ScaledGrid, "kmeans4": ClusteredGrid}
 
 
-def lay_grids(precision: str, architecture: Architecture, weights: Mapping[str, Tensor]) -> dict[str, Grid]:
-    """{name: Grid} of each matrix among the `weights` {name: tensor} of a network."""
+def lay_grids(
+    precision: str, architecture: Architecture, weights: Mapping[str, Tensor], costs: DeviceCosts = UNMEASURED
+) -> dict[str, Grid]:
+    """{name: Grid} of each matrix among the `weights` {name: tensor} of a network, whose bundles follow `costs`."""
     arrays = {name: weight.numpy() for name, weight in weights.items()}
-    parts = stored_parts(architecture, arrays)
+    parts = stored_parts(architecture, arrays, costs.at(precision))
     return {name: GRIDS[precision](arrays[name], parts[name]) for name in parts}
 
 

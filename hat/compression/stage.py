@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hat import files
-from hat.compression.dense import Dense
+from hat.compression.dense import Dense, Plan
 from hat.compression.moving_average import MovingAverage
 from hat.compression.pruned import write_pruned
 from hat.compression.pruning.pruner import Aim, Pruner, sizes_of, there
@@ -38,8 +38,8 @@ def compress(
     Nothing is done if it is there and its inputs are the same; interrupted, it goes on. Raises UsageError if `name` is
     that of a network that wasn't compressed, InUseError where another process does the same.
     """
-    found = to_mapping(aim)
-    _train(dense, {"aim": found}, _Pruning(dense, aim), ["--aim", json.dumps(found)], name, options, progress)
+    target = ["--plan", json.dumps(to_mapping(Plan(aim, dense.block_rows, dense.costs)))]
+    _train(dense, {"aim": to_mapping(aim)}, _Pruning(dense, aim), target, name, options, progress)
 
 
 def learn_rounded(
@@ -97,6 +97,7 @@ def _recipe(dense: Dense, ours: dict[str, Any], name: str, options: TrainingOpti
         **run.sections("seed", "data", "model"),
         "compression": fingerprinted(dense.config),
         "max_update": training.max_update,
+        **({"block_costs": to_mapping(dense.costs)} if dense.costs.device else {}),
         **ours,
         "dense": files.sha256_of_file(run.sub(dense.name) / "model.safetensors"),
         "architecture": architecture.to_dict(),
@@ -143,7 +144,7 @@ class _Compression:
             for each, kept, size in zip(groups, left.counts or (), sizes_of(groups, weights), strict=True)
         ]
         rate = before.parameters / left.parameters
-        write_pruned(directory, self._dense.name, rate, places, self.weights)
+        write_pruned(directory, self._dense.name, rate, places, self.weights, self._dense.costs)
         if rate > 1 and not self.weights:
             print(f"1 / {rate:.3g} of what could be pruned of {self._dense.name} is left")
 
@@ -174,7 +175,7 @@ class _Rounding(_Compression):
     def begin(self, loop: TrainingLoop) -> None:
         self.average_since = loop.training.max_update - 1  # a mean of several would lie between the values
         trainer, dense = loop.trainer, self._dense
-        grids = lay_grids(self.weights, dense.model.architecture, dense.weights)
+        grids = lay_grids(self.weights, dense.model.architecture, dense.weights, dense.costs)
         Rounder(grids, dense.weights, optimised_weights(trainer), torch_optimizer(trainer))
 
 

@@ -29,11 +29,19 @@ class Shortlist:
         return np.unique(np.concatenate([self._common, *lists]))
 
     def save(self, path: Path | str) -> None:
-        """Write it to `path`: an .npz of `offsets`, `common`, and `tokens` as differences, which compress well."""
+        """Write it to `path`: an .npz of `offsets`, `common`, and `tokens` as differences, which compress well.
+
+        Common tokens are left out of the lists, which they come with anyway. Of the differences all low bytes come
+        first, then all high ones, which are mostly zero.
+        """
         largest = max(self._lists.max(initial=0), self._common.max(initial=0))
         dtype = np.uint16 if largest < 2**16 else np.uint32
-        differences = np.diff(self._lists, prepend=0).astype(dtype)  # wrap around where a list ends
-        arrays = (self._offsets.astype(np.uint32), differences, self._common.astype(dtype))
+        others = ~np.isin(self._lists, self._common)
+        offsets = np.concatenate([[0], np.cumsum(others)])[self._offsets]
+        differences = np.diff(self._lists[others], prepend=0).astype(dtype)  # wrap around where a list ends
+        planes = differences.astype(differences.dtype.newbyteorder("<")).view(np.uint8)
+        planes = np.ascontiguousarray(planes.reshape(len(differences), -1).T)
+        arrays = (offsets.astype(np.uint32), planes, self._common.astype(dtype))
         named: dict[str, Any] = dict(zip(ARRAYS, arrays))
         with open(path, "wb") as handle:
             np.savez_compressed(handle, **named)
@@ -44,6 +52,8 @@ class Shortlist:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 offsets, differences, common = (stored[name] for name in ARRAYS)
+            if differences.ndim == 2:  # not in earlier files
+                differences = np.ascontiguousarray(differences.T).view(f"<u{len(differences)}").ravel()
             tokens = np.cumsum(differences, dtype=differences.dtype)
             if len(offsets) == 0 or offsets[-1] != len(tokens):
                 raise ValueError("its lists are incomplete")

@@ -19,12 +19,32 @@ def valid_text(text: str) -> str:
 
 
 def load_sentencepiece(path: Path | str) -> sentencepiece.SentencePieceProcessor:
-    """The SentencePiece model in a file; raises ArtifactError if it is none, or if the package is missing."""
+    """The SentencePiece model in a file, which may be compressed by xz.
+
+    Raises ArtifactError if it is none, or if the package is missing.
+    """
     try:
         import sentencepiece
     except ImportError:
         raise ArtifactError(f"{path} needs the package sentencepiece: pip install sentencepiece") from None
     try:
-        return sentencepiece.SentencePieceProcessor(model_file=str(path))
-    except (OSError, RuntimeError):
+        return sentencepiece.SentencePieceProcessor(model_proto=_content(Path(path)))
+    except (OSError, RuntimeError, EOFError, ValueError):
         raise ArtifactError(f"{path} is not a SentencePiece model; export the bundle again") from None
+
+
+def _content(path: Path) -> bytes:
+    """Of a file, decompressed if its name ends in .xz; raises ValueError if that can't be done."""
+    content = path.read_bytes()
+    if path.suffix != ".xz":
+        return content
+    try:
+        import lzma
+    except ImportError:  # of a Python that was built without it
+        raise ArtifactError(
+            f"{path} needs Python's module lzma; decompress it elsewhere, or use another Python"
+        ) from None
+    try:
+        return lzma.decompress(content)
+    except lzma.LZMAError as error:
+        raise ValueError(str(error)) from None

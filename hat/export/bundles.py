@@ -9,7 +9,8 @@ import numpy as np
 
 from hat import __version__, files
 from hat.architecture.stacks import Architecture
-from hat.compression.pruned import read_pruned
+from hat.compression.pruned import block_costs_of, read_pruned
+from hat.config import to_mapping
 from hat.deploy.building.graphs import PRECISIONS
 from hat.deploy.building.standalone import add_runtime
 from hat.deploy.bundle import VERSION, open_bundle
@@ -86,7 +87,9 @@ def _finite_weights(trained: Path) -> tuple[Architecture, Any, dict[str, np.ndar
 def _inputs(run: RunDirectory, name: str) -> dict[str, Any]:
     """Everything that the bundles of `name` are made from."""
     trained = run.sub(name)
+    costs = block_costs_of(trained)
     return {
+        **({"block_costs": to_mapping(costs)} if costs.device else {}),
         "format": VERSION,
         "weights_sha256": files.sha256_of_file(trained / "model.safetensors"),
         "description_sha256": files.sha256_of_file(trained / "model.json"),

@@ -10,7 +10,7 @@ from onnx import ModelProto
 
 from hat.architecture.complexity import Spec, parameter_shapes
 from hat.architecture.stacks import Architecture
-from hat.deploy.building.bundle_writer import ALIGNMENT
+from hat.deploy.building.bundle_writer import ALIGNMENT, tokenizer_content, tokenizer_names
 
 DESCRIPTION_BYTES = 6000  # of bundle.json, at most
 Build = Callable[[Architecture, Any, Mapping[str, np.ndarray], str], dict[str, ModelProto]]
@@ -24,7 +24,8 @@ class GraphsSize:
 
     def __init__(self, build: Build, spec: Spec, precision: str, text_file: Path) -> None:
         self._spec, self._precision = spec, precision
-        self._others_bytes = text_file.stat().st_size + DESCRIPTION_BYTES
+        (name,) = tokenizer_names({"text": text_file}).values()
+        self._others_bytes = len(tokenizer_content(text_file, name)) + DESCRIPTION_BYTES
         self._graph_bytes = functools.lru_cache(maxsize=None)(functools.partial(self._built_bytes, build))
 
     def __call__(self, architecture: Architecture) -> int:

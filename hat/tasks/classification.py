@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hat.architecture.stacks import Architecture
+from hat.deploy.building.block_costs import UNMEASURED, DeviceCosts
 from hat.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -149,10 +150,12 @@ class Classification(Task):
 
         return ClassifierBundleMaker.of(run, name, weights, inputs)
 
-    def write_trial_bundle(self, run: "RunDirectory", model: "Classifier", precision: str, folder: Path) -> None:
+    def write_trial_bundle(
+        self, run: "RunDirectory", model: "Classifier", precision: str, folder: Path, costs: DeviceCosts = UNMEASURED
+    ) -> None:
         from hat.export.classification.bundle_maker import write_trial_classifier
 
-        write_trial_classifier(run, model, precision, folder)
+        write_trial_classifier(run, model, precision, folder, costs)
 
     def bundle_size(self, run: "RunDirectory", precision: str) -> "GraphsSize":
         from hat.deploy.building.classifier_graph import build_classifier_graphs

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hat.architecture.stacks import Architecture
+from hat.deploy.building.block_costs import UNMEASURED, DeviceCosts
 from hat.report.loss_scale import PERPLEXITY
 from hat.tasks.task import Task
 
@@ -142,7 +143,14 @@ class LanguageModeling(Task):
 
         return LanguageBundleMaker.of(run, name, weights, inputs)
 
-    def write_trial_bundle(self, run: "RunDirectory", model: "LanguageModel", precision: str, folder: Path) -> None:
+    def write_trial_bundle(
+        self,
+        run: "RunDirectory",
+        model: "LanguageModel",
+        precision: str,
+        folder: Path,
+        costs: DeviceCosts = UNMEASURED,
+    ) -> None:
         from hat.export.language_modeling.trial_bundle import write_trial_bundle
 
         write_trial_bundle(run, model, precision, folder)

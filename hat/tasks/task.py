@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hat.architecture.stacks import Architecture
+from hat.deploy.building.block_costs import UNMEASURED, DeviceCosts
 from hat.report.loss_scale import NATS, LossScale
 
 if TYPE_CHECKING:
@@ -159,8 +160,13 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def write_trial_bundle(self, run: "RunDirectory", model: Any, precision: str, folder: Path) -> None:
-        """Write a bundle of `model` to the new `folder`, to be timed before there is anything to export."""
+    def write_trial_bundle(
+        self, run: "RunDirectory", model: Any, precision: str, folder: Path, costs: DeviceCosts = UNMEASURED
+    ) -> None:
+        """Write a bundle of `model` to the new `folder`, to be timed before there is anything to export.
+
+        By `costs` it chooses what is multiplied by blocks.
+        """
 
     @abc.abstractmethod
     def bundle_size(self, run: "RunDirectory", precision: str) -> Callable[[Architecture], int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hat.architecture.stacks import Architecture
+from hat.deploy.building.block_costs import UNMEASURED, DeviceCosts
 from hat.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -137,10 +138,12 @@ class Translation(Task):
 
         return BundleMaker.of(run, name, weights, inputs)
 
-    def write_trial_bundle(self, run: "RunDirectory", model: "Transformer", precision: str, folder: Path) -> None:
+    def write_trial_bundle(
+        self, run: "RunDirectory", model: "Transformer", precision: str, folder: Path, costs: DeviceCosts = UNMEASURED
+    ) -> None:
         from hat.export.translation.trial_bundle import write_trial_bundle
 
-        write_trial_bundle(run, model, precision, folder)
+        write_trial_bundle(run, model, precision, folder, costs)
 
     def bundle_size(self, run: "RunDirectory", precision: str) -> "BundleSize":
         from hat.export.translation.bundle_size import BundleSize

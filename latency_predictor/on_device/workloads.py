@@ -1,4 +1,4 @@
-"""What a task's deployed graphs are timed at: the whole work of one sentence (Python 3.9, numpy, onnxruntime).
+"""What deployed graphs are timed at: the whole work of one sentence, or a product (Python 3.9, numpy, onnxruntime).
 
 A workload is a function (sessions of these graphs, Task.workload's numbers, points, clock) -> one function for each of
 the points, which hold a length for each of the task's phases; it does the work and returns the seconds that each phase
@@ -98,8 +98,24 @@ def _continue(
     return (seconds,)
 
 
+def products(
+    sessions: Sessions, numbers: Mapping[str, int], points: Sequence[Sequence[int]], clock: Callable[[], float]
+) -> list[Callable[[], Sequence[float]]]:
+    """One matrix product, with as many rows of `x` as the point says."""
+    session = sessions["product"]
+    features = session.get_inputs()[0].shape[1]
+    rows = np.random.default_rng(SEED).uniform(-1, 1, (max(count for (count,) in points), features)).astype(np.float32)
+    return [functools.partial(_multiply, session, rows[:count]) for (count,) in points]
+
+
+def _multiply(session: onnxruntime.InferenceSession, x: np.ndarray) -> tuple[()]:
+    session.run(["y"], {"x": x})
+    return ()
+
+
 WORKLOADS = {
     "translation": translations,
     "classification": classifications,
     "language_modeling": continuations,
+    "products": products,
 }

@@ -4,10 +4,11 @@ import base64
 import functools
 import math
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import ModelProto, TensorProto, helper
 from onnx.external_data_helper import set_external_data
 
 from hat.architecture.complexity import Spec, parameter_shapes
@@ -28,16 +29,20 @@ def make_skeleton(
     See on_device.bench for the form. Constants that a bundle keeps beside its graphs are named by their
     place in one file for each type of number; a weight that two graphs share has one place.
     """
-    graphs = task.measured_graphs(architecture, spec, _any_weights(architecture, spec), precision, latency_config)
+    return packed(task.measured_graphs(architecture, spec, _any_weights(architecture, spec), precision, latency_config))
+
+
+def packed(graphs: Mapping[str, ModelProto]) -> dict[str, Any]:
+    """The same for graphs, whose larger constants are taken out of them."""
     places: dict[tuple[str, str, int], int] = {}
     sizes: dict[str, int] = {}
     for graph in graphs.values():
         for tensor in graph.graph.initializer:
             _move_out(tensor, places, sizes)
-    packed = {
+    texts = {
         name: base64.b64encode(zlib.compress(graph.SerializeToString())).decode() for name, graph in graphs.items()
     }
-    return {"graphs": packed, "weights": sizes}
+    return {"graphs": texts, "weights": sizes}
 
 
 def _move_out(tensor: TensorProto, places: dict[tuple[str, str, int], int], sizes: dict[str, int]) -> None:

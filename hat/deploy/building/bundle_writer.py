@@ -2,8 +2,8 @@
 
 import hashlib
 import json
+import lzma
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +16,7 @@ from hat.deploy.shortlist import Shortlist
 
 WEIGHTS = "weights.bin"
 SHORTLIST = "shortlist.npz"
-SENTENCEPIECE = "sentencepiece", "model"
+SENTENCEPIECE = "sentencepiece", "model.xz"  # to a third: most is a table of Unicode
 ALIGNMENT = 64  # bytes: what vector instructions like
 SMALLEST_EXTERNAL = 256  # bytes: smaller constants stay in the graph
 
@@ -45,7 +45,7 @@ def write_bundle(
         onnx.save(graph, directory / graph_names[name])
     names: dict[str, Any] = {"graphs": graph_names, "tokenizers": tokenizer_names(tokenizers)}
     for role, name in names["tokenizers"].items():
-        shutil.copyfile(tokenizers[role], directory / name)
+        (directory / name).write_bytes(tokenizer_content(tokenizers[role], name))
     if shortlist is not None:
         shortlist.save(directory / SHORTLIST)
         names["shortlist"] = SHORTLIST
@@ -74,6 +74,12 @@ def tokenizer_names(tokenizers: Mapping[str, Path | str]) -> dict[str, str]:
     if len({file_entry(path)["sha256"] for path in tokenizers.values()}) == 1:
         return dict.fromkeys(tokenizers, f"{stem}.{suffix}")
     return {role: f"{stem}.{role}.{suffix}" for role in tokenizers}
+
+
+def tokenizer_content(path: Path | str, name: str) -> bytes:
+    """What a bundle's file of that name holds of the tokenizer in the file `path`."""
+    content = Path(path).read_bytes()
+    return lzma.compress(content) if name.endswith(".xz") else content
 
 
 class _WeightStore:

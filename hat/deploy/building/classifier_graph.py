@@ -12,6 +12,7 @@ import numpy as np
 from onnx import ModelProto
 
 from hat.architecture.stacks import Architecture
+from hat.deploy.building.block_costs import UNMEASURED, DeviceCosts
 from hat.deploy.building.blocks import Blocks
 from hat.deploy.building.compaction import with_column_blocks, without_removed
 from hat.deploy.building.graph_builder import GraphBuilder
@@ -36,19 +37,21 @@ def build_classifier_graphs(
     precision: str = "fp32",
     ranges: Ranges | None = None,
     products: Mapping[str, type[Products]] = PRODUCTS,
+    costs: DeviceCosts = UNMEASURED,
 ) -> dict[str, ModelProto]:
     """{"classifier": onnx.ModelProto} of an Architecture's encoder and a ClassifierSpec.
 
     Inputs: tokens (batch, time) int64, padded on the right; segments like it where there is more than one. Output:
     logits (batch, labels). `weights` are float32 arrays named as the classifier's state dict, of which what was pruned
     (see `compaction`) is left out; `precision` is one of PRECISIONS; `ranges` {product name: (low, high)} are the
-    calibrated ranges of the inputs of int8 products, without which int8 graphs are good for timing only. Raises
-    UsageError for another precision.
+    calibrated ranges of the inputs of int8 products, without which int8 graphs are good for timing only; `costs` say
+    which matrices are multiplied by blocks. Raises UsageError for another precision.
     """
     if precision not in products:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(products)}")
     graph = GraphBuilder(CLASSIFIER)
-    compact = with_column_blocks(_arranged(architecture, without_removed(architecture, weights)))
+    arranged = _arranged(architecture, without_removed(architecture, weights))
+    compact = with_column_blocks(arranged, costs.at(precision))
     blocks = Blocks(graph, Network(architecture, spec, compact, precision, ranges), products)
     tokens = graph.input("tokens", "int64", ["batch", "time"])
     x = _first_states(blocks, _embedded(blocks, tokens), tokens)

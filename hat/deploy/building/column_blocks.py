@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# What a weight costs beside one of a whole matrix: more, the fewer rows share their inputs.
-PER_WEIGHT, PER_BLOCK = 1.1, 38.0
+from hat.deploy.building.block_costs import BlockCosts
+
 LEAST_ROWS = 8  # of a block on average; below, the zeros have no structure that a product could use
 
 
@@ -33,12 +33,9 @@ class ColumnBlocks:
         kept = tuple(block[:, columns[number]] for number, block in enumerate(blocks))
         return cls(columns, kept, matrix.shape[1])
 
-    @property
-    def relative_cost(self) -> float:
-        """About how long its product takes, over that of the whole matrix."""
-        outputs, inputs = self.shape
-        share = sum(block.size for block in self.blocks) / (outputs * inputs)
-        return share * (PER_WEIGHT + PER_BLOCK * len(self.blocks) / outputs)
+    def pays(self, costs: BlockCosts) -> bool:
+        """Whether its product takes less time than that of the whole matrix."""
+        return costs.relative(self.shape, [block.shape for block in self.blocks]) < 1
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hat.architecture.groups import heads_and_neurons
 from hat.architecture.stacks import Architecture
+from hat.deploy.building.block_costs import StackCosts
 from hat.deploy.building.column_blocks import ColumnBlocks
 
 
@@ -31,14 +32,15 @@ def _removed(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> I
                 yield part.weight, part.axis, part.index[removed].ravel()
 
 
-def with_column_blocks(weights: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def with_column_blocks(weights: Mapping[str, np.ndarray], costs: StackCosts) -> dict[str, Any]:
     """`weights` with ColumnBlocks for the layers' matrices that are zero in columns of blocks, where that is faster."""
-    return {**weights, **{name: blocks for name, blocks in _column_blocks(weights) if blocks.relative_cost < 1}}
+    found = _column_blocks(weights)
+    return {**weights, **{name: blocks for name, blocks in found if blocks.pays(costs.of(name))}}
 
 
-def blocks_and_wholes(weights: Mapping[str, np.ndarray]) -> tuple[int, int]:
+def blocks_and_wholes(weights: Mapping[str, np.ndarray], costs: StackCosts) -> tuple[int, int]:
     """How many matrices are zero in columns of blocks and stored so, and how many although they are stay whole."""
-    faster = [blocks.relative_cost < 1 for _, blocks in _column_blocks(weights)]
+    faster = [blocks.pays(costs.of(name)) for name, blocks in _column_blocks(weights)]
     return sum(faster), len(faster) - sum(faster)
 
 
@@ -50,14 +52,14 @@ def _column_blocks(weights: Mapping[str, np.ndarray]) -> Iterator[tuple[str, Col
 
 
 def stored_parts(
-    architecture: Architecture, weights: Mapping[str, np.ndarray]
+    architecture: Architecture, weights: Mapping[str, np.ndarray], costs: StackCosts
 ) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     """{name: [(rows, columns)]} of the arrays that a graph stores of each matrix among `weights`."""
     left = {name: [np.arange(size) for size in weight.shape] for name, weight in weights.items() if weight.ndim == 2}
     for name, axis, removed in _removed(architecture, weights):
         if name in left:
             left[name][axis] = np.setdiff1d(left[name][axis], removed)
-    compact = with_column_blocks({name: weights[name][np.ix_(*places)] for name, places in left.items()})
+    compact = with_column_blocks({name: weights[name][np.ix_(*places)] for name, places in left.items()}, costs)
     return {name: list(_parts(compact[name], *places)) for name, places in left.items()}
 
 

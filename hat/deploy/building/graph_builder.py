@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from hat.deploy.sessions import UNSATURATED
 
+OURS = "hat"  # domain of functions that a graph file defines itself
 CONTRIB = "com.microsoft"  # onnxruntime's own operators
 OPSET = 18
 IR_VERSION = 9  # readable by every onnxruntime from 1.16 on
@@ -34,6 +35,7 @@ class GraphBuilder:
         self._outputs: list[ValueInfoProto] = []
         self._constants: dict[str, TensorProto] = {}
         self._small_constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._functions: dict[str, FunctionProto] = {}
         self._count = 0
 
     def input(self, name: str, dtype: str, shape: Sequence[int | str]) -> str:
@@ -81,6 +83,11 @@ class GraphBuilder:
         """Append a node of onnxruntime's own domain."""
         return self.node(operator, inputs, outputs, domain=CONTRIB, **attributes)
 
+    def call(self, function: FunctionProto, inputs: Sequence[str]) -> str:
+        """Append a call of a function of the domain OURS with one output, written once however often it is called."""
+        self.root._functions[function.name] = function
+        return self.node(function.name, inputs, domain=OURS)
+
     def reshape(self, x: str, shape: str | Sequence[int]) -> str:
         """`x` with a fixed shape (list, -1 and 0 as in ONNX) or a computed one (name)."""
         return self.node("Reshape", [x, shape if isinstance(shape, str) else self.constant(shape)])
@@ -91,7 +98,8 @@ class GraphBuilder:
 
     def _fresh(self, operator: str) -> str:
         self._count += 1
-        return f"{self._name}.{operator}.{self._count}"
+        prefix = f"{self._name}." if self._parent else ""  # a body's names must not be those of what is around it
+        return f"{prefix}{operator}.{self._count}"
 
     def body(self) -> GraphProto:
         """The finished onnx.GraphProto, for the attribute `body` of the parent's Loop node."""
@@ -105,6 +113,11 @@ class GraphBuilder:
         All int8 weights of our graphs are such that no processor's products overflow, which the metadata say too.
         """
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
-        model = helper.make_model(self.body(), opset_imports=opsets, ir_version=IR_VERSION, producer_name="hat")
+        functions = list(self._functions.values())
+        if functions:
+            opsets.append(helper.make_opsetid(OURS, 1))
+        model = helper.make_model(
+            self.body(), opset_imports=opsets, ir_version=IR_VERSION, producer_name="hat", functions=functions
+        )
         helper.set_model_props(model, {**metadata, UNSATURATED: "yes"})
         return model

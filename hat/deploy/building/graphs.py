@@ -15,6 +15,7 @@ from onnx import ModelProto
 
 from hat.architecture.complexity import Spec, parameter_shapes
 from hat.architecture.stacks import Architecture
+from hat.deploy.building.block_costs import UNMEASURED, DeviceCosts
 from hat.deploy.building.blocks import Blocks
 from hat.deploy.building.compaction import with_column_blocks, without_removed
 from hat.deploy.building.decoder_blocks import (
@@ -46,17 +47,18 @@ def build_graphs(
     precision: str = "fp32",
     ranges: Ranges | None = None,
     names: Iterable[str] | None = None,
+    costs: DeviceCosts = UNMEASURED,
 ) -> dict[str, ModelProto]:
     """{name: onnx.ModelProto} of all graphs of a bundle, or of those in `names`.
 
     `weights` are float32 arrays named and shaped as `hat.architecture.complexity.parameter_shapes` says, of which what
     was pruned (see `compaction`) is left out; `precision` is one of PRECISIONS; `ranges` {product name: (low, high)}
-    are the calibrated ranges of the inputs of int8 products, without which int8 graphs are good for timing only. Raises
-    UsageError for another precision.
+    are the calibrated ranges of the inputs of int8 products, without which int8 graphs are good for timing only;
+    `costs` say which matrices are multiplied by blocks. Raises UsageError for another precision.
     """
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
-    compact = with_column_blocks(without_removed(architecture, weights))
+    compact = with_column_blocks(without_removed(architecture, weights), costs.at(precision))
     network = Network(architecture, spec, compact, precision, ranges)
     return {name: GRAPHS[name](network) for name in (graph_names(precision) if names is None else names)}
 

@@ -1,15 +1,20 @@
-"""Products whose weights are stored in fewer bits and become float32 when the session is made."""
+"""Products whose weights are stored in fewer bits and become float32 when the session is made.
 
-from collections.abc import Mapping
+4-bit matrices are unpacked by a function of the graph file, which onnxruntime writes out for each, and computes once.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
 import numpy as np
-from onnx import TensorProto
+import onnx.parser
+from onnx import FunctionProto, TensorProto
 
 from hat.deploy.building.float32_products import Float32Products, Ranges, first_columns
-from hat.deploy.building.graph_builder import GraphBuilder
-from hat.deploy.building.quantisation import MIDDLE, codebook_of, nearest_codes, quantise_blocks
+from hat.deploy.building.graph_builder import OPSET, OURS, GraphBuilder
+from hat.deploy.building.quantisation import BLOCK, MIDDLE, codebook_of, nearest_codes, quantise_blocks
 
 
 class _NarrowProducts(Float32Products):
@@ -59,18 +64,9 @@ class _FourBitProducts(_NarrowProducts):
     def _widen_matrix(self, name: str, weight: np.ndarray) -> str:
         raise NotImplementedError
 
-    def _unpacked(self, name: str, codes: np.ndarray) -> str:
-        """Store uint8 `codes` below 16 (rows, an even number); returns them in that shape, as uint8."""
-        root = self._graph.root
-        stored = self._graph.weight(name, codes[:, 0::2] | codes[:, 1::2] << 4)
-        lower = root.node("BitwiseAnd", [stored, root.constant(15, np.uint8)])
-        upper = root.node("BitShift", [stored, root.constant(4, np.uint8)], direction="RIGHT")
-        pairs = [root.node("Unsqueeze", [half, root.constant([2])]) for half in (lower, upper)]
-        return root.reshape(root.node("Concat", pairs, axis=2), list(codes.shape))
-
-    def _float32(self, name: str, values: np.ndarray) -> str:
-        """Store float16 `values`; returns them as float32."""
-        return self._graph.root.node("Cast", [self._graph.weight(name, values)], to=TensorProto.FLOAT)
+    def _packed(self, name: str, codes: np.ndarray) -> str:
+        """Store uint8 `codes` below 16 (rows, an even number), the first of two neighbours in the lower bits."""
+        return self._graph.weight(name, codes[:, 0::2] | codes[:, 1::2] << 4)
 
 
 class Int4Products(_FourBitProducts):
@@ -80,11 +76,8 @@ class Int4Products(_FourBitProducts):
         codes, scales = quantise_blocks(weight)
         rows, blocks, size = codes.shape
         root = self._graph.root
-        numbers = self._unpacked(f"{name}.int4", codes.reshape(rows * blocks, size))
-        numbers = root.reshape(root.node("Cast", [numbers], to=TensorProto.FLOAT), [rows, blocks, size])
-        numbers = root.node("Sub", [numbers, root.constant(MIDDLE, np.float32)])
-        scale = root.node("Unsqueeze", [self._float32(f"{name}.scale", scales), root.constant([2])])
-        widened = root.reshape(root.node("Mul", [numbers, scale]), [rows, blocks * size])
+        packed = self._packed(f"{name}.int4", codes.reshape(rows * blocks, size))
+        widened = root.call(_from_blocks(), [packed, self._graph.weight(f"{name}.scale", scales)])
         return first_columns(root, widened, blocks * size, weight.shape[1])
 
 
@@ -96,6 +89,64 @@ class KMeans4Products(_FourBitProducts):
         columns = weight.shape[1]
         codes = np.pad(nearest_codes(weight, codebook), ((0, 0), (0, columns % 2)))
         root = self._graph.root
-        places = root.node("Cast", [self._unpacked(f"{name}.codes", codes)], to=TensorProto.INT32)
-        widened = root.node("Gather", [self._float32(f"{name}.codebook", codebook), places], axis=0)
+        packed = self._packed(f"{name}.codes", codes)
+        widened = root.call(_from_codebook(), [packed, self._graph.weight(f"{name}.codebook", codebook)])
         return first_columns(root, widened, codes.shape[1], columns)
+
+
+@functools.cache
+def _from_blocks() -> FunctionProto:
+    """codes (rows * blocks, BLOCK / 2), two in a byte; scales (rows, blocks) float16 -> (rows, blocks * BLOCK)"""
+    return _function(
+        "FromBlocks",
+        ["codes", "scales"],
+        f"""
+        {UNPACK}
+        blocks = Shape (scales)
+        size = Constant <value_ints = [{BLOCK}]> ()
+        shape = Concat <axis = 0> (blocks, size)
+        split = Reshape (pairs, shape)
+        numbers = Cast <to = 1> (split)
+        middle = Constant <value_float = {MIDDLE:.1f}> ()
+        centred = Sub (numbers, middle)
+        wide = Cast <to = 1> (scales)
+        factors = Unsqueeze (wide, two)
+        scaled = Mul (centred, factors)
+        widened = Reshape (scaled, flat)
+        """,
+    )
+
+
+@functools.cache
+def _from_codebook() -> FunctionProto:
+    """codes (rows, columns / 2), two in a byte; codebook (16,) float16 -> (rows, columns) float32"""
+    return _function(
+        "FromCodebook",
+        ["codes", "codebook"],
+        f"""
+        {UNPACK}
+        unpacked = Reshape (pairs, flat)
+        places = Cast <to = 6> (unpacked)
+        values = Cast <to = 1> (codebook)
+        widened = Gather <axis = 0> (values, places)
+        """,
+    )
+
+
+# codes (rows, columns / 2) -> pairs (rows, columns / 2, 2): the lower four bits, the upper ones
+UNPACK = """
+        fifteen = Constant <value = uint8 {15}> ()
+        four = Constant <value = uint8 {4}> ()
+        two = Constant <value_ints = [2]> ()
+        flat = Constant <value_ints = [0, -1]> ()
+        low = BitwiseAnd (codes, fifteen)
+        high = BitShift <direction = "RIGHT"> (codes, four)
+        first = Unsqueeze (low, two)
+        second = Unsqueeze (high, two)
+        pairs = Concat <axis = 2> (first, second)"""
+
+
+def _function(name: str, inputs: Sequence[str], body: str) -> FunctionProto:
+    """The function of that name with the output `widened`; `body` is in ONNX's text syntax."""
+    head = f'<opset_import: ["" : {OPSET}], domain: "{OURS}">'
+    return onnx.parser.parse_function(f"{head} {name} ({', '.join(inputs)}) => (widened) {{ {body} }}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from hat.architecture.stacks import Architecture
 from hat.config import to_mapping
+from hat.deploy.building.block_costs import UNMEASURED, DeviceCosts
 from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.classifier_graph import build_classifier_graphs
 from hat.deploy.building.positions import MAX_POSITIONS
@@ -44,11 +45,13 @@ def write_classifier_bundle(
     ranges: "Ranges",
     text_encoder_file: Path,
     description: dict[str, Any],
+    costs: DeviceCosts = UNMEASURED,
 ) -> None:
     """Write a bundle into the empty or new folder `directory`.
 
     model: (Architecture, ClassifierSpec, weights {name: float32 array}); ranges: of `calibrate_classifier`, for int8;
-    text_encoder_file: a tokenizer.json or SentencePiece model; description: of `describe_classifier`.
+    text_encoder_file: a tokenizer.json or SentencePiece model; description: of `describe_classifier`; costs: which say
+    what is multiplied by blocks.
     """
-    graphs = build_classifier_graphs(*model, precision, ranges)
+    graphs = build_classifier_graphs(*model, precision, ranges, costs=costs)
     write_bundle(directory, graphs, {"text": text_encoder_file}, {"precision": precision, **description})

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hat.architecture.stacks import Architecture
+from hat.compression.pruned import block_costs_of
 from hat.data.drawing import draw_lines
 from hat.deploy.batching import usable_cores
+from hat.deploy.building.block_costs import UNMEASURED, DeviceCosts
 from hat.evaluation.classification.scores import score_labels
 from hat.experiment.run_directory import RunDirectory
 from hat.export.bundles import built_from
@@ -35,7 +37,7 @@ class ClassifierBundleMaker:
     """Makes and judges the bundles of one sub-training.
 
     `weights` are (Architecture, ClassifierSpec, arrays), `ranges` the calibrated ones of int8 products; quality is
-    judged by the accuracy on `texts` with these `labels`.
+    judged by the accuracy on `texts` with these `labels`. By `costs` graphs choose what is multiplied by blocks.
     """
 
     weights: "tuple[Architecture, Any, dict[str, np.ndarray]]"
@@ -45,6 +47,7 @@ class ClassifierBundleMaker:
     reference: ClassifierReference
     texts: list
     labels: list
+    costs: DeviceCosts
 
     @classmethod
     def of(
@@ -65,11 +68,14 @@ class ClassifierBundleMaker:
             ClassifierReference(model, drawn_ids(run, prepared, "valid", CHECKED_TEXTS)),
             texts,
             labels,
+            block_costs_of(run.sub(name)),
         )
 
     def write(self, precision: str, bundle: Path) -> None:
         """Write the bundle of this precision into the new folder `bundle`."""
-        write_classifier_bundle(bundle, self.weights, precision, self.ranges, self.text_encoder_file, self.description)
+        write_classifier_bundle(
+            bundle, self.weights, precision, self.ranges, self.text_encoder_file, self.description, self.costs
+        )
 
     def judge(self, bundles: Mapping[str, Path]) -> dict[str, Any]:
         """{precision: {"check", "quality"}} of {precision: folder}, of which fp32 is one.
@@ -138,7 +144,9 @@ def describe_run_classifier(
     return describe_classifier(architecture, spec, run.prepared().max_tokens, built_from(run, name, inputs))
 
 
-def write_trial_classifier(run: RunDirectory, model: "Classifier", precision: str, folder: Path) -> None:
+def write_trial_classifier(
+    run: RunDirectory, model: "Classifier", precision: str, folder: Path, costs: DeviceCosts = UNMEASURED
+) -> None:
     """Write a bundle of a standalone Classifier into the new `folder`, to be timed: nothing of it is checked."""
     prepared = run.prepared()
     weights = {name: tensor.detach().float().numpy() for name, tensor in model.state_dict().items()}
@@ -146,4 +154,4 @@ def write_trial_classifier(run: RunDirectory, model: "Classifier", precision: st
     if precision == "int8":
         ranges = calibrate_classifier(*whole, drawn_ids(run, prepared, "train", CALIBRATION_TEXTS))
     description = describe_run_classifier(run, "trial", *whole[:2], {"weights_sha256": "trial"})
-    write_classifier_bundle(folder, whole, precision, ranges, prepared.text_encoder_file, description)
+    write_classifier_bundle(folder, whole, precision, ranges, prepared.text_encoder_file, description, costs)

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hat.architecture.stacks import Architecture
+from hat.compression.pruned import block_costs_of
 from hat.config import to_mapping
 from hat.data.translation.lexicon import coverage, learn_shortlist
 from hat.data.translation.pairs import sample_pairs
 from hat.data.translation.prepared import PreparedData
+from hat.deploy.building.block_costs import DeviceCosts
 from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.graphs import build_graphs
 from hat.deploy.building.positions import MAX_POSITIONS
@@ -37,7 +39,8 @@ class BundleMaker:
     """Makes and judges the bundles of one sub-training.
 
     `weights` are (Architecture, ModelSpec, arrays), `ranges` the calibrated ones of int8 products, `coverage` says how
-    much of the validation set the shortlist covers, `seed` draws the sentences that judge quality.
+    much of the validation set the shortlist covers, `seed` draws the sentences that judge quality, `costs` say what is
+    multiplied by blocks.
     """
 
     weights: "tuple[Architecture, Any, dict[str, np.ndarray]]"
@@ -48,6 +51,7 @@ class BundleMaker:
     description: dict
     reference: Reference
     seed: int
+    costs: DeviceCosts
 
     @classmethod
     def of(
@@ -65,12 +69,13 @@ class BundleMaker:
         shortlist = learn_shortlist(prepared, pairs)
         covered = coverage(shortlist, sample_pairs(prepared, "valid", COVERAGE_PAIRS, seed))
         description = describe_bundle(run, name, *weights[:2], prepared, inputs)
+        costs = block_costs_of(run.sub(name))
         reference = Reference(model, prepared, run.config.evaluation, seed)
-        return cls(weights, ranges, shortlist, covered, prepared, description, reference, seed)
+        return cls(weights, ranges, shortlist, covered, prepared, description, reference, seed, costs)
 
     def write(self, precision: str, bundle: Path) -> None:
         """Write the bundle of this precision into the new folder `bundle`."""
-        graphs = build_graphs(*self.weights, precision, self.ranges)
+        graphs = build_graphs(*self.weights, precision, self.ranges, costs=self.costs)
         description = {"precision": precision, **self.description}
         write_bundle(bundle, graphs, tokenizers(self.prepared), description, self.shortlist)
 

@@ -30,6 +30,7 @@ from hat.deploy.building.bundle_writer import (
     SMALLEST_EXTERNAL,
     WEIGHTS,
     description_text,
+    tokenizer_content,
     tokenizer_names,
 )
 from hat.deploy.building.graphs import build_graphs, graph_names
@@ -60,7 +61,7 @@ class BundleSize:
         spec = run.spec()
         paths = tokenizers(prepared)
         names = tokenizer_names(paths)
-        sizes = {name: paths[side].stat().st_size for side, name in names.items()}
+        sizes = {name: len(tokenizer_content(paths[side], name)) for side, name in names.items()}
         self._others_bytes = sum(sizes.values()) + _shortlist_bytes(run, prepared)
         graphs = {name: f"{name}.onnx" for name in graph_names(precision)}
         self._names = {"graphs": graphs, "tokenizers": names, "shortlist": SHORTLIST}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from hat.data.translation.pairs import sample_pairs
 from hat.data.translation.prepared import PreparedData
+from hat.deploy.building.block_costs import UNMEASURED, DeviceCosts
 from hat.deploy.building.bundle_writer import write_bundle
 from hat.deploy.building.graphs import build_graphs
 from hat.experiment.run_directory import RunDirectory
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 NAME = "trial"
 
 
-def write_trial_bundle(run: RunDirectory, model: "Transformer", precision: str, folder: Path) -> None:
+def write_trial_bundle(
+    run: RunDirectory, model: "Transformer", precision: str, folder: Path, costs: DeviceCosts = UNMEASURED
+) -> None:
     """Write a bundle of a standalone `hat.models.translation.Transformer` into the new `folder`."""
     prepared = PreparedData(run.data)
     weights = {name: tensor.detach().float().numpy() for name, tensor in model.state_dict().items()}
     description = describe_bundle(run, NAME, model.architecture, model.spec, prepared, {"weights_sha256": NAME})
-    graphs = build_graphs(model.architecture, model.spec, weights, precision, _ranges(run, model, precision, prepared))
+    ranges = _ranges(run, model, precision, prepared)
+    graphs = build_graphs(model.architecture, model.spec, weights, precision, ranges, costs=costs)
     write_bundle(folder, graphs, tokenizers(prepared), {"precision": precision, **description})
 
 

@@ -1,19 +1,23 @@
 """hat-compress on tiny runs: killed and resumed, then exported and used like any other network."""
 
 import json
+import shutil
 import signal
 
+import onnx
 import pytest
 import tiny_classifier
 import tiny_run
 from deaths import assert_same_result, run_and_die
 
-from hat import Classifier
+from hat import Classifier, files
 from hat.architecture.complexity import count_parameters
 from hat.cli import compress as command
 from hat.cli import evaluate, export, train_sub
 from hat.compression.dense import Dense
 from hat.compression.stage import compress, learn_rounded
+from hat.config import to_mapping
+from hat.deploy.building.block_costs import BlockCosts, DeviceCosts, StackCosts
 from hat.deploy.bundle import open_bundle
 from hat.training import recipe, sub
 
@@ -114,6 +118,9 @@ def test_a_second_compression_multiplies_and_the_first_is_up_to_date(run, capsys
         (["full", "--rate", "nan"], 2, "--rate nan: nothing would be removed"),
         (["full", "--bits", "9"], 2, "--bits 9: is for language models; use --weights int4 or kmeans4"),
         (["small", "--rate", "2"], 4, "holds no trained network 'small'; there are: full, full-2x"),
+        (["full", "--rate", "2", "--device", "cpu"], 2, "--device: says nothing without --latency where compression"),
+        (["full", "--rate", "2", "--precision", "int8"], 2, "--precision: says nothing without --latency where"),
+        (["full", "--weights", "int4", "--device", "cpu"], 2, "--device: says nothing beside --weights"),
         (["full", "--rate", "2", "--name", "full"], 2, "--name full: is the network to be compressed"),
     ],
 )
@@ -146,7 +153,7 @@ def test_a_network_that_was_not_compressed_is_not_replaced(run, capsys):
         assert "was trained without pruning; give the result another name" in line
         assert code == 2
     assert (run.sub("other") / "model.safetensors").read_bytes() == before
-    assert not (run.sub("other") / "aim.json").exists()
+    assert not (run.sub("other") / "plan.json").exists()
 
 
 def test_what_was_removed_is_written_before_the_stage_counts_as_finished(run, monkeypatch):
@@ -215,3 +222,60 @@ def test_a_latency_is_met_and_the_rate_is_found_once(run, capsys):
     again = capsys.readouterr().out
     assert "quick is up to date" in again
     assert "rate" not in again
+
+
+@pytest.fixture(scope="module")
+def columns(tmp_path_factory, run):
+    """The same network in a run that removes columns within blocks."""
+    folder = tmp_path_factory.mktemp("columns")
+    settings = {**tiny_classifier.TRAINING, "max_update": 4, "warmup_updates": 1, "structure": "columns"}
+    made = tiny_classifier.make_run(folder, compression={**settings, "method": "one_shot"})
+    shutil.copytree(run.data, made.data)
+    shutil.copytree(run.sub("full"), made.sub("full"))
+    return made
+
+
+def measured(run, **costs):
+    """Say of the device cpu that blocks cost so much there."""
+    found = StackCosts(BlockCosts(**costs), BlockCosts(**costs))
+    content = {
+        "costs": to_mapping(DeviceCosts("cpu", found, found)),
+        "measured_on": {"threads": 1, "accelerator": "cpu"},
+    }
+    files.write_json(run.latency / "cpu.blocks.json", content)
+
+
+def blocks_of(run, name):
+    """(heights of the blocks that were pruned, number of products by blocks in the fp32 bundle)"""
+    report = json.loads((run.sub(name) / "pruned.json").read_text())
+    rows = [place["place"].partition("[")[2].rstrip("]").split(":") for place in report["places"]]
+    export.main([name, "--precision", "fp32", "--run", str(run.path)])
+    graph = onnx.load(run.export(name) / "fp32" / "classifier.onnx", load_external_data=False)
+    stored = {tensor.name for tensor in graph.graph.initializer}
+    return {int(end) - int(start) for start, end in rows}, sum(name.endswith(".1.weight") for name in stored)
+
+
+def test_blocks_follow_what_was_measured_on_the_device(columns, capsys):
+    call(columns, "full", "--rate", "3", "--name", "unmeasured", "--precision", "fp32")
+    assert "blocks were never measured on cpu" in capsys.readouterr().out
+    heights, few = blocks_of(columns, "unmeasured")
+    assert heights == {16}
+    measured(columns, weight=1.0, column=0.0)
+    call(columns, "full", "--rate", "3", "--name", "low", "--device", "cpu")
+    assert "blocks of 8 rows: with 33% of the columns left" in capsys.readouterr().out
+    heights, by_blocks = blocks_of(columns, "low")
+    assert heights == {8}
+    assert by_blocks > few
+    measured(columns, weight=1.0, column=20.0)
+    call(columns, "full", "--rate", "3", "--name", "high")
+    assert blocks_of(columns, "high")[0] == {16}
+
+
+def test_what_was_compressed_for_a_device_stays_so_when_its_bits_are_rounded(columns):
+    measured(columns, weight=1.0, column=0.0)
+    call(columns, "full", "--rate", "3", "--name", "low")
+    measured(columns, weight=9.0)
+    call(columns, "low", "--weights", "int4")
+    export.main(["low-int4", "--precision", "int4", "--allow-drop", "0", "--run", str(columns.path)])
+    costs = [json.loads((columns.sub(name) / "pruned.json").read_text())["block_costs"] for name in ("low", "low-int4")]
+    assert costs[0] == costs[1]

@@ -48,7 +48,7 @@ def test_half_of_all_weights_stay_of_each_tensor_as_many_as_was_found(run):
     model, dense = (load_model(run.sub(name)) for name in ("full-2x", "full"))
     weights, report = prunable(model), json.loads((run.sub("full-2x") / "pruned.json").read_text())
     left = {name: int(torch.count_nonzero(weight)) for name, weight in weights.items()}
-    aim = json.loads((run.sub("full-2x") / "aim.json").read_text())["state"]
+    aim = json.loads((run.sub("full-2x") / "plan.json").read_text())["state"]["aim"]
     assert list(left.values()) == aim["counts"] == [place["kept"] for place in report["places"]]
     before = sum(int(torch.count_nonzero(weight)) for weight in prunable(dense).values())
     assert before / 2 - len(left) <= sum(left.values()) <= before / 2 + 1

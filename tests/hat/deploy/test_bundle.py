@@ -1,6 +1,7 @@
 """Bundles on disk: what is in them, and every way in which one can be wrong."""
 
 import json
+import lzma
 import shutil
 
 import pytest
@@ -43,7 +44,7 @@ def test_a_bundle_opens_and_knows_its_size(bundle):
     assert opened.size_bytes == sum(file.stat().st_size for file in bundle.iterdir())
     assert opened.description["version"] == VERSION
     names = {file.name for file in bundle.iterdir()}
-    assert {"encoder.onnx", "step.onnx", "sentencepiece.model", "weights.bin"} <= names
+    assert {"encoder.onnx", "step.onnx", "sentencepiece.model.xz", "weights.bin"} <= names
     assert names == {"bundle.json", *opened.description["files"]}
 
 
@@ -75,7 +76,23 @@ def test_different_tokenizers_are_both_kept(tmp_path):
     }
     write_bundle(tmp_path / "bundle", graphs, tokenizers, {})
     for side, path in tokenizers.items():
-        assert (tmp_path / "bundle" / f"sentencepiece.{side}.model").read_bytes() == path.read_bytes()
+        stored = (tmp_path / "bundle" / f"sentencepiece.{side}.model.xz").read_bytes()
+        assert lzma.decompress(stored) == path.read_bytes()
+
+
+def test_a_bundle_whose_sentencepiece_model_is_not_compressed_is_used_as_before(bundle):
+    expected = Translator(bundle).translate(["A pear."])
+    name, earlier = "sentencepiece.model.xz", "sentencepiece.model"
+    (bundle / earlier).write_bytes(lzma.decompress((bundle / name).read_bytes()))
+    (bundle / name).unlink()
+    listed = json.loads((bundle / "bundle.json").read_text())["files"]
+    del listed[name]
+    change_description(
+        bundle,
+        files={**listed, earlier: file_entry(bundle / earlier)},
+        tokenizers={"source": earlier, "target": earlier},
+    )
+    assert Translator(bundle).translate(["A pear."]) == expected
 
 
 def test_missing(tmp_path):
@@ -176,7 +193,7 @@ def test_truncated_tampered_and_missing_files(bundle):
     [
         ("encoder.onnx", "encoder.onnx: onnxruntime can't run it"),
         ("beam.onnx", "beam.onnx: onnxruntime can't run it"),
-        ("sentencepiece.model", "is not a SentencePiece model"),
+        ("sentencepiece.model.xz", "is not a SentencePiece model"),
     ],
 )
 def test_files_of_another_kind_under_right_checksums(bundle, name, complaint):

@@ -43,7 +43,7 @@ def softmax(logits):
 def test_probabilities_are_those_of_the_network(bundle):
     spec = classifier_spec(48)
     reference = Reference(FIXED_HEADS, spec, classifier_weights(FIXED_HEADS, spec, seed=3))
-    encoder = open_text_encoder(bundle / "sentencepiece.model")
+    encoder = open_text_encoder(bundle / "sentencepiece.model.xz")
     expected = [softmax(reference.logits(encoder.encode(text))) for text in TEXTS]
     classifier = Classifier(bundle, batch_tokens=30)
     found = classifier.probabilities(TEXTS)
@@ -90,7 +90,7 @@ def test_a_long_text_is_cut_with_a_warning(bundle):
     long = " ".join(TEXTS)
     with pytest.warns(UserWarning, match="'The old man reads .* has more than 40 tokens"):
         found = classifier.probabilities([long])
-    ids = open_text_encoder(bundle / "sentencepiece.model").encode(long, max_tokens=40)
+    ids = open_text_encoder(bundle / "sentencepiece.model.xz").encode(long, max_tokens=40)
     np.testing.assert_allclose(list(found[0].values()), softmax(classifier.logits([ids])[0]), atol=1e-6)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -7,7 +7,7 @@ from classifiers import FIXED_HEADS, KINDS, SPLIT_HEADS, Reference, classifier_s
 from deployed import WIDE_DECODER, beam_search, left_padded, make_spec, peaked_weights, random_sources, torch_model
 
 from hat.architecture.groups import columns_in_blocks, heads_and_neurons
-from hat.deploy.building import column_blocks
+from hat.deploy.building.block_costs import BlockCosts, DeviceCosts, StackCosts
 from hat.deploy.building.classifier_graph import build_classifier_graphs
 from hat.deploy.building.column_blocks import ColumnBlocks
 from hat.deploy.building.compaction import blocks_and_wholes, with_column_blocks, without_removed
@@ -19,8 +19,15 @@ LENGTHS = (7, 12, 3)
 
 
 @pytest.fixture(autouse=True)
-def small_blocks_pay(monkeypatch):
-    monkeypatch.setattr(column_blocks, "PER_BLOCK", 0.0)
+def small_blocks_pay(request, monkeypatch):
+    if "real_costs" in request.fixturenames:
+        return
+    monkeypatch.setattr(BlockCosts, "relative", lambda *_: 0.5)
+
+
+@pytest.fixture
+def real_costs():
+    """Blocks cost what the test says."""
 
 
 def shapes_of(weights):
@@ -137,12 +144,48 @@ def test_column_blocks_multiply_as_their_matrix():
     assert blocks.shape == (32, 20)
 
 
-def test_a_matrix_that_blocks_make_slower_stays_whole(monkeypatch):
+COLUMNS_DEAR = BlockCosts(1.1, 38.0)
+COLUMNS_FREE = BlockCosts(1.1, 0.0)
+
+
+def half_of_the_columns(rows):
+    """64 rows in blocks, half of the columns each, neighbours others."""
     matrix = np.ones((64, 40), np.float32)
-    matrix[:32, ::2] = matrix[32:, 1::2] = 0  # blocks of 32 rows, half of the columns each
-    weights = {"encoder.layers.0.fc1.weight": matrix}
-    assert isinstance(with_column_blocks(weights)["encoder.layers.0.fc1.weight"], ColumnBlocks)
-    assert blocks_and_wholes(weights) == (1, 0)
-    monkeypatch.setattr(column_blocks, "PER_BLOCK", 38.0)
-    assert with_column_blocks(weights)["encoder.layers.0.fc1.weight"] is matrix
-    assert blocks_and_wholes(weights) == (0, 1)
+    for start in range(0, 64, rows):
+        matrix[start : start + rows, start // rows % 2 :: 2] = 0
+    return matrix
+
+
+@pytest.mark.usefixtures("real_costs")
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
+def test_a_matrix_that_blocks_make_slower_stays_whole(stack):
+    name = f"{stack}.layers.0.fc1.weight"
+    weights = {name: half_of_the_columns(32)}
+    here = StackCosts(**{"encoder": COLUMNS_DEAR, "decoder": COLUMNS_DEAR, stack: COLUMNS_FREE})
+    assert isinstance(with_column_blocks(weights, here)[name], ColumnBlocks)
+    assert blocks_and_wholes(weights, here) == (1, 0)
+    there = StackCosts(**{"encoder": COLUMNS_FREE, "decoder": COLUMNS_FREE, stack: COLUMNS_DEAR})
+    assert with_column_blocks(weights, there)[name] is weights[name]
+    assert blocks_and_wholes(weights, there) == (0, 1)
+
+
+@pytest.mark.usefixtures("real_costs")
+def test_graphs_follow_the_device_at_their_precision():
+    spec = classifier_spec()
+    dense = classifier_weights(FIXED_HEADS, spec, seed=3)
+    weights = pruned(groups_of("columns", FIXED_HEADS, dense), dense, 0.5)
+    free, dear = (StackCosts(costs, costs) for costs in (COLUMNS_FREE, BlockCosts(9.0)))
+
+    def gathers(costs, precision):
+        (graph,) = build_classifier_graphs(FIXED_HEADS, spec, weights, precision, costs=costs).values()
+        return sum(node.op_type == "Gather" for node in graph.graph.node)
+
+    costs = DeviceCosts("phone", fp32=free, int8=dear)
+    assert gathers(costs, "fp32") > gathers(costs, "int8")
+    assert gathers(costs, "int4") > gathers(costs, "int8")
+
+
+@pytest.mark.usefixtures("real_costs")
+def test_costs_by_hand():
+    costs = BlockCosts(weight=2, column=3, block=5, call=100)
+    assert costs.relative((4, 10), [(2, 6), (2, 1)]) == (100 + 2 * (12 + 2) + 3 * (6 + 1) + 5 * 2) / (100 + 40)

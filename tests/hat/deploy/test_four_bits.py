@@ -1,77 +1,56 @@
-"""4-bit weights: how they are chosen, and that graphs compute with just what they stand for."""
+"""4-bit matrices: unpacked to the bit as numpy does, by a function that a graph file holds once."""
 
 import numpy as np
+import onnx
 import pytest
-from classifiers import FIXED_HEADS, classifier_spec, classifier_weights, random_texts
-from hypothesis import given
-from hypothesis import strategies as st
 
-from hat.deploy.building.classifier_graph import build_classifier_graphs
-from hat.deploy.building.quantisation import BLOCK, MIDDLE, quantise_blocks
+from hat.deploy.building.graph_builder import OURS, GraphBuilder
+from hat.deploy.building.products import PRODUCTS
+from hat.deploy.building.quantisation import MIDDLE, codebook_of, nearest_codes, quantise_blocks
 from hat.deploy.sessions import make_session
 
+SHAPES = [(8, 64), (8, 40), (8, 33), (8, 7)]  # whole blocks, broken ones, an odd number of columns
 
-def widened(weight):
-    """What the 4-bit form of a matrix stands for, number by number."""
+
+def int4(weight):
     codes, scales = quantise_blocks(weight)
-    found = np.zeros_like(weight)
-    for row, column in np.ndindex(weight.shape):
-        block, place = divmod(column, BLOCK)
-        found[row, column] = (int(codes[row, block, place]) - MIDDLE) * np.float32(scales[row, block])
-    return found
+    numbers = codes.astype(np.float32) - np.float32(MIDDLE)
+    return (numbers * scales.astype(np.float32)[..., None]).reshape(len(weight), -1)[:, : weight.shape[1]]
 
 
-@given(st.integers(1, 3), st.integers(1, 70), st.integers(0, 2**32 - 1), st.sampled_from([1e-6, 1.0, 1e3]))
-def test_blocks_are_as_near_as_the_plain_scale_brings_them(rows, columns, seed, size):
-    """The plain scale being that by which the largest value fits; scales themselves have 16 bits."""
-    weight = (size * np.random.default_rng(seed).standard_t(4, (rows, columns))).astype(np.float32)
-    found = widened(weight)
-    for start in range(0, columns, BLOCK):
-        block, chosen = weight[:, start : start + BLOCK], found[:, start : start + BLOCK]
-        step = np.maximum(np.abs(block).max(axis=1, keepdims=True) / 7, 6e-8)
-        rounded = np.rint(block / step) * step
-        allowed = 1.4 * np.square(rounded - block).sum() + np.square(2e-3 * block).sum()
-        assert np.square(chosen - block).sum() <= allowed + 1e-12
+def kmeans4(weight):
+    codebook = codebook_of(weight)
+    return codebook.astype(np.float32)[nearest_codes(weight, codebook)]
 
 
-def test_codes_are_four_bits_and_zeros_stay_zero():
-    codes, scales = quantise_blocks(np.zeros((2, 40), np.float32))
-    assert (codes == MIDDLE).all()
-    assert np.isfinite(scales).all()
-    codes, _ = quantise_blocks(np.random.default_rng(0).standard_normal((5, 96)).astype(np.float32))
-    assert codes.min() == 0
-    assert codes.max() <= 15
+def matrices():
+    return {f"m{n}": np.random.default_rng(n).standard_normal(s).astype(np.float32) for n, s in enumerate(SHAPES)}
 
 
-def test_a_graph_multiplies_with_what_they_stand_for():
-    """As an fp32 graph of the widened weights does; vectors aren't touched."""
-    spec = classifier_spec()
-    weights = classifier_weights(FIXED_HEADS, spec, seed=2)
-    texts = random_texts(np.random.default_rng(1), (7, 12, 3), spec)
-    # biases of the output projections join those of the values, which is no matter of rounding
-    matrices = {name: weight for name, weight in weights.items() if weight.ndim == 2 and "embed_positions" not in name}
-    stands_for = weights | {name: widened(weight) for name, weight in matrices.items()}
-    for layer in range(FIXED_HEADS.encoder.layers):
-        name = f"encoder.layers.{layer}.self_attn"
-        values = weights[f"{name}.qkv_proj.bias"].reshape(-1, 3, FIXED_HEADS.head_dim)[:, 2].ravel()
-        difference = weights[f"{name}.out_proj.weight"] - stands_for[f"{name}.out_proj.weight"]
-        stands_for[f"{name}.out_proj.bias"] = weights[f"{name}.out_proj.bias"] + difference @ values
-    small, expected = (
-        build_classifier_graphs(FIXED_HEADS, spec, *form)["classifier"]
-        for form in ((weights, "int4"), (stands_for, "fp32"))
-    )
-    for text in texts:
-        given = {"tokens": np.array([text], np.int64)}
-        logits = [make_session(graph.SerializeToString(), 1).run(None, given)[0] for graph in (small, expected)]
-        np.testing.assert_allclose(*logits, atol=1e-4)
+@pytest.mark.parametrize(("precision", "expected"), [("int4", int4), ("kmeans4", kmeans4)])
+def test_unpacked_weights_are_equal_to_the_bit_and_the_way_is_written_once(precision, expected):
+    graph = GraphBuilder("test")
+    tokens = graph.input("rows", "int64", ["count"])
+    products = PRODUCTS[precision](graph, matrices())
+    for name, weight in matrices().items():
+        graph.node("Identity", [products.look_up(tokens, name)], [f"{name}.out"])
+        graph.output(f"{name}.out", "float32", ["count", weight.shape[1]])
+    model = graph.model({})
+    onnx.checker.check_model(model)
+    session = make_session(model.SerializeToString(), 1)
+    for name, weight in matrices().items():
+        (found,) = session.run([f"{name}.out"], {"rows": np.arange(len(weight))})
+        np.testing.assert_array_equal(found, expected(weight))
+    assert len(model.functions) == 1
+    assert sum(node.domain == OURS for node in model.graph.node) == len(SHAPES)
+    assert not any(node.op_type == "BitShift" for node in model.graph.node)
 
 
-def test_a_matrix_takes_four_bits_and_a_half_a_number():
-    spec = classifier_spec()
-    graph = build_classifier_graphs(FIXED_HEADS, spec, classifier_weights(FIXED_HEADS, spec, seed=2), "int4")
-    stored = {tensor.name: tensor for tensor in graph["classifier"].graph.initializer}
-    packed, scale = (stored[f"encoder.layers.0.fc2.weight.{part}"] for part in ("int4", "scale"))
-    size = len(packed.raw_data) + len(scale.raw_data)
-    outputs, inputs = 24, 40
-    assert size == outputs * -(-inputs // BLOCK) * (BLOCK / 2 + 2)
-    assert size / (outputs * 2 * BLOCK) * 8 == pytest.approx(4.5)
+def test_graphs_without_4_bits_have_no_functions():
+    graph = GraphBuilder("test")
+    x = graph.input("x", "float32", ["rows", 64])
+    graph.node("Identity", [PRODUCTS["fp32"](graph, {"m.weight": np.ones((8, 64), np.float32)}).linear(x, "m")], ["y"])
+    graph.output("y", "float32", ["rows", 8])
+    model = graph.model({})
+    assert not model.functions
+    assert OURS not in {opset.domain for opset in model.opset_import}

@@ -44,6 +44,27 @@ def test_a_file_is_smaller_than_its_tokens(tmp_path):
     assert (tmp_path / "a.npz").stat().st_size < 0.8 * 2 * 100_000
 
 
+def test_common_tokens_take_no_place_in_a_file_and_stay_in_every_answer(tmp_path):
+    lists = {4: [5, 9, 30], 5: [9], 7: [2, 8, 9]}
+    with_common, without = (make_shortlist(each, (2, 9)) for each in (lists, {4: [5, 30], 7: [8]}))
+    for name, shortlist in (("a", with_common), ("b", without)):
+        shortlist.save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    loaded = Shortlist.load(tmp_path / "a")
+    for source in range(10):
+        assert loaded.tokens([[source]]).tolist() == with_common.tokens([[source]]).tolist()
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path):
+    lists = np.array([5, 9, 60_000, 3], np.uint16)
+    differences = np.diff(lists.astype(np.int64), prepend=0).astype(np.uint16)
+    with open(tmp_path / "a", "wb") as handle:
+        np.savez_compressed(handle, offsets=np.array([0, 3, 4], np.uint32), tokens=differences, common=np.uint16([9]))
+    loaded = Shortlist.load(tmp_path / "a")
+    assert loaded.tokens([[0]]).tolist() == [5, 9, 60_000]
+    assert loaded.tokens([[1]]).tolist() == [3, 9]
+
+
 def write_pickled(path):
     with open(path, "wb") as handle:
         np.savez(handle, offsets=np.array([{}], dtype=object), tokens=np.zeros(0), common=np.zeros(0))

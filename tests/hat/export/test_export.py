@@ -9,13 +9,13 @@ import pytest
 import torch
 from deployed import SENTENCES
 from exports import NAME, save_random_model
-from sentencepiece import SentencePieceProcessor
 
 import hat.export.translation.bundle_maker as export_module
 from hat.cli.export import main
 from hat.data.translation.prepared import PreparedData
 from hat.deploy.building import graphs
 from hat.deploy.bundle import open_bundle
+from hat.deploy.text import load_sentencepiece
 from hat.deploy.translator import Translator
 from hat.errors import ArtifactError, UsageError
 from hat.evaluation.translation.scores import score_translations
@@ -47,11 +47,11 @@ def test_bundles_translate_as_pytorch_does(run, capsys):
     prepared = PreparedData(run.data)
     model = save_random_model(run, seed=4)
     translator = Translator(run.export(NAME) / "fp32")
-    encode = SentencePieceProcessor(model_file=str(translator.bundle.tokenizer("source"))).encode
+    encode = load_sentencepiece(translator.bundle.tokenizer("source")).encode
     sources = [[*ids, 2] for ids in encode(SENTENCES)]
     expected = [translate_ids(model, prepared, [source], beam=3)[0] for source in sources]
     assert len({tuple(ids) for ids, _ in expected}) > 2
-    decode = SentencePieceProcessor(model_file=str(translator.bundle.tokenizer("target"))).decode
+    decode = load_sentencepiece(translator.bundle.tokenizer("target")).decode
     assert translator.translate(SENTENCES) == decode([ids for ids, _ in expected])
 
 
@@ -252,7 +252,7 @@ def test_int8_is_calibrated_on_the_training_set(run, monkeypatch):
     export(run, NAME, ["int8"])
     calibrated = json.loads((run.export(NAME) / "export.json").read_text())["bundles"]["int8"]["check"]
     build = export_module.build_graphs
-    monkeypatch.setattr(export_module, "build_graphs", lambda *content: build(*content[:-1]))
+    monkeypatch.setattr(export_module, "build_graphs", lambda *content, **_: build(*content[:-1]))
     shutil.rmtree(run.export(NAME))
     export(run, NAME, ["int8"], allowed_drop=100)
     other = json.loads((run.export(NAME) / "export.json").read_text())["bundles"]["int8"]["check"]

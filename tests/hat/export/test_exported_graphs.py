@@ -81,7 +81,7 @@ def test_every_graph_is_compared_for_one_sentence_and_a_batch(run):
 def test_a_wrong_graph_is_refused_whether_the_bundles_beam_uses_it_or_not(run, monkeypatch, graph, precision):
     build = export_module.build_graphs
 
-    def with_one_of_other_weights(architecture, spec, weights, wanted, ranges):
+    def with_one_of_other_weights(architecture, spec, weights, wanted, ranges, **_):
         built = build(architecture, spec, weights, wanted, ranges)
         if wanted == precision:
             swapped = {**weights, "decoder.layers.0.fc1.bias": weights["decoder.layers.0.fc1.bias"] + 2.0}
