@@ -94,11 +94,10 @@ def _attention(blocks: Blocks, x: str, layer: int, shape: str, distances: "_Dist
     """Attention to the last positions: x (batch * time, embed_dim) -> like x; `shape` is (batch, time)."""
     graph, decoder, prefix = blocks.graph, blocks.architecture.decoder, f"decoder.layers.{layer}.self_attn"
     heads, context = Heads(decoder.self_attention_heads[layer], decoder.head_dim[layer]), decoder.context[layer]
-    by_head = graph.node("Concat", [shape, graph.constant([heads.count, heads.dim])], axis=0)
-    query, key, value = (
-        graph.node("Transpose", [graph.reshape(part, by_head)], perm=[0, 2, 1, 3])
-        for part in blocks.projected(x, f"{prefix}.qkv_proj", 3)
-    )
+    by_head = graph.node("Concat", [shape, graph.constant([3 * heads.count, heads.dim])], axis=0)
+    stacked = graph.reshape(blocks.products.linear(x, f"{prefix}.qkv_proj"), by_head)
+    stacked = graph.node("Transpose", [stacked], perm=[0, 2, 1, 3])
+    query, key, value = graph.node("Split", [stacked], 3, axis=1, num_outputs=3)
     key, value = (_with_memory(graph, *each, layer, heads, context) for each in (("key", key), ("value", value)))
     positions = graph.weight(f"{prefix}.positions", blocks.weights[f"{prefix}.positions"])
     scores = graph.node(
