@@ -117,6 +117,11 @@ def test_stages_that_it_does_not_have_yet_say_so_in_one_line(trained, name, argu
         ("data", {"vocabulary_size": 4}, "data.vocabulary_size: 4 is not between 5"),
         ("sub_training", {"label_smoothing": 0.1}, "sub_training.label_smoothing: 0.1 has no place"),
         ("super_training", {"distillation": {}}, "super_training.distillation: language models learn from text alone"),
+        (
+            "sub_training",
+            {"distillation": {"sequence_level": "beside"}},
+            "distillation.sequence_level: .* set it to none",
+        ),
         ("super_training", {"max_tokens": 16}, "super_training.max_tokens: 16 is less than one sequence"),
     ],
 )
