@@ -1,5 +1,6 @@
 """Teachers of language models: the loss against plain torch, labels against the teacher itself, kills and damage."""
 
+import math
 import shutil
 import signal
 
@@ -113,7 +114,7 @@ def test_the_labels_are_the_teachers_most_probable_words(trained):
 
 
 def test_a_pupil_learns_and_how_much_the_teacher_counts_falls(trained, run):
-    assert files.read_json_lines(trained.sub("small") / "metrics.jsonl")[-1]["valid"]["mean"] < 2
+    assert files.read_json_lines(trained.sub("small") / "metrics.jsonl")[-1]["valid"]["mean"] < 0.9 * math.log(15)
     recorded = []
     with pytest.MonkeyPatch.context() as patch:
         lerp = torch.lerp
@@ -150,10 +151,10 @@ def test_cut_off_or_damaged_labels_are_refused_and_nothing_is_lost(run, name):
     with pytest.raises(
         ArtifactError, match=rf"{name} is cut off \(\d+ bytes of {len(before[name])}\); remove .*labels"
     ):
-        train_small(run)
+        write(run)
     path.write_bytes(bytes([before[name][0] ^ 1]) + before[name][1:])
     with pytest.raises(ArtifactError, match=f"{name} is damaged; remove .*labels"):
-        train_small(run)
+        write(run)
     shutil.rmtree(labels_of(run))
     write(run)
     assert contents(labels_of(run)) == before
