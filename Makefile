@@ -14,7 +14,8 @@ READY := .venv/.ready
 
 help:
 	@echo "make quickstart  train, search, deploy and report on an embedded small corpus (8 to 20 minutes on 2 cores);"
-	@echo "                 TASK=classification: a classifier in place of a translator"
+	@echo "                 TASK=classification: a classifier in place of a translator;"
+	@echo "                 TASK=language_modeling: a language model"
 	@echo "make test        run the tests"
 	@echo "make lint        check style and types"
 	@echo "make clean       remove .venv/ and build products (runs/ stays)"
@@ -33,8 +34,10 @@ $(READY): setup.py
 quickstart: $(READY)
 	.venv/bin/hat-run $(CONFIG)
 
+# Two at a time where that disturbs nobody: each test computes on one thread.
 test: $(READY)
-	.venv/bin/pytest
+	.venv/bin/pytest -m "not alone" -n 2 --dist loadfile
+	.venv/bin/pytest -m alone
 
 lint: $(READY)
 	.venv/bin/ruff check .

@@ -68,8 +68,6 @@ def write_peers(folder, architecture, vocabulary, seed):
 
 def _export(model, folder, encoder):
     import torch
-    from onnx import TensorProto
-    from onnxruntime.quantization import quantize_dynamic
     from onnxruntime.transformers import optimizer
 
     tokens = torch.arange(1000, 1009)[None]
@@ -95,6 +93,14 @@ def _export(model, folder, encoder):
     if fused["Attention"] != encoder.layers or fused["BiasGelu"] != encoder.layers:
         raise ValueError(f"onnxruntime's optimiser did not fuse all layers: {fused}")
     optimised.save_model_to_file(str(folder / "fp32.onnx"))
+    quantise(folder)
+
+
+def quantise(folder):
+    """Write int8.onnx of the fp32.onnx in `folder`, as onnxruntime's own tool quantises it."""
+    from onnx import TensorProto
+    from onnxruntime.quantization import quantize_dynamic
+
     logging.getLogger().setLevel(logging.ERROR)  # quantize_dynamic would advise what the optimiser has done
     quantize_dynamic(
         str(folder / "fp32.onnx"), str(folder / "int8.onnx"), extra_options={"DefaultTensorType": TensorProto.FLOAT}

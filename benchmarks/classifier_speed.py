@@ -9,17 +9,16 @@ SST-2's lengths in tokens. Run by hand on a quiet machine:
 """
 
 import json
-import os
 import platform
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 from classifier_peers import write_peers
+from one_core import benchmark_parser, in_turns, parsed
 
 from hat.architecture.stacks import Architecture, EncoderArchitecture
-from hat.cli.common import ArgumentParser, positive_int
+from hat.cli.common import positive_int
 
 # Every tenth quantile of SST-2's 872 test sentences: words, marks, and the two tokens around them.
 LENGTHS = [4, 11, 14, 17, 19, 22, 25, 28, 31, 36, 52]
@@ -65,15 +64,7 @@ class Benchmark:
 
     def run(self, count, rounds):
         """{contestant: milliseconds of each of `count` texts}, the medians of `rounds` turns after a warm-up."""
-        texts = self.texts(count)
-        times = {name: np.empty((rounds + 1, count)) for name in self.contestants}
-        for turn in range(rounds + 1):
-            for index, ids in enumerate(texts):
-                for name, classify in self.contestants.items():
-                    start = time.perf_counter()
-                    classify(ids)
-                    times[name][turn, index] = 1e3 * (time.perf_counter() - start)
-        return {name: np.median(found[1:], axis=0) for name, found in times.items()}
+        return in_turns(self.contestants, self.texts(count), rounds)
 
 
 def _peer(path):
@@ -103,7 +94,6 @@ def ratios(results):
 
 def main():
     options = _options()
-    os.sched_setaffinity(0, {options.core})
     results = {}
     for name in options.models:
         with tempfile.TemporaryDirectory() as folder:
@@ -120,18 +110,9 @@ def main():
 
 
 def _options():
-    parser = ArgumentParser(__doc__.split("\n\n")[0])
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
-    parser.add_argument("--models", nargs="+", choices=tuple(SIZES), default=list(SIZES), help="networks to compare")
+    parser = benchmark_parser(__doc__.split("\n\n")[0], SIZES, 15, "all texts")
     parser.add_argument("--texts", type=positive_int, default=20, metavar="N", help="of SST-2's lengths")
-    parser.add_argument("--rounds", type=positive_int, default=15, metavar="N", help="turns of all texts")
-    parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="the core that all run on")
-    options = parser.parse_args()
-    if options.core not in os.sched_getaffinity(0):
-        parser.error(f"core {options.core} is none of {sorted(os.sched_getaffinity(0))}")
-    if options.json and not Path(options.json).resolve().parent.is_dir():
-        parser.error(f"{options.json}: no such folder; name a file in one that is there")
-    return options
+    return parsed(parser)
 
 
 if __name__ == "__main__":

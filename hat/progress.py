@@ -61,6 +61,11 @@ class Progress:
         print(", ".join(parts + ([note] if note else [])), file=sys.stderr, flush=True)
 
 
+def format_ms(milliseconds: float) -> str:
+    """'12.34 ms', or '0.123 ms' below one."""
+    return f"{milliseconds:.{2 if milliseconds >= 1 else 3}f} ms"
+
+
 def format_seconds(seconds: float) -> str:
     """'47 s', '3:05 min' or '2:07 h'."""
     if seconds == float("inf"):

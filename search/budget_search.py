@@ -8,6 +8,7 @@ from hat import files
 from hat.architecture.stacks import Architecture
 from hat.experiment.run_directory import RunDirectory, mark_done
 from hat.experiment.sections import Experiment
+from hat.progress import format_ms
 from latency_predictor.budget import LatencyBudget
 from latency_predictor.fitting.conversion import Conversion
 from search.aim import aimed
@@ -87,7 +88,7 @@ class BudgetSearch:
         winner, finalists, losses = hold_contest(self._run, self._directory, *limits, instruments, task.inputs)
         choice = describe_choice(task, winner, self._prepared, self._run.config.search_space)
         found = winner, finalists, losses, evolution.candidates, scored, evolution.history
-        write_choice(self._directory, choice, *found)
+        write_choice(self._directory, choice, *found, self._run.task.loss_scale)
         mark_done(self._directory, task.inputs, ["architecture.yaml"])
         self._report(finalists, winner, losses)
         return finalists
@@ -110,12 +111,12 @@ class BudgetSearch:
     def _report(
         self, finalists: Sequence[Finalist], winner: Finalist, losses: Mapping[Architecture, Mapping[int, float]]
     ) -> None:
-        name = self._task.name
+        name, spec, scale = self._task.name, self._prepared.instruments.spec, self._run.task.loss_scale
         print(f"\nSearch {name}: finalists, best loss first, * chosen")
-        print("\n".join(finalists_table(finalists, winner, losses, self._prepared.instruments.spec)))
+        print("\n".join(finalists_table(finalists, winner, losses, spec, scale)))
         self._warn_of_drift(winner)
         print(
-            f"full-size Transformer {winner.full.ms:.2f} ms, chosen {winner.latency.ms:.2f} ms "
+            f"full-size Transformer {format_ms(winner.full.ms)}, chosen {format_ms(winner.latency.ms)} "
             f"({winner.full.ms / winner.latency.ms:.2f} times faster)\n"
             f"results: {self._directory} (architecture.yaml, choice.json, front.png)\n"
             f"next: hat-train-sub {name}"
@@ -125,7 +126,7 @@ class BudgetSearch:
         before_ms, now_ms = self._reference.full_ms, winner.full.ms
         if not 1 / DRIFT < now_ms / before_ms < DRIFT:
             print(
-                f"warning: the full-size Transformer took {before_ms:.2f} ms when the search began and {now_ms:.2f} ms "
-                f"at its end: the machine is busy; when it is quiet, remove {self._directory} and "
+                f"warning: the full-size Transformer took {format_ms(before_ms)} when the search began and "
+                f"{format_ms(now_ms)} at its end: the machine is busy; when it is quiet, remove {self._directory} and "
                 f"{self._run.path / 'search'}/reference.{self._task.device_name}* and search again"
             )

@@ -9,6 +9,8 @@ from hat.architecture.complexity import Spec, count_flops, count_parameters
 from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import Architecture
 from hat.config import to_mapping
+from hat.progress import format_ms
+from hat.report.loss_scale import LossScale
 from search.candidate import Candidate
 from search.finalists import Finalist
 from search.pareto import pareto_front
@@ -27,18 +29,19 @@ def write_choice(
     candidates: Iterable[Candidate],
     scored: Sequence[Candidate],
     history: list[dict[str, Any]],
+    scale: LossScale,
 ) -> None:
     """Write a search's results to its directory.
 
     `candidates` are those of this search, `scored` is everything scored in the run: the front is taken from it.
-    `losses` are those of trained finalists: Architecture -> {update: nats per token}.
+    `losses` are those of trained finalists: Architecture -> {update: nats per token}. The picture has them in `scale`.
     """
     front = pareto_front(scored, key=lambda candidate: (candidate.predicted_ms, candidate.valid_nats))
     files.write_json(directory / "front.json", [candidate.to_dict() for candidate in front])
     files.write_json(directory / "candidates.json", [candidate.to_dict() for candidate in candidates])
     files.write_json(directory / "finalists.json", [_with_losses(finalist, losses) for finalist in finalists])
     files.write_json(directory / "history.json", history)
-    draw_front(directory / "front.png", scored, front, finalists, choice)
+    draw_front(directory / "front.png", scored, front, finalists, choice, scale)
     files.write_yaml(directory / "architecture.yaml", winner.candidate.architecture.to_dict())
     trained = {"trained_nats": losses.get(winner.candidate.architecture, {})}
     files.write_json(directory / "choice.json", choice | trained)
@@ -85,26 +88,33 @@ def describe_choice(task: "Task", winner: Finalist, prepared: "Prepared", space:
 
 
 def finalists_table(
-    finalists: Sequence[Finalist], winner: Finalist, losses: Mapping[Architecture, Mapping[int, float]], spec: Spec
+    finalists: Sequence[Finalist],
+    winner: Finalist,
+    losses: Mapping[Architecture, Mapping[int, float]],
+    spec: Spec,
+    scale: LossScale,
 ) -> list[str]:
-    """Lines of text: every finalist once, best loss first, the chosen one marked.
+    """Lines of text: every finalist once, best loss first, the chosen one marked; losses in the LossScale.
 
-    `losses` are those of the trained: Architecture -> {update: loss}; a column for each update.
+    `losses` are those of the trained: Architecture -> {update: loss in nats}; a column for each update.
     """
     latest = {finalist.candidate.architecture: finalist for finalist in finalists}
     updates = sorted({update for by_update in losses.values() for update in by_update})
     heads = "".join(f" {f'at {update}':>9}" for update in updates)
     lines = [
-        f"  {'nats/token':>10}{heads} {'predicted':>10} {'measured':>10} {'+-':>6} {'budget':>10} {'parameters':>11}"
+        f"  {scale.head:>10}{heads} {'predicted':>10} {'measured':>10} {'+-':>6} {'budget':>10} {'parameters':>11}"
     ]
     for finalist in sorted(latest.values(), key=lambda finalist: finalist.candidate.valid_nats):
         candidate, mark = finalist.candidate, "*" if finalist is winner else " "
         trained = losses.get(candidate.architecture, {})
-        cells = "".join(f" {trained[update]:9.4f}" if update in trained else " " * 10 for update in updates)
+        cells = "".join(
+            f" {scale.value(trained[update]):9.4f}" if update in trained else " " * 10 for update in updates
+        )
         parameters = count_parameters(candidate.architecture, spec)[0] / 1e6
         lines.append(
-            f"{mark} {candidate.valid_nats:10.4f}{cells} {candidate.predicted_ms:7.2f} ms "
-            f"{finalist.latency.ms:7.2f} ms {finalist.latency.half_width:6.1%} {finalist.budget_ms:7.2f} ms "
+            f"{mark} {scale.value(candidate.valid_nats):10.4f}{cells} {format_ms(candidate.predicted_ms):>10} "
+            f"{format_ms(finalist.latency.ms):>10} {finalist.latency.half_width:6.1%} "
+            f"{format_ms(finalist.budget_ms):>10} "
             f"{parameters:9.2f} M  {candidate.architecture.summary()}"
         )
     return lines

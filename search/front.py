@@ -9,7 +9,8 @@ from hat import files
 from hat.architecture.complexity import count_parameters
 from hat.architecture.stacks import Architecture
 from hat.experiment.run_directory import RunDirectory, check_supertransformer, is_current, mark_done, stamp
-from hat.progress import Progress
+from hat.progress import Progress, format_ms
+from hat.report.loss_scale import LossScale
 from latency_predictor.budget import parse_budget
 from latency_predictor.latency import Latency
 from latency_predictor.link.devices import load_device
@@ -24,7 +25,7 @@ from search.kept_timings import KeptTimings
 from search.nsga2 import FrontEvolution
 from search.pareto import pareto_front
 from search.report.front_page import render_front_page
-from search.report.front_rows import SIZES, measured
+from search.report.front_rows import measured, sizes_of
 from search.report.pictures import draw_whole_front
 from search.run import (
     PLAIN,
@@ -38,7 +39,6 @@ from search.run import (
 from search.spread import spread_evenly
 
 POINTS = 8  # of the front that are measured, its two ends among them
-PRECISIONS = ("fp32", "int8")  # of the bundles whose sizes are told
 MEDIAN = 0.5  # a front is about the median sentence
 
 
@@ -56,7 +56,7 @@ def search_front(run: RunDirectory, device_name: str) -> str:
 
 
 def _bundle_sizes(run: RunDirectory) -> dict[str, Callable[[Architecture], int]]:
-    return {precision: run.task.bundle_size(run, precision) for precision in PRECISIONS}
+    return {precision: run.task.bundle_size(run, precision) for precision in run.task.precisions}
 
 
 def search_front_with(
@@ -97,7 +97,7 @@ class FrontSearch:
     ) -> None:
         self._run, self._device_name, self._inputs = run, device_name, inputs
         self._instruments, self._bundle_sizes = instruments, bundle_sizes
-        self._name = front_name(device_name)
+        self._name, self._scale = front_name(device_name), run.task.loss_scale
         self._directory = run.search(self._name)
         self._full = run.config.search_space.full_transformer()
         self._evaluations = open_evaluations(run, inputs["super"])
@@ -117,7 +117,13 @@ class FrontSearch:
         full = self._row(self._full_candidate(), finalists[0].full)
         self._write(evolution, rows, full)
         draw_whole_front(
-            self._directory / "front.png", self._name, self._device_name, evolution.candidates, front, finalists
+            self._directory / "front.png",
+            self._name,
+            self._device_name,
+            evolution.candidates,
+            front,
+            finalists,
+            self._scale,
         )
         mark_done(self._directory, self._inputs, ["front.json"])
         self._report(rows, full)
@@ -181,7 +187,7 @@ class FrontSearch:
 
     def _report(self, rows: Sequence[dict[str, Any]], full: dict[str, Any]) -> None:
         print(f"\nSearch {self._name}: points measured along the front, fastest first")
-        print("\n".join(points_table(rows, full)))
+        print("\n".join(points_table(rows, full, self._scale)))
         print(f"results: {self._directory} (report.html, front.json, front.png, points/)")
         print("next, with a budget in mind, or with one of the points:")
         print("\n".join(f"  {command}" for command in self._commands(rows, full)))
@@ -204,9 +210,10 @@ def _rounded_up(milliseconds: float) -> float:
     return round(math.ceil(milliseconds / unit) * unit, 9)
 
 
-def points_table(rows: Sequence[dict[str, Any]], full: dict[str, Any]) -> list[str]:
-    """Lines of text: the measured points of a front, and the full-size Transformer."""
-    heads = ["", "nats/token", "predicted", "measured", "+-", "speed-up", *(size.label for size in SIZES), ""]
+def points_table(rows: Sequence[dict[str, Any]], full: dict[str, Any], scale: LossScale) -> list[str]:
+    """Lines of text: the measured points of a front, and the full-size Transformer; losses in the LossScale."""
+    sizes = sizes_of(full)
+    heads = ["", scale.head, "predicted", "measured", "+-", "speed-up", *(size.label for size in sizes), ""]
     lines = [heads]
     for number, row in [*enumerate(measured(rows), start=1), ("full", full)]:
         low_ms, high_ms = row["measured_range_ms"]
@@ -214,12 +221,12 @@ def points_table(rows: Sequence[dict[str, Any]], full: dict[str, Any]) -> list[s
         lines.append(
             [
                 str(number),
-                f"{row['valid_nats']:.4f}",
-                f"{row['predicted_ms']:.2f} ms",
-                f"{row['measured_ms']:.2f} ms",
+                f"{scale.value(row['valid_nats']):.4f}",
+                format_ms(row["predicted_ms"]),
+                format_ms(row["measured_ms"]),
                 f"{(high_ms - low_ms) / 2 / row['measured_ms']:.1%}",
                 f"{full['measured_ms'] / row['measured_ms']:.2f}x",
-                *(size.format(row) for size in SIZES),
+                *(size.format(row) for size in sizes),
                 architecture.summary(),
             ]
         )

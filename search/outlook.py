@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hat.architecture.space import SearchSpace
+from hat.progress import format_ms
 from search.budget_search import Prepared
 from search.reference import Reference
 
@@ -21,9 +22,10 @@ def outlook(space: SearchSpace, reference: Reference, prepared: Mapping[str, Pre
     predict = next(iter(prepared.values())).instruments.predict
     low, median, high = np.quantile(predict(sample), (0.1, 0.5, 0.9))
     lines = [
-        f"the space holds {_count(space.size())} SubTransformers: the fastest found takes {reference.fastest_ms:.2f} "
-        f"ms, the full-size Transformer {reference.full_ms:.2f} ms (measured), the median of {SAMPLE} random ones "
-        f"{median:.2f} ms, eight of ten of them {low:.2f} to {high:.2f} ms (predicted)"
+        f"the space holds {_count(space.size())} SubTransformers: the fastest found takes "
+        f"{format_ms(reference.fastest_ms)}, the full-size Transformer {format_ms(reference.full_ms)} (measured), the "
+        f"median of {SAMPLE} random ones {format_ms(median)}, eight of ten of them {format_ms(low)} to "
+        f"{format_ms(high)} (predicted)"
     ]
     for name, search in prepared.items():
         share = float(np.mean(search.constraints.allow(sample)))

@@ -60,7 +60,7 @@ def _winners(
     """{name of the search: its choice.json} of the precisions in which the budget can be met."""
     winners: dict[str, dict[str, Any]] = {}
     impossible: list[BudgetError] = []
-    for precision in PRECISIONS:
+    for precision in (each for each in PRECISIONS if each in run.task.precisions):
         try:
             own_name = name and f"{name}.{precision}"
             (found,) = search(run, f"{device_name}.{precision}", [budget], own_name, limits, options)

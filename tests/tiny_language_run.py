@@ -39,6 +39,18 @@ CONFIG = {
     },
     "super_training": {**TRAINING, "max_update": 40, "strategy": "sandwich"},
     "sub_training": {**TRAINING, "max_update": 40, "average_checkpoints": 2},
+    "latency": {"samples": 14, "repeats": 2, "prompt": 6, "words": 4},
+    "search": {
+        "latency": ["90%"],
+        "population": 8,
+        "parents": 4,
+        "mutations": 4,
+        "crossovers": 2,
+        "iterations": 2,
+        "measured_finalists": 2,
+        "validation_sentences": 30,
+        "rungs": [10],
+    },
 }
 NAMES = ["anna", "ben", "clara", "david", "emma", "felix"]
 THINGS = ["apples", "pears", "bread", "milk", "tea"]

@@ -1,8 +1,9 @@
 """The accounting of the MicroNet challenge (NeurIPS 2019, language modelling on WikiText-103), from its rules.
 
 A parameter counts bits / 32, a pruned network's mask a bit a weight, layer norms nothing (their scale and shift are
-those of the matrix that follows). Predicting one word counts its multiplications, at bits / 32 each, and its additions
-and other operations, which are done in 32 bits. A matrix product is done for the weights that aren't zero alone.
+those of the matrix that follows), each scale of rounded weights one. Predicting one word counts its multiplications, at
+bits / 32 each, and its additions and other operations, which are done in 32 bits. A matrix product is done for the
+weights that aren't zero alone.
 """
 
 from dataclasses import dataclass, replace
@@ -156,6 +157,7 @@ def micronet_account(network: AccountedNetwork) -> dict[str, Any]:
         "weights": total.nonzero * network.bits / FULL_BITS,
         "mask": total.parameters / FULL_BITS if network.densities else 0.0,
         "quantisers": network.quantisers * (1 + (FULL_BITS - network.bits) / FULL_BITS),
+        "weight_scales": float(network.weight_scales),
     }
     size, operations = sum(parameters.values()), total.operations(network.bits)
     published = _total(account(network, attention_of_one_head=True)).operations(network.bits)
@@ -178,6 +180,21 @@ def _score(parameters: float, operations: float) -> float:
     return parameters / BASELINE_PARAMETERS + operations / BASELINE_OPERATIONS
 
 
+def compare(account: dict[str, Any], other: dict[str, Any], name: str) -> dict[str, Any]:
+    """The shares that an account has of another, the `name`'s: their sum is the score with that one as the baseline."""
+    parameters = account["parameters"]["counted"] / other["parameters"]["counted"]
+    operations = account["operations"] / other["operations"]
+    return {"name": name, "parameters": parameters, "operations": operations, "score": parameters + operations}
+
+
+def render_comparison(against: dict[str, Any]) -> str:
+    """What `compare` gives as a line for people."""
+    return (
+        f"against {against['name']}: {against['parameters']:.4f} of its parameters, {against['operations']:.4f} of its "
+        f"operations, score {against['score']:.4f} ({against['name']}: 2)"
+    )
+
+
 def render(account: dict[str, Any]) -> str:
     """What `micronet_account` gives as a table for people."""
     columns = ("parameters", "nonzero", "multiplications", "additions", "others", "operations")
@@ -190,7 +207,8 @@ def render(account: dict[str, Any]) -> str:
         [
             *lines,
             f"parameters: {counted['counted'] / 1e6:.3f} M = {counted['weights'] / 1e6:.3f} M of weights + "
-            f"{counted['mask'] / 1e6:.3f} M of the mask + {counted['quantisers']:.0f} of quantisers",
+            f"{counted['mask'] / 1e6:.3f} M of the mask + {counted['quantisers']:.0f} of quantisers + "
+            f"{counted['weight_scales']:.0f} scales of weights",
             f"operations: {account['operations'] / 1e6:.3f} M a word",
             f"score: {account['score']:.5f} = parameters / 159 M + operations / 318 M",
             f"as first published, with queries x positions and the attention's softmax counted for one head a layer: "

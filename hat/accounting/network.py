@@ -42,7 +42,8 @@ class AccountedNetwork:
     itself included. The words are cut at `cutoffs` into bins, whose tables have `bin_dims` columns, the first's
     embed_dim; `bin_shares` is how often the words of the test text are of each bin. Pruned networks give `densities`,
     and then a mask of a bit a weight. `cache` is how many past states a cache holds, `bits` the width of a weight,
-    `quantisers` the number of tensors between layers that have a scale of their own.
+    `quantisers` the number of tensors between layers that have a scale of their own, `weight_scales` those of the
+    weights: the published count leaves these out.
     """
 
     vocabulary: Count
@@ -57,6 +58,7 @@ class AccountedNetwork:
     cache: Annotated[int, Between(0)] = 0
     bits: Annotated[int, Between(1, 32)] = 32
     quantisers: Annotated[int, Between(0)] = 0
+    weight_scales: Annotated[int, Between(0)] = 0
     densities: Densities | None = field(default=None)
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ Everything about pruning follows from these groups: what is penalised, ranked, m
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from hat.architecture.complexity import Shapes
 from hat.architecture.stacks import Architecture, stacks_of
 from hat.errors import UsageError
 
-HEADS, NEURONS, COLUMNS = "heads", "neurons", "columns"
+HEADS, NEURONS, COLUMNS, WEIGHTS = "heads", "neurons", "columns", "weights"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Slices:
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Groups of one `kind` (HEADS, NEURONS or COLUMNS) at one `place`, each with its slices of several weights."""
+    """Groups of one `kind` at one `place`, each with its slices of several weights."""
 
     kind: str
     place: str
@@ -60,6 +60,29 @@ class Groups:
             along = squares.sum(1 - part.axis) if squares.ndim > 1 else squares
             total = total + along[part.index].sum(1)
         return total
+
+
+@dataclass(frozen=True, eq=False)
+class SingleWeights(Groups):
+    """Each of the `total` weights of the tensor that is called as the place is, a group of its own without slices."""
+
+    total: int
+
+    @property
+    def count(self) -> int:
+        return self.total
+
+    def size(self, shapes: Shapes) -> int:
+        return 1
+
+    def squared_norms(self, weights: Mapping[str, Any]) -> Any:
+        weight = weights[self.place].reshape(-1)
+        return weight * weight
+
+
+def single_weights(names: Iterable[str], shapes: Shapes) -> list[Groups]:
+    """The SingleWeights of the tensors of these names."""
+    return [SingleWeights(WEIGHTS, name, (), math.prod(shapes[name])) for name in names]
 
 
 def heads_and_neurons(architecture: Architecture, shapes: Shapes) -> list[Groups]:

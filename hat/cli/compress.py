@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hat.cli.common import ArgumentParser, add_precision_option, add_run_option, device_at, run_command
+from hat.cli.common import ArgumentParser, add_precision_option, add_run_option, device_at, positive_int, run_command
 from hat.training.options import add_computing_options, add_processes_option, chosen_options
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from latency_predictor.budget import LatencyBudget
     from latency_predictor.link.devices import Device
 
+MOST_BITS = 16
 FOUR_BITS = ("int4", "kmeans4")  # precisions
 # Rounds of calls of the dense and of the pruned network, in turns: until the standard error is within PRECISE.
 ROUNDS, MOST_ROUNDS, PRECISE = 3, 24, 0.01
@@ -29,8 +30,8 @@ CONFIRMATIONS = 4  # of a rate that was found among several: it may have been lu
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `hat-compress`."""
     parser = ArgumentParser(
-        "Prune a trained network and train what is left, or train it for 4-bit weights; interrupted, run the same "
-        "command again and it goes on."
+        "Prune a trained network and train what is left, or train it for weights of few bits; interrupted, run the "
+        "same command again and it goes on."
     )
     parser.add_argument("dense", metavar="NAME", help="finished training of the run: of a search's winner, or 'full'")
     target = parser.add_mutually_exclusive_group(required=True)
@@ -42,8 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     target.add_argument(
         "--weights", choices=FOUR_BITS, help="keep all weights, but make them such as bundles of that kind store"
     )
+    target.add_argument(
+        "--bits", type=positive_int, metavar="N", help="of a language model's weights and states: train it for 9 or so"
+    )
     target.add_argument("--aim", help=argparse.SUPPRESS)  # one that was found before, for several processes
-    parser.add_argument("--name", help="name of the result (default: NAME-2.5x, NAME-900kB, NAME-50pct, NAME-int4...)")
+    parser.add_argument(
+        "--name", help="name of the result (default: NAME-2.5x, NAME-900kB, NAME-50pct, NAME-int4, NAME-9bit...)"
+    )
     parser.add_argument("--device", default="cpu", metavar="D", help="whose latency counts, as for hat-search")
     add_precision_option(parser, help_more=", or whose size does")
     add_run_option(parser)
@@ -63,12 +69,16 @@ def _compress(options: argparse.Namespace) -> None:
     from hat.training import processes
 
     dense = Dense(RunDirectory.open(options.run), options.dense)
-    if dense.earlier_rate > 1 and options.weights is None and options.aim is None:
+    if dense.earlier_rate > 1 and options.weights is None and options.bits is None and options.aim is None:
         print(f"{dense.name} was pruned before, by {dense.earlier_rate:.3g}: rates multiply")
+    if dense.is_sparse:
+        _refuse_groups(options)
     if options.aim is not None:
         compress(dense, from_mapping(Aim, json.loads(options.aim), "--aim"), options.name, training_options)
     elif options.weights is not None:
         learn_rounded(dense, options.weights, options.name or f"{dense.name}-{options.weights}", training_options)
+    elif options.bits is not None:
+        _to_bits(dense, options, training_options)
     elif options.rate is not None:
         _to_rate(dense, options, training_options)
     elif options.size is not None:
@@ -79,10 +89,43 @@ def _compress(options: argparse.Namespace) -> None:
         print(f"all compressed networks: {write_page(dense.run)}")
 
 
+def _refuse_groups(options: argparse.Namespace) -> None:
+    """Raise UsageError for what single weights can't reach."""
+    from hat.errors import UsageError
+
+    for name in ("size", "latency", "weights"):
+        if (value := getattr(options, name)) is not None:
+            raise UsageError(
+                f"--{name} {value}: zeros of single weights, which language models are pruned by, make no bundle "
+                "smaller or faster; use --rate, or --bits"
+            )
+
+
 def _to_rate(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
+    import torch
+
     from hat.compression.stage import compress
 
-    compress(dense, dense.at_rate(options.rate), options.name or f"{dense.name}-{options.rate:g}x", training)
+    name = options.name or f"{dense.name}-{options.rate:g}x"
+    if not dense.is_sparse:
+        compress(dense, dense.at_rate(options.rate), name, training)
+        return
+    if training.threads:
+        torch.set_num_threads(training.threads)
+    aim = _kept(dense, name, [options.rate], lambda: dense.by_sensitivity(options.rate, dense.run.sub(name)))
+    compress(dense, aim, name, training)
+    print("zeros of single weights make no bundle smaller or faster: see hat-inspect --accounting micronet")
+
+
+def _to_bits(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
+    from hat.compression.stage import learn_few_bits
+    from hat.errors import UsageError
+
+    if not dense.is_sparse:
+        raise UsageError(f"--bits {options.bits}: is for language models; use --weights int4 or kmeans4")
+    if options.bits not in range(2, MOST_BITS + 1):
+        raise UsageError(f"--bits {options.bits}: is not between 2 and {MOST_BITS}; use 9 or so")
+    learn_few_bits(dense, options.bits, options.name or f"{dense.name}-{options.bits}bit", training)
 
 
 def _to_size(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
@@ -100,9 +143,11 @@ def _to_size(dense: "Dense", options: argparse.Namespace, training: "TrainingOpt
         def size_at(rate: float) -> float:
             return exported_bytes - dense_bytes + open_bundle(write(rate)).size_bytes
 
-        aim = _kept(
-            dense, name, [most, precision], lambda: rate_within(dense, size_at, most, lambda size: size_text(int(size)))
-        )
+        def find() -> "Aim":
+            rate = rate_within(dense, size_at, most, lambda size: size_text(int(size)))
+            return _shaped(dense, rate, size_text(most))
+
+        aim = _kept(dense, name, [most, precision], find)
     compress(dense, aim, name, training)
 
 
@@ -123,16 +168,16 @@ def _to_latency(dense: "Dense", options: argparse.Namespace, training: "Training
         def text(value: float) -> str:
             return f"{value:.3g} ms" if budget.fraction is None else f"{value:.1%} of {dense.name}'s latency"
 
-        def find_rate() -> float:
+        def find() -> "Aim":
             rate = rate_within(dense, lambda rate: taken(write(rate)), most, text)
             for _ in range(CONFIRMATIONS):
                 found = taken(write(rate))
                 if found <= most:
                     break
                 rate = min(rate * found / most, dense.highest_rate)
-            return rate
+            return _shaped(dense, rate, budget.text)
 
-        aim = _kept(dense, name, [budget.text, device.name], find_rate)
+        aim = _kept(dense, name, [budget.text, device.name], find)
         compress(dense, aim, name, training)
         found = taken(write(name))
     print(f"{name} takes {text(found)} on {device.name}, measured; asked: {budget.text}")
@@ -188,8 +233,13 @@ def _standard_error(values: list[float]) -> float:
     return statistics.stdev(values) / math.sqrt(len(values)) / statistics.mean(values)
 
 
-def _kept(dense: "Dense", name: str, asked: list[Any], find_rate: Callable[[], float]) -> "Aim":
-    """The Aim of a rate that was found, kept in the result's folder, so that it is the same when run again."""
+def _shaped(dense: "Dense", rate: float, asked: str) -> "Aim":
+    print(f"rate {rate:.3g} meets {asked}")
+    return dense.shaped(rate)
+
+
+def _kept(dense: "Dense", name: str, asked: list[Any], find: Callable[[], "Aim"]) -> "Aim":
+    """The Aim that was found, kept in the result's folder, so that it is the same when run again."""
     from hat import files
     from hat.compression.pruning.pruner import Aim
     from hat.config import from_mapping, to_mapping
@@ -202,9 +252,7 @@ def _kept(dense: "Dense", name: str, asked: list[Any], find_rate: Callable[[], f
     kept = load_state(path, fingerprint)
     if kept is not None:
         return from_mapping(Aim, kept, str(path))
-    rate = find_rate()
-    print(f"rate {rate:.3g} meets {asked[0]}")
-    aim = dense.shaped(rate)
+    aim = find()
     save_state(path, fingerprint, to_mapping(aim))
     return aim
 

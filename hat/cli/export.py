@@ -7,7 +7,7 @@ from hat.cli.common import ArgumentParser, add_run_option, run_command
 
 PRECISIONS = ("fp32", "int8", "fp16", "bf16", "int4", "kmeans4")
 
-STANDALONE_HELP = "put a translate.py or classify.py into each bundle, which runs it without HAT"
+STANDALONE_HELP = "put a translate.py, classify.py or language_model.py into each bundle, which runs it without HAT"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--precision",
         nargs="+",
         choices=PRECISIONS,
-        help="kinds of bundles to make (default: fp32 and int8; of language models fp32)",
+        help="kinds of bundles to make (default: fp32 and int8)",
     )
     parser.add_argument("--standalone", action="store_true", help=STANDALONE_HELP)
     parser.add_argument(

@@ -6,13 +6,14 @@ import argparse
 from collections.abc import Sequence
 
 from hat.cli.common import ArgumentParser, positive_int, run_command
+from hat.cli.line_commands import add_bundle
 from hat.errors import DataError
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of `hat-generate`."""
+def main(arguments: Sequence[str] | None = None, bundle: str | None = None) -> None:
+    """Entry point of `hat-generate`; `bundle` is the default for its BUNDLE."""
     parser = ArgumentParser("Write text after a prompt, word by word, as a language model has learnt to.")
-    parser.add_argument("bundle", metavar="BUNDLE", help="folder that hat-export wrote")
+    add_bundle(parser, bundle)
     parser.add_argument("--prompt", metavar="TEXT", help="what comes before (default: nothing, a text begins)")
     parser.add_argument("--tokens", type=positive_int, default=50, metavar="N", help="words to write")
     parser.add_argument(

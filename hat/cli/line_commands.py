@@ -16,14 +16,19 @@ from hat.cli.line_files import decoded_lines, open_lines
 
 def add_bundle_options(parser: argparse.ArgumentParser, bundle: str | None = None) -> None:
     """Add BUNDLE, of which `bundle` is the default, the files to read and write, and what computes how much at once."""
-    default: dict[str, Any] = {"nargs": "?", "default": bundle} if bundle else {}
-    parser.add_argument("bundle", metavar="BUNDLE", help="folder that hat-export wrote", **default)
+    add_bundle(parser, bundle)
     parser.add_argument("--input", metavar="FILE", help="text to read, a line each (default: standard input)")
     parser.add_argument("--output", metavar="FILE", help="replaced when all is written (default: standard output)")
     parser.add_argument("--threads", type=positive_int, default=1, metavar="N", help="processor threads a worker")
     parser.add_argument("--workers", type=positive_int, default=1, metavar="N", help="batches at once, over cores")
     parser.add_argument("--batch", type=positive_int, default=1000, metavar="N", help="tokens of text in one batch")
     parser.add_argument("--accelerator", choices=("cpu", "cuda"), default="cpu", help="cuda needs onnxruntime-gpu")
+
+
+def add_bundle(parser: argparse.ArgumentParser, bundle: str | None = None) -> None:
+    """Add BUNDLE, of which `bundle` is the default."""
+    default: dict[str, Any] = {"nargs": "?", "default": bundle} if bundle else {}
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder that hat-export wrote", **default)
 
 
 class InputLines:

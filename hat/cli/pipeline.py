@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from search.report.report_data import ReportData
 
 
-PRECISIONS = ("fp32", "int8")
-
-
 class StageLog:
     """Runs stages one after the other and prints one line for each.
 
@@ -159,9 +156,9 @@ class Pipeline:
         self._log.stage(
             f"export {name}",
             [exported / "done.json"],
-            lambda: export(run, name, PRECISIONS, allowed_drop=float("inf")),
+            lambda: export(run, name, run.task.precisions, allowed_drop=float("inf")),
         )
-        for precision in PRECISIONS:
+        for precision in run.task.precisions:
             results, bundle = [exported / f"evaluation.{precision}.json"], exported / precision
             self._log.stage(
                 f"evaluate {name} ({precision})",
@@ -175,7 +172,7 @@ class Pipeline:
         run, results = self._run, [self._run.path / "report.html"]
 
         def answer(name: str, sentences: Sequence[Any]) -> Sequence[str]:
-            return run.task.judge(run).bundle_answers(run.export(name) / self._precision, sentences)
+            return run.task.judge(run).example_answers(run.export(name) / self._precision, sentences)
 
         arguments = (run, self._samples.stem, names, self._commands(names), answer)
         return self._log.stage("write the report", results, lambda: write_report(*arguments))

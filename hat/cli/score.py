@@ -9,19 +9,19 @@ import sys
 from collections.abc import Sequence
 
 from hat.cli.common import ArgumentParser, positive_int, run_command
-from hat.cli.line_commands import InputLines
+from hat.cli.line_commands import InputLines, add_bundle
 from hat.cli.line_files import LineOutput
 
 COMMAND = "hat-score"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of `hat-score`."""
+def main(arguments: Sequence[str] | None = None, bundle: str | None = None) -> None:
+    """Entry point of `hat-score`; `bundle` is the default for its BUNDLE."""
     parser = ArgumentParser(
         "Score running text, each line after those before it: its log-probability in nats, a tab, its perplexity, a "
         "tab, how many of its words are unknown. The perplexity of the whole text goes to standard error."
     )
-    parser.add_argument("bundle", metavar="BUNDLE", help="folder that hat-export wrote")
+    add_bundle(parser, bundle)
     parser.add_argument("--input", metavar="FILE", help="text to read (default: standard input)")
     parser.add_argument("--output", metavar="FILE", help="replaced when all is written (default: standard output)")
     parser.add_argument("--json", action="store_true", help="a line is a JSON object, with the number of words too")

@@ -2,12 +2,14 @@
 
 import copy
 import functools
+from pathlib import Path
 from typing import Any
 
 from hat.architecture.complexity import Shapes, parameter_shapes
 from hat.architecture.groups import Groups, columns_in_blocks, heads_and_neurons
 from hat.compression.pruned import read_pruned
 from hat.compression.pruning.pruner import Aim, chosen, scale, there
+from hat.compression.sparse import aim_by_sensitivity, tensors
 from hat.errors import ArtifactError, UsageError
 from hat.experiment.run_directory import RunDirectory, learnt_from, stamp
 from hat.models.checkpoint import load_model
@@ -19,8 +21,6 @@ class Dense:
     """The sub-training `name` of a run; raises ArtifactError if it isn't trained."""
 
     def __init__(self, run: RunDirectory, name: str) -> None:
-        if not run.task.prunes:
-            raise UsageError(f"hat-compress {name}: networks of task {run.task.name} can't be pruned yet")
         finished = sorted(path.parent.name for path in (run.path / "sub").glob("*/done.json"))
         if name not in finished:
             raise ArtifactError(
@@ -32,9 +32,16 @@ class Dense:
         self.model = load_model(run.sub(name))
         self.weights: dict[str, Any] = self.model.state_dict()
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether single weights are removed: their zeros are stored and computed with like any others."""
+        return self.config.structure == "weights"
+
     @functools.cached_property
     def groups(self) -> list[Groups]:
         """What may be removed; raises UsageError for blocks that don't divide its matrices."""
+        if self.is_sparse:
+            return tensors(self._shapes)
         if self.config.structure == "whole":
             return heads_and_neurons(self.model.architecture, self._shapes)
         return columns_in_blocks(self._shapes, self.config.block_rows)
@@ -59,14 +66,30 @@ class Dense:
 
     def at_rate(self, rate: float) -> Aim:
         """The Aim that 1 / `rate` of the groups' parameters are left; raises UsageError if a place would be empty."""
-        if not rate > 1:
-            raise UsageError(f"--rate {rate:g}: nothing would be removed; give more than 1, such as 2")
-        aim = Aim(round(self.before.parameters / rate))
+        aim = Aim(self._parameters_at(rate))
         try:
             chosen(self.groups, self.weights, aim, self.config.ranking)
         except UsageError as error:
             raise UsageError(f"--rate {rate:g} {error}") from None
         return aim
+
+    def by_sensitivity(self, rate: float, folder: Path) -> Aim:
+        """The Aim that 1 / `rate` of the single weights are left, counted for each tensor by its sensitivity.
+
+        Losses on the way are kept in `folder`. Raises UsageError if less than is possible would be left of a tensor.
+        """
+        if self.model.spec.bits is not None:
+            raise UsageError(f"--rate {rate:g}: would undo the {self.model.spec.bits} bits of {self.name}; prune first")
+        parameters = self._parameters_at(rate)
+        try:
+            return aim_by_sensitivity(self, parameters, folder / "sensitivity.json")
+        except UsageError as error:
+            raise UsageError(f"--rate {rate:g} {error}") from None
+
+    def _parameters_at(self, rate: float) -> int:
+        if not rate > 1:
+            raise UsageError(f"--rate {rate:g}: nothing would be removed; give more than 1, such as 2")
+        return round(self.before.parameters / rate)
 
     @functools.cached_property
     def highest_rate(self) -> float:

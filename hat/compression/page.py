@@ -64,11 +64,17 @@ def write_page(run: RunDirectory) -> Path:
         precisions=[precision for precision in SHOWN if any(precision in each.bundles for each in accounts)],
         score=score,
         key=key,
+        is_sparse=_is_sparse(run),
         figures=dict(zip(pruned, drawn.values(), strict=True)),
     )
     path = run.path / PAGE
     files.write_text(path, page)
     return path
+
+
+def _is_sparse(run: RunDirectory) -> bool:
+    """Whether its networks lose single weights, which bundles store and compute with all the same."""
+    return run.config.compressing.structure == "weights"
 
 
 def _of(reports: dict[str, dict[str, Any]], original: str) -> list[str]:
@@ -77,8 +83,8 @@ def _of(reports: dict[str, dict[str, Any]], original: str) -> list[str]:
 
 def _account(run: RunDirectory, name: str, pruned: dict[str, Any] | None) -> Account:
     architecture, _, weights = load_weights(run.sub(name))
-    by_blocks, whole = blocks_and_wholes(without_removed(architecture, weights))
-    layers = [weight for key, weight in weights.items() if ".layers." in key and weight.ndim == 2]
+    by_blocks, whole = (0, 0) if _is_sparse(run) else blocks_and_wholes(without_removed(architecture, weights))
+    layers = [weight for key, weight in weights.items() if ".layers." in key and weight.ndim > 1]
     return Account(
         name=name,
         parameters=sum(int(np.count_nonzero(weight)) for weight in weights.values()),

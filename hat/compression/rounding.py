@@ -1,4 +1,4 @@
-"""Trains a network whose weights 4 bits can express: the optimiser changes exact ones, all else sees them rounded.
+"""Trains a network whose weights few bits can express: the optimiser changes exact ones, all else sees them rounded.
 
 What an update computes at the rounded weights moves the exact ones (the straight-through estimator of Bengio et al.
 2013). The values that are rounded to are those that a bundle of the network stores, and stay as they are in the
@@ -53,6 +53,47 @@ class ClusteredGrid:
         return values[torch.bucketize(weight, (values[1:] + values[:-1]) / 2)]
 
 
+class ChannelGrid:
+    """Whole multiples of a step, up to the largest of the beginning: both signs alike, a step for each channel.
+
+    A channel is what `weight` has along `dims`.
+    """
+
+    def __init__(self, weight: Tensor, bits: int, dims: tuple[int, ...]) -> None:
+        self._most = 2 ** (bits - 1) - 1
+        largest = weight.abs().amax(dims, keepdim=True)
+        self._steps = torch.where(largest > 0, largest / self._most, 1.0)
+
+    @property
+    def channels(self) -> int:
+        """So many steps there are."""
+        return self._steps.numel()
+
+    def nearest(self, weight: Tensor) -> Tensor:
+        steps = self._steps = self._steps.to(weight.device)
+        return (weight / steps).round_().clamp_(-self._most, self._most).mul_(steps)
+
+
+def lay_channel_grids(bits: int, weights: Mapping[str, Tensor]) -> dict[str, ChannelGrid]:
+    """{name: ChannelGrid} of the `weights` {name: tensor} of a language model but its norms, which count as parts of
+    the matrices that follow.
+
+    A step is that of an output of a matrix; a vector that is added has one.
+    """
+    return {
+        name: ChannelGrid(weight, bits, _along(name, weight.ndim))
+        for name, weight in weights.items()
+        if "layer_norm" not in name
+    }
+
+
+def _along(name: str, dimensions: int) -> tuple[int, ...]:
+    """What has a step in common."""
+    if "bias" in name:
+        return tuple(range(dimensions))
+    return (1, 2) if name.endswith(".out_weight") else (dimensions - 1,)
+
+
 GRIDS: dict[str, type[Any]] = {"int4": ScaledGrid, "kmeans4": ClusteredGrid}
 
 
@@ -79,7 +120,7 @@ class Rounder:
     ) -> None:
         self._state: Any = optimizer.state
         self._matrices = [
-            _Rounded(weight, grids[name], (dense[name] != 0).to(weight.device))
+            _Rounded(name, weight, grids[name], (dense[name] != 0).to(weight.device))
             for name, weight in weights.items()
             if name in grids
         ]
@@ -87,6 +128,11 @@ class Rounder:
             each.begin(self._state[each.weight].get(EXACT) if each.weight in self._state else None)
         optimizer.register_step_pre_hook(lambda *_: self._before())
         optimizer.register_step_post_hook(lambda *_: self._after())
+
+    def rounded(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Others of the same names, {name: tensor}, where they have a grid rounded and zero as these are."""
+        found = {each.name: each.rounded(weights[each.name]) for each in self._matrices}
+        return {**weights, **found}
 
     def _before(self) -> None:
         for each in self._matrices:
@@ -98,13 +144,16 @@ class Rounder:
 
 
 class _Rounded:
-    def __init__(self, weight: torch.nn.Parameter, grid: Grid, stays: Tensor) -> None:
-        self.weight, self._grid, self._stays = weight, grid, stays
+    def __init__(self, name: str, weight: torch.nn.Parameter, grid: Grid, stays: Tensor) -> None:
+        self.name, self.weight, self._grid, self._stays = name, weight, grid, stays
+
+    def rounded(self, weight: Tensor) -> Tensor:
+        return self._grid.nearest(weight) * self._stays
 
     def begin(self, exact: Tensor | None) -> None:
         """Of a training that goes on, `exact` are the weights that its optimiser changes."""
         self._exact = self.weight.detach().clone() if exact is None else exact
-        self.weight.data.copy_(self._grid.nearest(self._exact) * self._stays)
+        self.weight.data.copy_(self.rounded(self._exact))
 
     def restore(self) -> None:
         self.weight.data.copy_(self._exact)
@@ -112,5 +161,5 @@ class _Rounded:
     def round(self) -> Tensor:
         """Take over what the optimiser made of the exact weights; returns these."""
         self._exact.copy_(self.weight.detach())
-        self.weight.data.copy_(self._grid.nearest(self._exact) * self._stays)
+        self.weight.data.copy_(self.rounded(self._exact))
         return self._exact

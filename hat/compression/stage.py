@@ -8,9 +8,10 @@ from typing import Any
 
 from hat import files
 from hat.compression.dense import Dense
+from hat.compression.moving_average import MovingAverage
 from hat.compression.pruned import write_pruned
 from hat.compression.pruning.pruner import Aim, Pruner, sizes_of, there
-from hat.compression.rounding import Rounder, lay_grids
+from hat.compression.rounding import Rounder, lay_channel_grids, lay_grids
 from hat.config import to_mapping
 from hat.experiment.config import fingerprinted
 from hat.experiment.run_directory import is_current, stamp
@@ -51,6 +52,17 @@ def learn_rounded(
     """The same for weights that bundles of this `precision`, a key of `rounding.GRIDS`, can express."""
     target = ["--weights", precision]
     _train(dense, {"weights": precision}, _Rounding(dense, precision), target, name, options, progress)
+
+
+def learn_few_bits(
+    dense: Dense,
+    bits: int,
+    name: str,
+    options: TrainingOptions | None = None,
+    progress: Callable[..., Progress] = Progress,
+) -> None:
+    """The same for a language model whose weights, and the states that they are multiplied by, have so many bits."""
+    _train(dense, {"bits": bits}, _FewBits(dense, bits), ["--bits", str(bits)], name, options, progress)
 
 
 def _train(
@@ -113,6 +125,9 @@ class _Compression:
     def begin(self, loop: TrainingLoop) -> None:
         raise NotImplementedError
 
+    def result(self) -> dict[str, Any] | None:
+        return None
+
     def end(self, transformer: Any, directory: Path) -> None:
         groups, before = self._dense.groups, self._dense.before
         weights = transformer.state_dict()
@@ -129,7 +144,7 @@ class _Compression:
         ]
         rate = before.parameters / left.parameters
         write_pruned(directory, self._dense.name, rate, places, self.weights)
-        if rate > 1:
+        if rate > 1 and not self.weights:
             print(f"1 / {rate:.3g} of what could be pruned of {self._dense.name} is left")
 
 
@@ -161,3 +176,24 @@ class _Rounding(_Compression):
         trainer, dense = loop.trainer, self._dense
         grids = lay_grids(self.weights, dense.model.architecture, dense.weights)
         Rounder(grids, dense.weights, optimised_weights(trainer), torch_optimizer(trainer))
+
+
+class _FewBits(_Compression):
+    """Weights, a step for each output channel, and states are rounded; what is kept is the weights' moving average."""
+
+    def __init__(self, dense: Dense, bits: int) -> None:
+        super().__init__(dense)
+        self._bits, self.weights = bits, f"{bits}bit"
+
+    def begin(self, loop: TrainingLoop) -> None:
+        trainer, dense = loop.trainer, self._dense
+        bounds = dense.run.task.state_bounds(dense.run, dense.model)
+        trainer.get_model().transformer.round_states(self._bits, bounds)
+        weights, optimizer = optimised_weights(trainer), torch_optimizer(trainer)
+        self._average = MovingAverage(weights, optimizer)
+        # before the Rounder's hook: of exact weights; fairseq hasn't counted the update yet
+        optimizer.register_step_post_hook(lambda *_: self._average.after(trainer.get_num_updates() + 1))
+        self._rounder = Rounder(lay_channel_grids(self._bits, dense.weights), dense.weights, weights, optimizer)
+
+    def result(self) -> dict[str, Any]:
+        return self._rounder.rounded(self._average.weights())

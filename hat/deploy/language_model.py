@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import onnxruntime
 
 from hat.deploy.batching import check_parallel_options
 from hat.deploy.bundle import open_bundle
@@ -52,11 +53,7 @@ class LanguageModel:
                 f"{spec['vocabulary']} or in another order; export it again with hat-export"
             )
         self._session = Sessions(self.bundle.graphs(), threads, accelerator)["step"]
-        self._empty = {
-            value.name: np.zeros((1, value.shape[1], 0, value.shape[3]), np.float32)
-            for value in self._session.get_inputs()
-            if value.name != "words"
-        }
+        self._empty = empty_memory(self._session)
         self._outputs = ["log_probabilities", *(f"new_{name}" for name in self._empty)]
 
     def score(self, lines: Iterable[str]) -> list[LineScore]:
@@ -121,6 +118,15 @@ class LanguageModel:
         end = self.vocabulary.end_of_line
         named = ["\n" if word == end else self.vocabulary.words[word] for word in words]
         return " ".join(named).replace(" \n", "\n").replace("\n ", "\n")
+
+
+def empty_memory(session: onnxruntime.InferenceSession) -> Memory:
+    """What a session of the step graph keeps before the first word."""
+    return {
+        value.name: np.zeros((1, value.shape[1], 0, value.shape[3]), np.float32)
+        for value in session.get_inputs()
+        if value.name.startswith(("key.", "value."))
+    }
 
 
 def _checked(lines: Iterable[str]) -> Iterable[str]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hat.elastic.layers import ElasticEmbedding, ElasticLinear
+from hat.elastic.state_rounding import StateRounding
 
 
 class _Bins:
@@ -78,6 +79,7 @@ class ElasticAdaptiveSoftmax(nn.Module):
         dim, later = embedding.active, embedding.tables[1:]
         self.biases = nn.ParameterList(torch.zeros(table.num_embeddings) for table in embedding.tables)
         self.projections: Any = nn.ModuleList(ElasticLinear(dim, table.embedding_dim, bias=False) for table in later)
+        self.rounded: Any = nn.ModuleList(StateRounding() for _ in later)
         if len(later):
             self.classes = ElasticLinear(dim, len(later))
         self.activate(dim)
@@ -154,4 +156,5 @@ class ElasticAdaptiveSoftmax(nn.Module):
 
     def _tail(self, features: Tensor, index: int) -> Tensor:
         """Logits of a later bin's words."""
-        return F.linear(self.projections[index - 1](features), self.embedding.weight(index), self.biases[index])
+        projected = self.rounded[index - 1](self.projections[index - 1](features))
+        return F.linear(projected, self.embedding.weight(index), self.biases[index])

@@ -10,6 +10,7 @@ from hat.architecture.stacks import Architecture
 from hat.elastic.attention import ElasticCrossAttention, ElasticSelfAttention
 from hat.elastic.dropout import dropout
 from hat.elastic.layers import ElasticLayerNorm, ElasticLinear
+from hat.elastic.state_rounding import StateRounding
 from hat.elastic.windowed_attention import ElasticWindowedAttention, KeysAndValues
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
@@ -46,8 +47,10 @@ class _ElasticBlock(nn.Module):
         return x if self.spec.normalize_before else norm(x)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        hidden = ACTIVATIONS[self.spec.activation](self.fc1(x))
-        return self.fc2(dropout(hidden, self.spec.activation_dropout, self.training))
+        return self.fc2(dropout(self._hidden(x), self.spec.activation_dropout, self.training))
+
+    def _hidden(self, x: Tensor) -> Tensor:
+        return ACTIVATIONS[self.spec.activation](self.fc1(x))
 
 
 def _self_attention(architecture: Architecture, name: str, layer: int, spec: Any) -> ElasticSelfAttention:
@@ -143,6 +146,7 @@ class ElasticWindowedLayer(_ElasticBlock):
         attention = ElasticWindowedAttention(full.embed_dim, *sizes, spec.attention_dropout)
         super().__init__(full.embed_dim, attention, spec)
         self._add_feed_forward(full.embed_dim, full.ffn_dim[layer])
+        self.rounded_input, self.rounded_hidden = StateRounding(), StateRounding()
 
     def activate(self, embed_dim: int, ffn_dim: int, heads: int, head_dim: int, context: int, dropout: float) -> None:
         """Use the first features of each weight from now on; `dropout` is the scaled residual dropout."""
@@ -159,3 +163,6 @@ class ElasticWindowedLayer(_ElasticBlock):
 
         x = self._residual(x, self.self_attn_layer_norm, attend)
         return self._residual(x, self.final_layer_norm, self._feed_forward), grown
+
+    def _hidden(self, x: Tensor) -> Tensor:
+        return self.rounded_hidden(super()._hidden(self.rounded_input(x)))

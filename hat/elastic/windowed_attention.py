@@ -5,12 +5,14 @@ The score of a key at distance r is (q . k + q . e_r) / sqrt(head_dim), as in "M
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hat.elastic.dropout import dropout
+from hat.elastic.state_rounding import StateRounding
 
 KeysAndValues = tuple[Tensor, Tensor]  # of the positions before, each (batch, heads, positions, head_dim)
 
@@ -30,6 +32,8 @@ class ElasticWindowedAttention(nn.Module):
         self.qkv_bias = nn.Parameter(torch.zeros(heads, 3, head_dim))
         self.out_weight = nn.Parameter(torch.empty(embed_dim, heads, head_dim))
         self.positions = nn.Parameter(torch.empty(context, head_dim))
+        rounded = ("input", "query", "key", "value", "weights", "attended")
+        self.rounded: Any = nn.ModuleDict({name: StateRounding() for name in rounded})
         self.activate(embed_dim, heads, head_dim, context)
         self.reset_parameters()
 
@@ -50,10 +54,10 @@ class ElasticWindowedAttention(nn.Module):
 
         `memory` are keys and values of the positions before x; None at the beginning of a text.
         """
-        query, key, value = self._project(x)
+        query, key, value = self._project(self.rounded["input"](x))
         if memory is not None:
             key, value = torch.cat([memory[0], key], dim=2), torch.cat([memory[1], value], dim=2)
-        attended = self._attend(query, key, value)
+        attended = self.rounded["attended"](self._attend(query, key, value))
         weight = self.out_weight[: self.embed_dim, : self.heads, : self.head_dim]
         last = slice(max(0, key.size(2) - (self.context - 1)), None)
         return F.linear(attended.transpose(1, 2).flatten(2), weight.flatten(1)), (key[:, :, last], value[:, :, last])
@@ -63,7 +67,8 @@ class ElasticWindowedAttention(nn.Module):
         weight = self.qkv_weight[: self.heads, :, : self.head_dim, : self.embed_dim]
         bias = self.qkv_bias[: self.heads, :, : self.head_dim]
         projected = F.linear(x, weight.flatten(0, 2), bias.flatten()).unflatten(-1, (self.heads, 3, self.head_dim))
-        return [part.transpose(1, 2) for part in projected.unbind(3)]
+        parts = zip(("query", "key", "value"), projected.unbind(3), strict=True)
+        return [self.rounded[name](part.transpose(1, 2)) for name, part in parts]
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """query (batch, heads, time, head_dim), key and value with the memory before them -> like query.
@@ -79,7 +84,7 @@ class ElasticWindowedAttention(nn.Module):
         scores = query @ key + _slanted(query @ positions.t())
         if missing > 0:
             scores = scores.masked_fill(_absent(missing, scores), -math.inf)
-        weights = torch.softmax(scores, dim=-1)
+        weights = self.rounded["weights"](torch.softmax(scores, dim=-1))
         attended = dropout(weights, self.attention_dropout, self.training) @ value.transpose(-1, -2)
         return attended.flatten(2, 3)[:, :, :time]
 

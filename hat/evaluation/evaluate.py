@@ -10,6 +10,7 @@ from hat.architecture.complexity import count_parameters
 from hat.errors import UsageError
 from hat.evaluation.targets import Target, find_target
 from hat.experiment.run_directory import RunDirectory, stamp
+from hat.progress import format_ms
 
 if TYPE_CHECKING:
     from hat.evaluation.text import EvaluationText
@@ -168,7 +169,7 @@ def evaluations_table(judge: Any, evaluations: Sequence[dict[str, Any]]) -> list
         f"{'target':{width}} {'text':{text_width}} {heads} {'latency':>10} {'p90':>10} {'parameters':>11} {'size':>9}"
     ]
     for row, text in zip(evaluations, texts, strict=True):
-        latency, p90 = ("-" if row[key] is None else f"{row[key]:.2f} ms" for key in ("latency_ms", "latency_p90_ms"))
+        latency, p90 = ("-" if row[key] is None else format_ms(row[key]) for key in ("latency_ms", "latency_p90_ms"))
         scores = " ".join(f"{row[key]:{HEAD_WIDTH}.2f}" for _, key in judge.columns)
         lines.append(
             f"{row['target']:{width}} {text:{text_width}} {scores} "

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from hat.architecture.stacks import Architecture
 from hat.errors import ArtifactError
 from hat.fairseq_plugin.criterion import SmoothedLoss
+from hat.fairseq_plugin.language_model_data import IGNORED
 
 if TYPE_CHECKING:
     from hat.fairseq_plugin.classification_data import LabelledBatch
@@ -84,6 +85,28 @@ class InheritedLabelLoss(_Inherited):
 
     def _nats(self, batch: "LabelledBatch") -> Tensor:
         return F.cross_entropy(self._model(batch.tokens, batch.segments), batch.target, reduction="sum")
+
+
+class InheritedWordLoss(_Inherited):
+    """A language model's: items are words; batches are fairseq samples of TextLines."""
+
+    def _scored(self, batch: dict[str, Any], device: str) -> "_ScoredWords":
+        target = batch["target"].flatten()
+        kept = target.ne(IGNORED).nonzero().squeeze(1)
+        return _ScoredWords(batch["net_input"]["words"].to(device), kept.to(device), target[kept].to(device))
+
+    def _nats(self, batch: "_ScoredWords") -> Tensor:
+        features, _memory = self._model(batch.words)
+        return self._model.output.losses(features.flatten(0, 1).index_select(0, batch.kept), batch.target).sum()
+
+
+@dataclass(frozen=True)
+class _ScoredWords:
+    """`words` (batch, time) that are read; `kept` are the places of `target` (words,) among them, flattened."""
+
+    words: Tensor
+    kept: Tensor
+    target: Tensor
 
 
 @dataclass(frozen=True)

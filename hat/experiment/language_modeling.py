@@ -1,7 +1,7 @@
 """The experiment config of the task language_modeling."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from hat.config import Between, to_mapping
 from hat.data.language_modeling.corpora import GENERATED
@@ -11,6 +11,7 @@ from hat.experiment.sections import (
     DistillationConfig,
     Experiment,
     LatencyConfig,
+    Length,
     Share,
     ShareBelowOne,
     SubTrainingConfig,
@@ -106,6 +107,17 @@ class LanguageSubTrainingConfig(SubTrainingConfig):
     distillation: LanguageDistillationConfig | None = None
 
 
+@dataclass(frozen=True)
+class LanguageLatency(LatencyConfig):
+    """A latency is that of a word: the time of a call that reads a prompt and writes `words`, divided by these.
+
+    The prompt is of `prompt` words of the validation text; where that is None, one of its lines.
+    """
+
+    prompt: Length | None = 32
+    words: Annotated[int, Between(2, 2000)] = 32  # the first of them comes with the prompt
+
+
 @dataclass(frozen=True, kw_only=True)
 class LanguageExperiment(Experiment):
     """An experiment of the task language_modeling."""
@@ -114,7 +126,10 @@ class LanguageExperiment(Experiment):
     sub_training: LanguageSubTrainingConfig
     model: LanguageModelConfig
     task: Literal["language_modeling"]
-    latency: LatencyConfig = field(default_factory=LatencyConfig)
+    latency: LanguageLatency = field(default_factory=LanguageLatency)
+
+    structures: ClassVar = ("weights",)
+    compression_defaults: ClassVar = {"structure": "weights", "method": "gradual", "distillation": 0.0}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -122,6 +137,11 @@ class LanguageExperiment(Experiment):
         self._check_space()
         if self.super_training.distillation is not None:
             raise UsageError("super_training.distillation: language models learn from text alone here; leave it out")
+        if self.compression is not None and self.compression.distillation:
+            raise UsageError(
+                f"compression.distillation: {self.compression.distillation}: what is left of a language model learns "
+                "from text alone; set it to 0"
+            )
         for training in (self.super_training, self.sub_training):
             where = training.section
             if training.label_smoothing:

@@ -1,8 +1,9 @@
 """The sections of an experiment config that every task has, and what all its tasks have in common."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from hat.architecture.space import SearchSpace
@@ -159,8 +160,10 @@ class CompressionConfig(TrainingConfig):
     During the share `removal` of the updates groups are made to shrink, or are removed step by step; from then on the
     rest is trained alone. `method`: "reweighted" is group lasso whose weights are renewed `renewals` times (Li et al.
     2020, arXiv 2009.08065), "lasso" the plain one, "gradual" removes the smallest along a cubic course (Zhu and Gupta
-    2017), "one_shot" all of them before the first update. `structure`: "whole" heads and FFN neurons, or "columns"
-    within blocks of `block_rows` rows. What is kept is decided `over_all` or in each place alike. The plain lasso's
+    2017), "one_shot" all of them before the first update. `structure`: "whole" heads and FFN neurons, "columns" within
+    blocks of `block_rows` rows, or single "weights", of each tensor as many as its sensitivity allows (see
+    hat.compression.pruning.sensitivity). What is kept of others is decided `over_all` or in each place alike. The plain
+    lasso's
     shrinking adds up to `strength` times the size of the smallest group that is to stay; `epsilon` is added to the root
     mean square that a renewed weight is the inverse of. The dense network's outputs take the share `distillation` of
     the references' place.
@@ -168,7 +171,7 @@ class CompressionConfig(TrainingConfig):
 
     section: ClassVar = "compression"
     method: Literal["reweighted", "lasso", "gradual", "one_shot"] = "reweighted"
-    structure: Literal["whole", "columns"] = "whole"
+    structure: Literal["whole", "columns", "weights"] = "whole"
     block_rows: Count = 32
     ranking: Literal["over_all", "in_each"] = "over_all"
     removal: ShareBelowOne = 0.5
@@ -180,6 +183,8 @@ class CompressionConfig(TrainingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.structure == "weights" and self.method not in ("gradual", "one_shot"):
+            raise self._error(f"method: {self.method} shrinks groups; for structure: weights use gradual or one_shot")
         if self.method != "one_shot" and not 0 < self.removal_update < self.max_update:
             raise self._error(
                 f"removal: {self.removal} of {self.max_update} updates leaves none before or after; use about 0.5"
@@ -270,7 +275,15 @@ class Experiment:
     seed: Seed = 1
     search: SearchConfig = field(default_factory=SearchConfig)
 
+    structures: ClassVar[tuple[str, ...]] = ("whole", "columns")  # that can be removed
+    compression_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+
     def __post_init__(self) -> None:
+        if self.compression is not None and self.compression.structure not in self.structures:
+            raise UsageError(
+                f"compression.structure: {self.compression.structure} can't be removed here; use "
+                f"{' or '.join(self.structures)}"
+            )
         last, end = max(self.search.halving_updates, default=0), self.sub_training.max_update
         if last > end:
             raise UsageError(f"search.halving_updates: {last} is above sub_training.max_update: {end}")
@@ -282,7 +295,7 @@ class Experiment:
             return self.compression
         shared = {each.name: getattr(self.sub_training, each.name) for each in fields(TrainingConfig)}
         rates = {"lr": self.sub_training.lr / 2, "warmup_init_lr": self.sub_training.warmup_init_lr / 2}
-        return CompressionConfig(**shared | rates)
+        return CompressionConfig(**{**shared, **rates, **self.compression_defaults})
 
     def check_stacks(self: Any, stacks: Iterable[str]) -> None:
         """Raise UsageError unless the search space has just the `stacks` of these names."""

@@ -8,6 +8,8 @@ import torch
 from fairseq.data import FairseqDataset
 from torch import Tensor
 
+from hat.fairseq_plugin.datasets import collated
+
 if TYPE_CHECKING:
     from hat.data.language_modeling.prepared import LanguageData
 
@@ -87,3 +89,23 @@ class TextSequences(FairseqDataset):
             "target": target,
             "begins": [self._begin(index) for index in ids],
         }
+
+
+class TextLines(TextSequences):
+    """The lines of a split, each to be predicted after the `seen` words before it, short ones first."""
+
+    def __init__(self, prepared: "LanguageData", split: str, seen: int) -> None:
+        super().__init__(prepared, split, length=seen + 1, seen=seen)
+
+    def set_epoch(self, epoch: int) -> None:
+        """The same lines in every epoch."""
+        ends = np.flatnonzero(np.asarray(self._stream) == self._end_of_line) + 1
+        self._edges = np.concatenate([[0], ends])
+        self._order = np.argsort(self.sizes, kind="stable")
+
+
+def load_line_batches(
+    prepared: "LanguageData", split: str, max_tokens: int, lines: np.ndarray, seen: int
+) -> list[dict[str, Any]]:
+    """The `lines` of a split, by number, as fairseq samples of at most `max_tokens`, the words seen before included."""
+    return list(collated(TextLines(prepared, split, seen), max_tokens, lines))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from hat.elastic.adaptive import ElasticAdaptiveEmbedding, ElasticAdaptiveSoftma
 from hat.elastic.blocks import ElasticWindowedLayer
 from hat.elastic.dropout import dropout
 from hat.elastic.layers import ElasticLayerNorm
+from hat.elastic.state_rounding import StateRounding, round_states
 from hat.elastic.windowed_attention import KeysAndValues
 from hat.models.language_model_spec import LanguageModelSpec
 from hat.models.supernetwork import SuperNetwork
@@ -59,6 +61,8 @@ class LanguageModel(nn.Module):
         self.embedding = ElasticAdaptiveEmbedding(spec.vocabulary, dim, spec.cutoffs, spec.bin_dims)
         self.decoder = WindowedDecoder(architecture, spec)
         self.output = ElasticAdaptiveSoftmax(self.embedding)
+        self.rounded_features = StateRounding()
+        round_states(self, spec.bits, spec.bounds)
         self._activate(architecture)
 
     def _activate(self, architecture: Architecture) -> None:
@@ -77,7 +81,13 @@ class LanguageModel(nn.Module):
         x = self.embedding(words) * math.sqrt(self.decoder.active.embed_dim)
         x = dropout(x, self.spec.embedding_dropout * self._dropout_scale, self.training)
         x, grown = self.decoder(x, memory)
-        return dropout(x, self.spec.output_dropout * self._dropout_scale, self.training), grown
+        x = dropout(self.rounded_features(x), self.spec.output_dropout * self._dropout_scale, self.training)
+        return x, grown
+
+    def round_states(self, bits: int | None, bounds: Sequence[float]) -> None:
+        """Round the operands of all products but the weights from now on, as the new `spec` says."""
+        self.spec = replace(self.spec, bits=bits, bounds=tuple(bounds))
+        round_states(self, bits, bounds)
 
 
 class SuperLanguageModel(SuperNetwork, LanguageModel):

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from hat.architecture.complexity import Shapes, ffn_shapes, linear_shapes, norm_shapes
 from hat.architecture.stacks import Architecture
+from hat.config import left_out
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class LanguageModelSpec:
     activation_dropout: float = 0.0
     end_of_line: int = 0  # id of the word that ends a line, and stands before a text
     unknown: int = 1  # id of the word for all that are none
+    bits: int | None = left_out(None)  # of the weights and of what they are multiplied by; None: floating point
+    bounds: tuple[float, ...] = left_out(())  # with `bits`: of each hat.elastic.state_rounding.StateRounding
 
     task: ClassVar[str] = "language_modeling"
     layer_norm_epsilon: ClassVar[float] = 1e-5

@@ -5,6 +5,8 @@ from typing import Any
 
 import jinja2
 
+from hat.progress import format_ms
+
 OWN = "hat.report"
 
 
@@ -25,7 +27,7 @@ def environment(package: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"percent": percent, "number": number}
+    found.filters |= {"percent": percent, "number": number, "ms": milliseconds, "score": score}
     return found
 
 
@@ -37,6 +39,16 @@ def percent(fraction: float | None, digits: int = 1) -> str:
 def number(value: float | None, digits: int = 2) -> str:
     """A number with so many digits behind the point, a dash where it isn't known."""
     return f"{value:.{digits}f}".replace("-", "−") if _is_known(value) else "–"
+
+
+def milliseconds(value: float | None, unit: bool = True) -> str:
+    """'12.34 ms', with or without the unit; a dash where it isn't known."""
+    return format_ms(value).removesuffix("" if unit else " ms") if _is_known(value) else "–"
+
+
+def score(value: float | None) -> str:
+    """A quality to three digits: one behind the point, two below ten."""
+    return number(value, 1 if _is_known(value) and abs(value) >= 10 else 2)
 
 
 def _is_known(value: float | None) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hat.experiment.run_directory import RunDirectory
     from hat.experiment.sections import TrainingConfig
     from hat.export.classification.bundle_maker import ClassifierBundleMaker
-    from hat.export.classification.bundle_size import ClassifierBundleSize
+    from hat.export.graphs_size import GraphsSize
     from hat.models.classification import Classifier, SuperClassifier
     from hat.models.classifier_spec import ClassifierSpec
 
@@ -107,7 +107,9 @@ class Classification(Task):
     def fixed_lengths(self, config: "ClassificationExperiment") -> tuple[int, ...] | None:
         return None if config.latency.length is None else (config.latency.length,)
 
-    def corpus_lengths(self, prepared: "ClassificationData", split: str) -> Sequence[tuple[int, ...]]:
+    def corpus_lengths(
+        self, config: "ClassificationExperiment", prepared: "ClassificationData", split: str
+    ) -> Sequence[tuple[int, ...]]:
         ids = prepared.token_ids(split)  # whose sizes are gone when it is
         return (tuple(int(size) for size in ids.sizes),)
 
@@ -152,10 +154,11 @@ class Classification(Task):
 
         write_trial_classifier(run, model, precision, folder)
 
-    def bundle_size(self, run: "RunDirectory", precision: str) -> "ClassifierBundleSize":
-        from hat.export.classification.bundle_size import ClassifierBundleSize
+    def bundle_size(self, run: "RunDirectory", precision: str) -> "GraphsSize":
+        from hat.deploy.building.classifier_graph import build_classifier_graphs
+        from hat.export.graphs_size import GraphsSize
 
-        return ClassifierBundleSize(run, precision)
+        return GraphsSize(build_classifier_graphs, run.spec(), precision, run.prepared().text_encoder_file)
 
     @property
     def spec_class(self) -> "type[ClassifierSpec]":

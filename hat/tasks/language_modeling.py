@@ -1,23 +1,27 @@
 """The task language_modeling: running text, a decoder that sees its last words, the next word."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hat.architecture.stacks import Architecture
-from hat.errors import UsageError
+from hat.report.loss_scale import PERPLEXITY
 from hat.tasks.task import Task
 
 if TYPE_CHECKING:
     import numpy as np
+    from onnx import ModelProto
 
     from hat.data.language_modeling.prepared import LanguageData
+    from hat.evaluation.inherited_loss import InheritedWordLoss
     from hat.evaluation.language_modeling.judge import LanguageJudge
-    from hat.experiment.language_modeling import LanguageExperiment
+    from hat.experiment.language_modeling import LanguageExperiment, LanguageLatency
     from hat.experiment.run_directory import RunDirectory
     from hat.experiment.sections import TrainingConfig
+    from hat.export.graphs_size import GraphsSize
     from hat.export.language_modeling.bundle_maker import LanguageBundleMaker
+    from hat.models.language_model import LanguageModel
     from hat.models.language_model_spec import LanguageModelSpec
 
 
@@ -25,13 +29,13 @@ VOCABULARY = 10000  # words, where the corpus isn't read yet and the config does
 
 
 class LanguageModeling(Task):
-    """Prepared, trained, judged and exported; latencies aren't measured yet, so that there is no search."""
+    """A call reads a prompt and writes words; its time over the words that it writes is a latency."""
 
     name, item = "language_modeling", "word"
     phases: ClassVar = {"prefill": "words of the prompt", "decode": "words"}
-    length_keys = ()
+    length_keys = ("latency.prompt",)
     command, answers = "hat-score", "words"
-    prunes, precisions = False, ("fp32",)
+    loss_scale = PERPLEXITY
     super_model, sub_model = "hat_superlanguagemodel", "hat_languagemodel"
 
     def title(self, config: "LanguageExperiment") -> str:
@@ -54,8 +58,18 @@ class LanguageModeling(Task):
         size = vocabulary or config.data.vocabulary_size or VOCABULARY
         return config.model_spec(size, end_of_line=0, unknown=1)  # ids don't change what is computed
 
+    def sensitivity_loss(self, run: "RunDirectory") -> "tuple[Callable[[LanguageModel], float], str]":
+        from hat.evaluation.language_modeling.part import part_loss
+
+        return part_loss(run)
+
+    def state_bounds(self, run: "RunDirectory", network: "LanguageModel") -> tuple[float, ...]:
+        from hat.evaluation.language_modeling.part import state_bounds
+
+        return state_bounds(run, network)
+
     def loss_text(self, nats: float) -> str:
-        return f"{super().loss_text(nats)}, perplexity {math.exp(nats):.2f}"
+        return f"{super().loss_text(nats)}, {PERPLEXITY.text(nats)}"
 
     def vocabularies(self, spec: "LanguageModelSpec") -> dict[str, int]:
         return {"words": spec.vocabulary}
@@ -74,11 +88,22 @@ class LanguageModeling(Task):
 
         return LanguageJudge(run)
 
-    def fixed_lengths(self, config: "LanguageExperiment") -> NoReturn:
-        _not_measured()
+    def fixed_lengths(self, config: "LanguageExperiment") -> tuple[int, ...] | None:
+        latency = config.latency
+        return None if latency.prompt is None else (latency.prompt, latency.words)
 
-    def corpus_lengths(self, prepared: "LanguageData", split: str) -> NoReturn:
-        _not_measured()
+    def corpus_lengths(
+        self, config: "LanguageExperiment", prepared: "LanguageData", split: str
+    ) -> Sequence[tuple[int, ...]]:
+        prompts = tuple(len(line.split()) for line in prepared.lines(split))
+        return prompts, (config.latency.words,) * len(prompts)
+
+    def latency_shares(self, config: "LanguageExperiment") -> int:
+        return config.latency.words
+
+    def latency_note(self, config: "LanguageExperiment") -> str:
+        prompt, words = config.latency.prompt, config.latency.words
+        return f"a word, of calls that read {'a line' if prompt is None else f'{prompt} words'} and write {words}"
 
     def measured_graphs(
         self,
@@ -86,15 +111,25 @@ class LanguageModeling(Task):
         spec: "LanguageModelSpec",
         weights: "Mapping[str, np.ndarray]",
         precision: str,
-        latency: Any,
-    ) -> NoReturn:
-        _not_measured()
+        latency: "LanguageLatency",
+    ) -> "dict[str, ModelProto]":
+        from hat.deploy.building.language_model_graph import build_language_model_graphs
 
-    def workload(self, spec: "LanguageModelSpec", latency: Any) -> NoReturn:
-        _not_measured()
+        return build_language_model_graphs(architecture, spec, weights, precision)
 
-    def calls(self, run: "RunDirectory", split: str, count: int, seed: int) -> NoReturn:
-        _not_measured()
+    def workload(self, spec: "LanguageModelSpec", latency: "LanguageLatency") -> dict[str, int]:
+        return {"vocabulary": spec.vocabulary}
+
+    def with_few_words(self, spec: "LanguageModelSpec", words: int) -> "LanguageModelSpec":
+        return replace(spec, vocabulary=words, cutoffs=(), bin_dims=())
+
+    def calls(self, run: "RunDirectory", split: str, count: int, seed: int) -> dict[str, Any]:
+        from hat.data.language_modeling.prompts import draw_prompts
+
+        prepared, latency = run.prepared(), run.config.latency
+        prompts, names = draw_prompts(prepared, split, count, latency.prompt, seed), prepared.words().words
+        texts = [" ".join(names[word] for word in prompt) for prompt in prompts]
+        return {"sentences": [{"prompt": text, "words": latency.words} for text in texts], "ids": prompts}
 
     def bundle_maker(
         self,
@@ -107,18 +142,22 @@ class LanguageModeling(Task):
 
         return LanguageBundleMaker.of(run, name, weights, inputs)
 
-    def write_trial_bundle(self, run: "RunDirectory", model: Any, precision: str, folder: Path) -> NoReturn:
-        _not_measured()
+    def write_trial_bundle(self, run: "RunDirectory", model: "LanguageModel", precision: str, folder: Path) -> None:
+        from hat.export.language_modeling.trial_bundle import write_trial_bundle
 
-    def bundle_size(self, run: "RunDirectory", precision: str) -> Callable[[Architecture], int]:
-        _not_measured()
+        write_trial_bundle(run, model, precision, folder)
 
-    def inherited_loss(self, run: "RunDirectory", parts: "Sequence[np.ndarray]", device: str) -> NoReturn:
-        _not_measured()
+    def bundle_size(self, run: "RunDirectory", precision: str) -> "GraphsSize":
+        from hat.deploy.building.language_model_graph import build_language_model_graphs
+        from hat.export.graphs_size import GraphsSize
 
+        return GraphsSize(build_language_model_graphs, run.spec(), precision, run.prepared().words_file)
 
-def _not_measured() -> NoReturn:
-    raise UsageError(
-        "task language_modeling: latencies of its models can't be measured yet, so that nothing is searched; use "
-        "hat-train-sub --architecture, hat-evaluate --no-latency and hat-export"
-    )
+    def inherited_loss(self, run: "RunDirectory", parts: "Sequence[np.ndarray]", device: str) -> "InheritedWordLoss":
+        from hat.evaluation.inherited_loss import InheritedWordLoss
+        from hat.fairseq_plugin.language_model_data import load_line_batches
+        from hat.models.checkpoint import load_model
+
+        most, seen = run.config.search.max_tokens, run.config.search_space.decoder.context[-1] - 1
+        batches = [load_line_batches(run.prepared(), "valid", most, part, seen) for part in parts]
+        return InheritedWordLoss(load_model(run.super_), batches, device)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hat.architecture.stacks import Architecture
+from hat.report.loss_scale import NATS, LossScale
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,8 +22,8 @@ class Task(abc.ABC):
 
     `item` is what a loss in nats is given for: a token or a text. `super_model` and `sub_model` are fairseq's names
     (`--arch`) of the SuperTransformer and of a standalone network. `command` uses a bundle. `answers` are what bundles
-    give. `prunes` says whether `hat-compress` knows what can be removed from its networks. `precisions` are those of
-    the bundles that `hat-export` makes unless told otherwise.
+    give. `precisions` are those of the bundles that `hat-export` makes unless told otherwise. In `loss_scale` tables
+    and charts show a loss.
 
     What is measured is a workload of named `phases` {name: what its length counts}, one after the other, whose times
     add up to the whole. Of them a task gives their lengths (`fixed_lengths` by the config's `length_keys`, else
@@ -39,8 +40,8 @@ class Task(abc.ABC):
     length_keys: tuple[str, ...]
     command: str
     answers: str
-    prunes: bool = True
     precisions: tuple[str, ...] = ("fp32", "int8")
+    loss_scale: LossScale = NATS
 
     @abc.abstractmethod
     def title(self, config: Any) -> str:
@@ -80,6 +81,16 @@ class Task(abc.ABC):
         """A network that computes what `network` does, of which smaller ones best take the first rows and columns."""
         raise NotImplementedError(f"{self.name} has no order of importance")
 
+    def sensitivity_loss(self, run: "RunDirectory") -> tuple[Callable[[Any], float], str]:
+        """(network -> its loss in nats on a part of the validation text, on its device; what that part is, in words):
+        how much harm pruning does is told by it.
+        """
+        raise NotImplementedError(f"{self.name} has no sensitivity")
+
+    def state_bounds(self, run: "RunDirectory", network: Any) -> tuple[float, ...]:
+        """The largest size of the states at each place where a network of few bits rounds them."""
+        raise NotImplementedError(f"{self.name} rounds no states")
+
     def loss_text(self, nats: float) -> str:
         """A loss in words: '0.345 nats a text'."""
         return f"{nats:.3f} nats a {self.item}"
@@ -101,8 +112,16 @@ class Task(abc.ABC):
         """The length of each phase where the config's keys `length_keys` fix them for all latencies, else None."""
 
     @abc.abstractmethod
-    def corpus_lengths(self, prepared: Any, split: str) -> Sequence[tuple[int, ...]]:
+    def corpus_lengths(self, config: Any, prepared: Any, split: str) -> Sequence[tuple[int, ...]]:
         """The lengths of each phase, a tuple each with a number for each sentence of a split."""
+
+    def latency_shares(self, config: Any) -> int:
+        """Into how many equal shares the time of a call is parted, of which a latency is one: words that it writes."""
+        return 1
+
+    def latency_note(self, config: Any) -> str:
+        """What a latency is the time of, where that is less than a call; else nothing."""
+        return ""
 
     @abc.abstractmethod
     def measured_graphs(

@@ -82,7 +82,9 @@ class Translation(Task):
         latency = config.latency
         return None if latency.source_length is None else (latency.source_length, latency.target_steps)
 
-    def corpus_lengths(self, prepared: "PreparedData", split: str) -> Sequence[tuple[int, ...]]:
+    def corpus_lengths(
+        self, config: "TranslationExperiment", prepared: "PreparedData", split: str
+    ) -> Sequence[tuple[int, ...]]:
         from hat.data.tokenizer import Tokenizer
 
         languages = (prepared.source_lang, prepared.target_lang)

@@ -39,6 +39,9 @@ class Extra(Protocol):
     def begin(self, loop: TrainingLoop, /) -> None:
         """Before the first update that is left."""
 
+    def result(self) -> "dict[str, Tensor] | None":
+        """After the last update, {name: tensor} to be kept; None: the mean of the saved ones."""
+
     def end(self, transformer: Any, directory: Path, /) -> None:
         """With the trained network and its folder, before the stage counts as finished."""
 
@@ -132,8 +135,10 @@ def train_in(
         extra.begin(loop)
     loop.run()
     transformer = trainer.get_model().transformer.float()
-    since = extra.average_since if extra else 0
-    transformer.load_state_dict(processes.from_first(lambda: _averaged(recipe, loop.checkpoints, since)))
+    since, weights = (extra.average_since, extra.result()) if extra else (0, None)
+    if weights is None:
+        weights = processes.from_first(lambda: _averaged(recipe, loop.checkpoints, since))
+    transformer.load_state_dict(weights)
     loss = validate(trainer)["mean"]
     if processes.is_first():
         save_model(directory, transformer)

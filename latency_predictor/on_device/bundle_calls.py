@@ -15,14 +15,17 @@ from hat.deploy.bundle import Bundle, open_bundle
 from hat.deploy.search_options import bundle_options
 from hat.deploy.sessions import Sessions
 
+PACKAGES = {".json": "tokenizers", ".model": "sentencepiece"}  # by the suffix of a tokenizer's file
+WORDS = ".txt"  # a list of words, which needs none
+SEED = 1  # of words that are drawn
+
 
 def bundle_call(folder: Path, threads: int, accelerator: str) -> tuple[Callable[[Any, list[int]], Any], bool]:
     """(the call, whether it begins and ends with text) of the bundle in `folder`."""
     bundle = open_bundle(folder)
     with_text, without = CALLS[bundle.description.get("task", "translation")]
-    files = bundle.description["tokenizers"].values()
-    packages = {"tokenizers" if file.endswith(".json") else "sentencepiece" for file in files}
-    if all(importlib.util.find_spec(package) for package in packages):
+    suffixes = {Path(file).suffix for file in bundle.description["tokenizers"].values()}
+    if all(importlib.util.find_spec(PACKAGES[suffix]) for suffix in suffixes - {WORDS}):
         return with_text(folder, threads, accelerator), True
     return without(bundle, threads, accelerator), False
 
@@ -54,4 +57,19 @@ def _label(bundle: Bundle, threads: int, accelerator: str) -> Callable[[Any, lis
     return lambda _text, ids: session.run(["logits"], graph_inputs([ids], spec))
 
 
-CALLS = {"translation": (_translation, _search), "classification": (_classification, _label)}  # with text, without
+def _continuation(folder: Path, threads: int, accelerator: str) -> Callable[[Any, list[int]], Any]:
+    from hat.deploy.language_model import LanguageModel
+
+    model = LanguageModel(folder, threads, accelerator)
+    return lambda call, _ids: model.generate(call["prompt"], call["words"], seed=SEED)
+
+
+def _never(_bundle: Bundle, _threads: int, _accelerator: str) -> Callable[[Any, list[int]], Any]:
+    raise AssertionError("a list of words needs no package")
+
+
+CALLS = {  # with text, without
+    "translation": (_translation, _search),
+    "classification": (_classification, _label),
+    "language_modeling": (_continuation, _never),
+}

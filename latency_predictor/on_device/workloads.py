@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime
 
 from hat.deploy.beam_search import BeamSearch
+from hat.deploy.language_model import WORDS_AT_A_TIME, empty_memory
 from hat.deploy.search_options import SearchOptions
 from hat.deploy.sessions import Sessions
 
@@ -61,4 +62,44 @@ def _classify(session: onnxruntime.InferenceSession, inputs: Mapping[str, np.nda
     return ()
 
 
-WORKLOADS = {"translation": translations, "classification": classifications}
+def continuations(
+    sessions: Sessions, numbers: Mapping[str, int], points: Sequence[Sequence[int]], clock: Callable[[], float]
+) -> list[Callable[[], Sequence[float]]]:
+    """A prompt of words below `vocabulary` is read, then words are written one at a time, each the likeliest."""
+    session = sessions["step"]
+    prompts = [_sentence(1 + prompt, numbers["vocabulary"]) for prompt, _ in points]  # a line's end stands before it
+    return [
+        functools.partial(_continue, session, empty_memory(session), prompt, words, clock)
+        for prompt, (_, words) in zip(prompts, points)
+    ]
+
+
+def _continue(
+    session: onnxruntime.InferenceSession,
+    memory: Mapping[str, np.ndarray],
+    prompt: list[int],
+    words: int,
+    clock: Callable[[], float],
+) -> tuple[float]:
+    outputs = ["log_probabilities", *(f"new_{name}" for name in memory)]
+
+    def step(read: list[int]) -> int:
+        nonlocal memory
+        found, *kept = session.run(outputs, {"words": np.array([read]), **memory})
+        memory = dict(zip(memory, kept))
+        return int(found[0, -1].argmax())
+
+    start = clock()
+    for at in range(0, len(prompt), WORDS_AT_A_TIME):
+        word = step(prompt[at : at + WORDS_AT_A_TIME])
+    seconds = clock() - start
+    for _ in range(words - 1):  # the first came with the prompt
+        word = step([word])
+    return (seconds,)
+
+
+WORKLOADS = {
+    "translation": translations,
+    "classification": classifications,
+    "language_modeling": continuations,
+}

@@ -12,7 +12,7 @@ import numpy as np
 from hat.architecture.stacks import Architecture
 from hat.experiment.run_directory import RunDirectory
 from hat.files import append_json_line
-from hat.progress import Progress
+from hat.progress import Progress, format_ms
 from latency_predictor.budget import parse_budget
 from latency_predictor.fitting.features import PerLayerFeatures
 from latency_predictor.fitting.pace import Pace, even_latencies_ms
@@ -159,8 +159,8 @@ class Collection:
         latencies = self._latencies_ms(self._samples)
         random = sum(sample.at_random for sample in self._samples.values())
         print(
-            f"{self.path}: {len(latencies)} samples, {random} of them drawn at random, of {min(latencies):.2f} to "
-            f"{max(latencies):.2f} ms"
+            f"{self.path}: {len(latencies)} samples, {random} of them drawn at random, of "
+            f"{format_ms(min(latencies))} to {format_ms(max(latencies))}"
         )
         shaky = sum(not sample.stable for sample in self._samples.values())
         if shaky:
@@ -186,7 +186,7 @@ class Collection:
             sample = replace(self._measurer.measure(architecture), at_random=random, series=self.series)
             append_json_line(self.path, sample.to_dict())
             self._samples[architecture] = sample
-            progress.advance(note=f"{sample.timing(self._measurer.lengths).p25:.2f} ms")
+            progress.advance(note=format_ms(sample.timing(self._measurer.lengths).p25))
 
     def _latencies_ms(self, architectures: Iterable[Architecture]) -> np.ndarray:
         samples = [self._samples[architecture] for architecture in architectures]

@@ -18,11 +18,13 @@ MEASURED_QUANTILES = (0.1, 0.5, 0.9)
 class Lengths:
     """{phase: a length for each sentence} of a task's phases, in their order.
 
-    `points`, with a length for each phase, are those at which a device is measured.
+    `points`, with a length for each phase, are those at which a device is measured. A latency is the time of all phases
+    divided by `shares`: see Task.latency_shares.
     """
 
     sentences: dict[str, tuple[int, ...]]
     points: tuple[tuple[int, ...], ...]
+    shares: int = 1
 
     @property
     def count(self) -> int:
@@ -43,7 +45,7 @@ class Lengths:
         total: Any = 0.0
         for (phase, lengths), points in zip(self.sentences.items(), np.array(self.points, float).T, strict=True):
             total = total + np.asarray(phases_ms[phase]) @ _weights(points, lengths)
-        return np.quantile(total, quantile, axis=1)
+        return np.quantile(total, quantile, axis=1) / self.shares
 
 
 def _weights(points: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
@@ -65,21 +67,21 @@ def run_lengths(run: RunDirectory) -> Lengths:
 
     Raises ArtifactError if the data that is needed isn't prepared.
     """
-    fixed = run.task.fixed_lengths(run.config)
+    fixed, shares = run.task.fixed_lengths(run.config), run.task.latency_shares(run.config)
     if fixed is not None:
-        return fixed_lengths(dict(zip(run.task.phases, fixed, strict=True)))
+        return fixed_lengths(dict(zip(run.task.phases, fixed, strict=True)), shares)
     if stamp(run.data) is None:
         raise ArtifactError(
             f"{run.data} holds no prepared data, whose sentence lengths latencies are about; run hat-prepare, or set "
             f"{' and '.join(run.task.length_keys)} in {run.path / 'config.yaml'}"
         )
-    sides = run.task.corpus_lengths(run.prepared(), SPLIT)
-    return Lengths(dict(zip(run.task.phases, sides, strict=True)), _points(sides))
+    sides = run.task.corpus_lengths(run.config, run.prepared(), SPLIT)
+    return Lengths(dict(zip(run.task.phases, sides, strict=True)), _points(sides), shares)
 
 
-def fixed_lengths(lengths: Mapping[str, int]) -> Lengths:
+def fixed_lengths(lengths: Mapping[str, int], shares: int = 1) -> Lengths:
     """Lengths of which all are the same, {phase: length}."""
-    return Lengths({phase: (length,) for phase, length in lengths.items()}, (tuple(lengths.values()),))
+    return Lengths({phase: (length,) for phase, length in lengths.items()}, (tuple(lengths.values()),), shares)
 
 
 def check_quantiles(run: RunDirectory, budgets: Iterable[LatencyBudget]) -> None:

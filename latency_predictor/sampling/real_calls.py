@@ -1,7 +1,6 @@
 """The latency that users see: real calls of a bundle on a device, text in and text out, by the wall's clock."""
 
 import base64
-import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,9 +28,10 @@ ROUNDS = 5  # of each bundle, where one is timed by itself
 
 @dataclass(frozen=True)
 class Calls:
-    """Milliseconds of one call for each sentence; `text` says whether tokenising and detokenising are in them.
+    """Milliseconds of one call, or of a share of it, for each sentence.
 
-    `taken` is the share of the time in which other work had the processor; None where that isn't known.
+    `text` says whether tokenising and detokenising are in them. `taken` is the share of the time in which other work
+    had the processor; None where that isn't known.
     """
 
     calls_ms: tuple[float, ...]
@@ -78,6 +78,7 @@ class RealCalls:
         self._connection: Connection | None = None
         self._sent: set[tuple[int, str]] = set()
         self._request = run.task.calls(run, SPLIT, sentences_needed(quantile), run.config.seed)
+        self._shares = run.task.latency_shares(run.config)
 
     def __enter__(self) -> "RealCalls":
         return self
@@ -97,7 +98,7 @@ class RealCalls:
         taken = [answer["taken"] for answer in answers]
         busy = None if None in taken else sum(taken) / len(taken)
         found = {
-            name: Calls(tuple(itertools.chain.from_iterable(a["calls_ms"][which] for a in answers)), busy, text)
+            name: Calls(tuple(ms / self._shares for answer in answers for ms in answer["calls_ms"][which]), busy, text)
             for which, (name, text) in enumerate(zip(named, answers[0]["text"], strict=True))
         }
         return [found[name] for name in names]

@@ -8,11 +8,14 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
 from hat.architecture.stacks import Architecture
+from hat.progress import format_ms
 from hat.report.figures import FAINT, INK, SOFT, VERMILLION, dots, specks
-from search.report.front_rows import SIZES, measured
+from search.report.front_rows import SIZES, measured, sizes_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from hat.report.loss_scale import LossScale
 
 
 # From light to dark, so that it reads without colours too.
@@ -23,12 +26,12 @@ RADII = (2.6, 6.0)  # of the dots with the least and the most of the third quant
 
 @dataclass(frozen=True)
 class Quantity:
-    """What an axis or the shade may be: `value(row)` and its text, with a label for the axis."""
+    """What an axis or the shade may be: `value(row)`, its text by `format`, and a label for the axis."""
 
     name: str
     label: str
     value: Callable[[dict[str, Any]], float]
-    format: str
+    format: Callable[[float], str]
 
     def values(self, rows: Sequence[dict[str, Any]]) -> np.ndarray:
         """Those of all rows."""
@@ -36,27 +39,42 @@ class Quantity:
 
     def text(self, row: dict[str, Any]) -> str:
         """The quantity of a row with its unit."""
-        return self.format.format(self.value(row))
+        return self.format(self.value(row))
 
 
-LATENCY = Quantity("latency", "predicted latency (ms)", lambda row: row["predicted_ms"], "{:.2f} ms")
-LOSS = Quantity("loss", "validation loss (nats)", lambda row: row["valid_nats"], "{:.3f} nats")
-MEASURES = [Quantity(size.label, f"{size.label} ({size.unit})", size.value, "{:.2f} " + size.unit) for size in SIZES]
-VIEWS = {
-    "latency and loss": lambda size: (LATENCY, LOSS, size),
-    "size and loss": lambda size: (size, LOSS, LATENCY),
-    "latency and size": lambda size: (LATENCY, size, LOSS),
-}
+LATENCY = Quantity("latency", "predicted latency (ms)", lambda row: row["predicted_ms"], format_ms)
+
+
+def loss_quantity(scale: "LossScale") -> Quantity:
+    """The loss of a row as a LossScale shows it."""
+    return Quantity(scale.name, scale.label, lambda row: scale.value(row["valid_nats"]), scale.format.format)
+
+
+def measures(row: dict[str, Any]) -> list[Quantity]:
+    """The sizes that a row tells."""
+    return [
+        Quantity(size.label, f"{size.label} ({size.unit})", size.value, ("{:.2f} " + size.unit).format)
+        for size in sizes_of(row)
+    ]
+
+
+def views(loss: Quantity) -> dict[str, Callable[[Quantity], tuple[Quantity, Quantity, Quantity]]]:
+    """{name: function from a size to the two axes and what is shaded}"""
+    return {
+        f"latency and {loss.name}": lambda size: (LATENCY, loss, size),
+        f"size and {loss.name}": lambda size: (size, loss, LATENCY),
+        "latency and size": lambda size: (LATENCY, size, loss),
+    }
 
 
 def front_charts(
-    candidates: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], full: dict[str, Any]
+    candidates: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], full: dict[str, Any], loss: Quantity
 ) -> dict[tuple[int, int], tuple[Any, ...]]:
     """{(view, size): chart}: the front `rows` and the `full` size among the scored `candidates`, by every choice."""
     return {
         (view, size): (draw_front, candidates, rows, full, *axes(measure))
-        for view, axes in enumerate(VIEWS.values())
-        for size, measure in enumerate(MEASURES)
+        for view, axes in enumerate(views(loss).values())
+        for size, measure in enumerate(measures(full))
     }
 
 
@@ -71,7 +89,7 @@ def draw_front(
 ) -> None:
     """One choice of the Quantities that are the axes and the shade."""
     specks(axes, x.values(candidates), y.values(candidates), 7, FAINT, label=f"scored ({len(candidates)})")
-    if (x, y) == (LATENCY, LOSS):
+    if x is LATENCY and y.name not in [size.label for size in SIZES]:
         axes.step(x.values(rows), y.values(rows), where="post", color=SOFT, linewidth=0.9)
     values = third.values(rows)
     radii = np.interp(values, [values.min(), values.max()], RADII)
@@ -109,5 +127,5 @@ def _draw_measured(axes: "Axes", rows: Sequence[dict[str, Any]], radii: np.ndarr
 
 def _title(row: dict[str, Any], *quantities: Quantity) -> str:
     figures = ", ".join(quantity.text(row) for quantity in quantities)
-    was = "" if row["measured_ms"] is None else f", measured {row['measured_ms']:.2f} ms"
+    was = "" if row["measured_ms"] is None else f", measured {format_ms(row['measured_ms'])}"
     return f"{figures}{was}: {Architecture.from_dict(row['architecture']).summary()}"

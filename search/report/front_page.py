@@ -6,12 +6,13 @@ from typing import Any
 from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import Architecture, stacks_of
 from hat.experiment.sections import Experiment
+from hat.progress import format_ms
 from hat.report.figures import SERIES, svgs
 from hat.report.page import render
 from hat.tasks import task_of
 from search.report.architecture_drawing import draw_architecture
-from search.report.front_charts import MEASURES, VIEWS, front_charts
-from search.report.front_rows import SIZES, measured
+from search.report.front_charts import front_charts, loss_quantity, measures, views
+from search.report.front_rows import measured, sizes_of
 
 CHART_INCHES = (7.6, 4.4)
 
@@ -25,19 +26,24 @@ def render_front_page(
     commands: Sequence[str],
 ) -> str:
     """The whole page. `candidates`, `rows` and `full` are as in the files; `commands` are shell lines to go on with."""
-    charts = {f"view{view}-size{size}": chart for (view, size), chart in front_charts(candidates, rows, full).items()}
+    task = task_of(config)
+    loss = loss_quantity(task.loss_scale)
+    drawn = front_charts(candidates, rows, full, loss)
+    charts = {f"view{view}-size{size}": chart for (view, size), chart in drawn.items()}
     points = {f"Point {number}": row for number, row in enumerate(measured(rows), start=1)}
     return render(
         __package__,
         "front.html",
-        title=f"{task_of(config).title(config)} on {device_name}: latency and loss",
+        title=f"{task.title(config)} on {device_name}: latency and {loss.name}",
         config=config,
         candidates=candidates,
         rows=rows,
         points={"full-size": full} | points,
         full=full,
-        sizes=SIZES,
-        choices={"view": ("Axes", list(VIEWS)), "size": ("Size is", [measure.name for measure in MEASURES])},
+        sizes=sizes_of(full),
+        loss=loss,
+        latency_note=task.latency_note(config),
+        choices={"view": ("Axes", list(views(loss))), "size": ("Size is", [size.name for size in measures(full)])},
         figures=svgs(charts, CHART_INCHES),
         architecture=_architecture,
         drawings=[_drawing(name, row, config.search_space) for name, row in points.items()],
@@ -53,7 +59,7 @@ def _architecture(row: dict[str, Any]) -> Architecture:
 def _drawing(name: str, row: dict[str, Any], space: SearchSpace) -> dict[str, Any]:
     return {
         "title": name,
-        "note": ", ".join([f"{row['measured_ms']:.2f} ms measured", *(size.format(row) for size in SIZES)]),
+        "note": ", ".join([f"{format_ms(row['measured_ms'])} measured", *(size.format(row) for size in sizes_of(row))]),
         "colour": SERIES[0],
         "svg": draw_architecture(_architecture(row), space),
     }

@@ -30,6 +30,11 @@ SIZES = (
 )
 
 
+def sizes_of(row: dict[str, Any]) -> tuple[Size, ...]:
+    """Those of the SIZES that a row tells."""
+    return tuple(size for size in SIZES if size.key in row)
+
+
 def measured(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows that were measured, in their order."""
     return [row for row in rows if row["measured_ms"] is not None]

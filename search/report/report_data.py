@@ -10,6 +10,7 @@ from hat.architecture.complexity import count_flops, count_parameters
 from hat.architecture.stacks import Architecture
 from hat.config import from_mapping
 from hat.experiment.run_directory import FULL, RunDirectory
+from hat.report.loss_scale import LossScale
 from latency_predictor.budget import parse_budget
 from latency_predictor.fitting.conversion import Conversion
 from latency_predictor.fitting.predictor import LatencyPredictor
@@ -18,7 +19,6 @@ from latency_predictor.sampling.lengths import run_lengths
 from latency_predictor.sampling.sample import quantile_suffix
 from search.limits import Limits
 
-PRECISIONS = ("fp32", "int8")
 LATENCY_KEYS = {0.5: "latency", 0.9: "latency_p90"}  # of an evaluation, by the quantile of the sentences
 REMEDY = "run hat-run with this run directory's config again"
 
@@ -104,7 +104,7 @@ class ReportData:
     """All that is shown. `candidates` and `fronts` hold (predicted ms, validation loss, one-line summary).
 
     `precision` is that of the bundles that were searched for; `bundles` of each System hold the others too. `answers`
-    is what the task's bundles give.
+    is what the task's bundles give, `latency_note` what a latency is of where that is less than a call.
     """
 
     config: Any
@@ -120,11 +120,18 @@ class ReportData:
     environment: dict
     samples: int
     answers: str
+    loss_scale: LossScale
+    latency_note: str
 
     @property
-    def other_precision(self) -> str:
-        """That of the bundles beside the searched ones."""
-        return next(precision for precision in PRECISIONS if precision != self.precision)
+    def precisions(self) -> list[str]:
+        """Those of the bundles."""
+        return list(self.full.bundles)
+
+    @property
+    def other_precision(self) -> str | None:
+        """That of the bundles beside the searched ones; None where there are no others."""
+        return next((precision for precision in self.precisions if precision != self.precision), None)
 
     @property
     def full(self) -> System:
@@ -162,6 +169,8 @@ def load_report_data(run: RunDirectory, device: str, names: Sequence[str]) -> Re
         environment=samples[-1]["environment"] if samples else {},
         samples=len(samples),
         answers=run.task.answers,
+        loss_scale=run.task.loss_scale,
+        latency_note=run.task.latency_note(run.config),
     )
 
 
@@ -243,7 +252,7 @@ def _label(choice: dict[str, Any]) -> str:
 
 
 def _system(run: RunDirectory, name: str, architecture: Architecture, **measured: Any) -> System:
-    evaluations = {precision: _evaluation(run, name, precision) for precision in PRECISIONS}
+    evaluations = {precision: _evaluation(run, name, precision) for precision in run.task.precisions}
     judge = run.task.judge(run)
     spec = run.spec()
     parameters, without_embeddings = count_parameters(architecture, spec)

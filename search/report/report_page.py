@@ -20,7 +20,7 @@ def render_page(data: "ReportData", commands: Sequence[str], examples: Sequence[
         "result": (charts.draw_result, data),
         "progress": (charts.draw_progress, data),
         "predictor": (charts.draw_predictor, data),
-        "super": (charts.draw_super_training, data.curves[0]),
+        "super": (charts.draw_super_training, data.curves[0], data.loss_scale),
         "sub": (charts.draw_sub_training, data),
     }
     return render(

@@ -6,6 +6,8 @@ from typing import Any
 
 from hat import files
 from hat.experiment.run_directory import RunDirectory
+from hat.progress import format_ms
+from hat.report.page import score
 from search.report.report_data import ReportData, load_report_data
 from search.report.report_page import doubts, render_page
 
@@ -34,8 +36,7 @@ def write_report(
 def _examples(
     run: RunDirectory, data: ReportData, answer: Callable[[str, Sequence[Any]], Sequence[str]]
 ) -> list[list[tuple[str, str]]]:
-    text = run.task.judge(run).split_text("test")
-    sources, references = text.sources[:EXAMPLES], text.references[:EXAMPLES]
+    sources, references = run.task.judge(run).examples(EXAMPLES)
     answers = {system.label: answer(system.name, sources) for system in data.systems}
     return [
         [("source", source if isinstance(source, str) else " | ".join(source)), ("reference", reference)]
@@ -46,28 +47,32 @@ def _examples(
 
 def result_table(data: ReportData) -> list[str]:
     """Lines of text: one system a line, and what is doubtful."""
-    heads = ("", data.score_titles[0], "predicted", "measured", "budget", "speed-up", "parameters", "fp32", "int8")
+    heads = ("", data.score_titles[0], "predicted", "measured", "budget", "speed-up", "parameters", *data.precisions)
     rows = [heads]
     for system in data.systems:
         chosen = system.budget_ms is not None
         rows.append(
             (
                 system.label,
-                f"{system.bundles[data.precision].quality:.1f}",
-                f"{system.predicted_ms:.2f} ms",
-                f"{system.measured.ms:.2f} ms",
-                f"{system.budget_ms:.2f} ms" if chosen else "",
+                score(system.bundles[data.precision].quality),
+                format_ms(system.predicted_ms),
+                format_ms(system.measured.ms),
+                format_ms(system.budget_ms) if chosen else "",
                 f"{system.speedup:.2f}x{'?' if system.busy else ''}" if chosen else "",
                 f"{system.parameters / 1e6:.2f} M",
-                f"{system.bundles['fp32'].size_bytes / 1e6:.2f} MB",
-                f"{system.bundles['int8'].size_bytes / 1e6:.2f} MB",
+                *(f"{bundle.size_bytes / 1e6:.2f} MB" for bundle in system.bundles.values()),
             )
         )
+    notes = [f"A latency is that of {data.latency_note}."] if data.latency_note else []
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
-    return [
-        "  ".join(_align(cell, width, column) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ] + doubts(data)
+    return (
+        [
+            "  ".join(_align(cell, width, column) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
+            for row in rows
+        ]
+        + notes
+        + doubts(data)
+    )
 
 
 def _align(cell: str, width: int, column: int) -> str:

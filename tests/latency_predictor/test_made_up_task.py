@@ -36,7 +36,7 @@ class Poetry(Translation):
     def spec(self, config, prepared):
         return self.announced_spec(config)
 
-    def corpus_lengths(self, prepared, split):
+    def corpus_lengths(self, config, prepared, split):
         return SENTENCES
 
     def workload(self, spec, latency):

@@ -12,8 +12,9 @@ from hat.architecture.complexity import count_parameters
 from hat.config import from_mapping
 from hat.experiment.translation import TranslationExperiment
 from hat.report.figures import svgs
+from hat.report.loss_scale import NATS
 from search.pareto import pareto_front
-from search.report.front_charts import LATENCY, LOSS, MEASURES, draw_front
+from search.report.front_charts import LATENCY, draw_front, loss_quantity, measures
 from search.report.front_page import render_front_page
 
 CONFIGURED = from_mapping(TranslationExperiment, CONFIG | {"name": "<toy>"}, "toy")
@@ -32,6 +33,9 @@ def row(architecture, measured_ms=None):
         "measured_ms": measured_ms,
         "measured_range_ms": None if measured_ms is None else [0.99 * measured_ms, 1.01 * measured_ms],
     }
+
+
+LOSS, MEASURES = loss_quantity(NATS), measures(row(SPACE.smallest()))
 
 
 def front_of(count):

@@ -1,5 +1,6 @@
 """Which groups are kept: the largest, of all or of each place, as many as a number of parameters allows."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,9 +20,17 @@ class Place:
 
     def __init__(self, kind: str, size: int, scores: np.ndarray) -> None:
         self.size, self.scores = size, scores
+        self._kind = kind
         self._order = np.argsort(-scores, kind="stable")[: np.count_nonzero(scores)]
-        self.chunks = [self._order[at : at + AT_ONCE[kind]] for at in range(0, len(self._order), AT_ONCE[kind])]
-        self.chunk_scores = [float(np.mean(scores[chunk])) for chunk in self.chunks]
+
+    @functools.cached_property
+    def chunks(self) -> list[np.ndarray]:
+        at_once = AT_ONCE[self._kind]
+        return [self._order[at : at + at_once] for at in range(0, len(self._order), at_once)]
+
+    @property
+    def chunk_scores(self) -> list[float]:
+        return [float(np.mean(self.scores[chunk])) for chunk in self.chunks]
 
     @property
     def parameters(self) -> int:
@@ -45,9 +54,10 @@ def keep_over_all(places: Sequence[Place], parameters: int) -> list[np.ndarray]:
     if left < 0:
         raise _too_few(places, parameters - left)
     ranked = sorted(
-        (-place.chunk_scores[index], number, index)
+        (-score, number, index)
         for number, place in enumerate(places)
-        for index in range(1, len(place.chunks))
+        for index, score in enumerate(place.chunk_scores)
+        if index
     )
     full: set[int] = set()  # places whose next chunk has no room
     for _, number, index in ranked:

@@ -14,6 +14,7 @@ from hat.deploy.building.column_blocks import ColumnBlocks
 from hat.deploy.building.graph_builder import GraphBuilder
 
 Ranges = Mapping[str, tuple[float, float]]  # of the inputs of products, by their names
+OUTPUT_PRODUCT = "decoder.output_projection"  # names an output product, whatever its matrix
 
 
 class Float32Products:
@@ -54,8 +55,8 @@ class Float32Products:
         """Rows of a matrix: tokens of any shape -> (*shape, features)"""
         return self._graph.node("Gather", [self._matrix(name), tokens], axis=0)
 
-    def logits(self, x: str, name: str, dim: int) -> str:
-        """x (rows, dim) @ matrix[:, :dim].T -> (rows, vocabulary)"""
+    def logits(self, x: str, name: str, dim: int, product: str = OUTPUT_PRODUCT) -> str:
+        """x (rows, dim) @ matrix[:, :dim].T -> (rows, vocabulary); `product` names it among the Ranges."""
         matrix = first_columns(self._graph.root, self._matrix(name), self._weights[name].shape[1], dim)
         if self._shortlist:
             matrix = self._graph.root.node("Gather", [matrix, self._shortlist], axis=0)

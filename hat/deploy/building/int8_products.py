@@ -7,12 +7,18 @@ import numpy as np
 from onnx import TensorProto
 
 from hat.deploy.building.column_blocks import ColumnBlocks
-from hat.deploy.building.float32_products import Ranges, blocks_of, first_columns, joined, some_columns
+from hat.deploy.building.float32_products import (
+    OUTPUT_PRODUCT,
+    Ranges,
+    blocks_of,
+    first_columns,
+    joined,
+    some_columns,
+)
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.quantisation import DEFAULT_RANGE, activation_parameters, quantise_linear, quantise_rows
 
 INT8_INPUTS = 4  # MatMulNBits's name for computing in int8
-OUTPUT_PRODUCT = "decoder.output_projection"  # names the input range of the output product, whatever its matrix
 
 
 class Int8Products:
@@ -66,19 +72,19 @@ class Int8Products:
         rows = self._graph.node("Cast", [rows], to=TensorProto.FLOAT)
         return self._graph.node("Mul", [rows, self._graph.node("Gather", [scales, tokens], axis=0)])
 
-    def logits(self, x: str, name: str, dim: int) -> str:
-        """x (rows, dim) @ matrix[:, :dim].T -> (rows, vocabulary)"""
+    def logits(self, x: str, name: str, dim: int, product: str = OUTPUT_PRODUCT) -> str:
+        """x (rows, dim) @ matrix[:, :dim].T -> (rows, vocabulary); `product` names it among the Ranges."""
         matrix, scale = self._matrix(name)
         rows, columns = self._weights[name].shape
         matrix = first_columns(self._graph.root, matrix, columns, dim)
-        x, zero = self._quantised_input(x, OUTPUT_PRODUCT), self._zero(OUTPUT_PRODUCT, rows)
+        x, zero = self._quantised_input(x, product), self._zero(product, rows)
         if self._shortlist:
             parts = (matrix, scale, zero)
             matrix, scale, zero = (self._graph.root.node("Gather", [part, self._shortlist], axis=0) for part in parts)
             # transposed once a search; onnxruntime would do it at every step
             matrix = self._graph.root.node("Transpose", [matrix], perm=[1, 0])
-            return self._product(x, OUTPUT_PRODUCT, matrix, scale, zero, transposed=0)
-        return self._product(x, OUTPUT_PRODUCT, matrix, scale, zero)
+            return self._product(x, product, matrix, scale, zero, transposed=0)
+        return self._product(x, product, matrix, scale, zero)
 
     def use_shortlist(self, tokens: str) -> None:
         """From now on `logits` are those of `tokens` (shortlist,), a tensor of the outermost graph, alone."""
@@ -149,11 +155,11 @@ class SingleRowProducts(Int8Products):
         """linear(relu(x))"""
         return self.linear(self._graph.node("Relu", [x]), name)
 
-    def logits(self, x: str, name: str, dim: int) -> str:
-        """x (1, dim) @ matrix[:, :dim].T -> (1, vocabulary)"""
+    def logits(self, x: str, name: str, dim: int, product: str = OUTPUT_PRODUCT) -> str:
+        """x (1, dim) @ matrix[:, :dim].T -> (1, vocabulary); `product` names it among the Ranges."""
         rows, columns = self._weights[name].shape
         if self._shortlist or not _block_size(dim):
-            return super().logits(x, name, dim)
+            return super().logits(x, name, dim, product)
         matrix, scale = self._matrix(name)
         return self._row_product(x, first_columns(self._graph.root, matrix, columns, dim), scale, (rows, dim))
 

@@ -11,36 +11,44 @@ from hat.architecture.stacks import Architecture
 from hat.deploy.building.blocks import HIDDEN, Blocks
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.network import Heads, Network
+from hat.deploy.building.products import PRODUCTS, Products, Ranges
 from hat.errors import UsageError
 
 if TYPE_CHECKING:
     from hat.models.language_model_spec import LanguageModelSpec
 
 STEP = "step"  # name of the graph
-PRECISIONS = ("fp32",)
 ALL = np.iinfo(np.int64).max  # as the end of a slice
 
 
 def build_language_model_graphs(
-    architecture: Architecture, spec: "LanguageModelSpec", weights: Mapping[str, np.ndarray], precision: str = "fp32"
+    architecture: Architecture,
+    spec: "LanguageModelSpec",
+    weights: Mapping[str, np.ndarray],
+    precision: str = "fp32",
+    ranges: Ranges | None = None,
+    products: Mapping[str, type[Products]] = PRODUCTS,
 ) -> dict[str, ModelProto]:
     """{"step": onnx.ModelProto} of an Architecture's decoder and a LanguageModelSpec.
 
     Inputs: words (batch, time) int64; for each layer i what the call before gave, key.i and value.i (batch, heads,
     kept, head_dim), none kept at the beginning of a text. Outputs: log_probabilities (batch, time, vocabulary), and
     new_key.i, new_value.i, of which at most context - 1 are kept. `weights` are float32 arrays named as the model's
-    state dict. Raises UsageError for another precision.
+    state dict; `precision` is one of PRODUCTS; `ranges` {product name: (low, high)} are the calibrated ranges of the
+    inputs of int8 products, without which int8 graphs are good for timing only. In each precision the log-probabilities
+    are exact for the weights as they are stored. Raises UsageError for another precision.
     """
-    if precision not in PRECISIONS:
-        raise UsageError(f"--precision {precision}: language models are exported in {', '.join(PRECISIONS)} so far")
+    if precision not in products:
+        raise UsageError(f"precision {precision!r} is not one of {', '.join(products)}")
     graph = GraphBuilder(STEP)
-    blocks = Blocks(graph, Network(architecture, spec, _arranged(architecture, weights), precision))
+    blocks = Blocks(graph, Network(architecture, spec, _arranged(architecture, weights), precision, ranges), products)
     words = graph.input("words", "int64", ["batch", "time"])
     x = graph.reshape(_embedded(blocks, words), [-1, architecture.decoder.embed_dim])
     shape = graph.node("Shape", [words])
+    distances = _Distances(graph)
     for layer in range(architecture.decoder.layers):
         prefix = f"decoder.layers.{layer}"
-        attention = functools.partial(_attention, blocks, layer=layer, shape=shape)
+        attention = functools.partial(_attention, blocks, layer=layer, shape=shape, distances=distances)
         x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", attention)
         x = blocks.residual(x, f"{prefix}.final_layer_norm", functools.partial(blocks.feed_forward, prefix=prefix))
     found = _log_probabilities(blocks, blocks.layer_norm(x, "decoder.layer_norm"))
@@ -82,7 +90,7 @@ def _embedded(blocks: Blocks, words: str) -> str:
     return graph.node("Mul", [found, graph.constant(dim**0.5, np.float32)])
 
 
-def _attention(blocks: Blocks, x: str, layer: int, shape: str) -> str:
+def _attention(blocks: Blocks, x: str, layer: int, shape: str, distances: "_Distances") -> str:
     """Attention to the last positions: x (batch * time, embed_dim) -> like x; `shape` is (batch, time)."""
     graph, decoder, prefix = blocks.graph, blocks.architecture.decoder, f"decoder.layers.{layer}.self_attn"
     heads, context = Heads(decoder.self_attention_heads[layer], decoder.head_dim[layer]), decoder.context[layer]
@@ -93,12 +101,11 @@ def _attention(blocks: Blocks, x: str, layer: int, shape: str) -> str:
     )
     key, value = (_with_memory(graph, *each, layer, heads, context) for each in (("key", key), ("value", value)))
     positions = graph.weight(f"{prefix}.positions", blocks.weights[f"{prefix}.positions"])
-    distance = _distances(graph, query, key)
     scores = graph.node(
         "Add",
         [
             graph.node("MatMul", [query, graph.node("Transpose", [key], perm=[0, 1, 3, 2])]),
-            _of_distance(graph, graph.node("MatMul", [query, positions]), distance, context),
+            distances.by_key(graph.node("MatMul", [query, positions]), query, key, heads.count, context),
         ],
     )
     mixed = graph.node("MatMul", [graph.node("Softmax", [scores], axis=-1), value])
@@ -118,24 +125,40 @@ def _with_memory(graph: GraphBuilder, kind: str, own: str, layer: int, heads: He
     return together
 
 
-def _distances(graph: GraphBuilder, query: str, key: str) -> str:
-    """How far before each query each key stands, negative for keys after it: (time, kept + time) int64."""
-    zero, one = graph.constant(0), graph.constant(1)
-    sizes = [graph.node("Shape", [each], start=2, end=3) for each in (query, key)]
-    time, keys = (graph.node("Squeeze", [size, graph.constant([0])]) for size in sizes)
-    rows = graph.node("Range", [graph.node("Sub", [keys, time]), keys, one])
-    columns = graph.node("Range", [zero, keys, one])
-    return graph.node("Sub", [graph.node("Unsqueeze", [rows, graph.constant([1])]), columns])
+class _Distances:
+    """How far before each query each key stands: computed once for all layers that see as far with as many heads.
 
+    Such layers keep as many words: all of them began with none.
+    """
 
-def _of_distance(graph: GraphBuilder, by_distance: str, distance: str, context: int) -> str:
-    """(batch, heads, time, context) -> by key (batch, heads, time, kept + time), HIDDEN where none is seen."""
-    nearest = graph.node("Clip", [distance, graph.constant(0), graph.constant(context - 1)])
-    leading = graph.node("Shape", [by_distance], start=0, end=2)
-    shape = graph.node("Concat", [leading, graph.node("Shape", [distance])], axis=0)
-    found = graph.node("GatherElements", [by_distance, graph.node("Expand", [nearest, shape])], axis=3)
-    seen = graph.node("Equal", [nearest, distance])
-    return graph.node("Where", [seen, found, graph.constant(HIDDEN, np.float32)])
+    def __init__(self, graph: GraphBuilder) -> None:
+        self._graph = graph
+        self._known: dict[tuple[int, int], tuple[str, str]] = {}
+
+    def by_key(self, by_distance: str, query: str, key: str, heads: int, context: int) -> str:
+        """(batch, heads, time, context) -> by key (batch, heads, time, kept + time), HIDDEN where none is seen."""
+        if (heads, context) not in self._known:
+            self._known[heads, context] = self._places(by_distance, query, key, context)
+        places, seen = self._known[heads, context]
+        found = self._graph.node("GatherElements", [by_distance, places], axis=3)
+        return self._graph.node("Where", [seen, found, self._graph.constant(HIDDEN, np.float32)])
+
+    def _places(self, by_distance: str, query: str, key: str, context: int) -> tuple[str, str]:
+        """(where in `by_distance` that of each query and key is, whether the query sees the key at all)"""
+        graph, distance = self._graph, self._of(query, key)
+        nearest = graph.node("Clip", [distance, graph.constant(0), graph.constant(context - 1)])
+        leading = graph.node("Shape", [by_distance], start=0, end=2)
+        shape = graph.node("Concat", [leading, graph.node("Shape", [distance])], axis=0)
+        return graph.node("Expand", [nearest, shape]), graph.node("Equal", [nearest, distance])
+
+    def _of(self, query: str, key: str) -> str:
+        """Negative for keys after a query: (time, kept + time) int64."""
+        graph, zero, one = self._graph, self._graph.constant(0), self._graph.constant(1)
+        sizes = [graph.node("Shape", [each], start=2, end=3) for each in (query, key)]
+        time, keys = (graph.node("Squeeze", [size, graph.constant([0])]) for size in sizes)
+        rows = graph.node("Range", [graph.node("Sub", [keys, time]), keys, one])
+        columns = graph.node("Range", [zero, keys, one])
+        return graph.node("Sub", [graph.node("Unsqueeze", [rows, graph.constant([1])]), columns])
 
 
 def _log_probabilities(blocks: Blocks, x: str) -> str:
@@ -162,4 +185,5 @@ def _table_logits(blocks: Blocks, x: str, index: int, dim: int) -> str:
     """Of a bin's words."""
     name = f"output.biases.{index}"
     bias = blocks.graph.weight(name, blocks.weights[name])
-    return blocks.graph.node("Add", [blocks.products.logits(x, f"embedding.tables.{index}.weight", dim), bias])
+    logits = blocks.products.logits(x, f"embedding.tables.{index}.weight", dim, f"output.tables.{index}")
+    return blocks.graph.node("Add", [logits, bias])

@@ -1,7 +1,7 @@
 """Which matrix products there are, by the precision of a bundle; all offer the methods of Float32Products."""
 
-from hat.deploy.building.float32_products import Float32Products, Ranges
-from hat.deploy.building.int8_products import OUTPUT_PRODUCT, Int8Products, SingleRowProducts
+from hat.deploy.building.float32_products import OUTPUT_PRODUCT, Float32Products, Ranges
+from hat.deploy.building.int8_products import Int8Products, SingleRowProducts
 from hat.deploy.building.narrow_products import BFloat16Products, Float16Products, Int4Products, KMeans4Products
 
 __all__ = ["OUTPUT_PRODUCT", "PRODUCTS", "SINGLE_ROW_PRODUCTS", "Float32Products", "Products", "Ranges"]

@@ -1,4 +1,4 @@
-"""The runtime in one file: `translate.py` or `classify.py`, made of the package's own modules, put into a bundle.
+"""The runtime in one file, `translate.py`, `classify.py` or `language_model.py`: modules of the package, in a bundle.
 
 Runs where bundles are exported; what it writes runs with numpy, onnxruntime and the tokenizer's package alone.
 """
@@ -46,6 +46,13 @@ RUNTIMES = {
         "Classifier",
         'classify(["A sentence."])',
         "numpy, onnxruntime and the bundle's tokenizer (tokenizers or sentencepiece)",
+    ),
+    "language_modeling": Runtime(
+        "Generates and scores text",
+        "hat.cli.language_model",
+        "LanguageModel",
+        'generate("A prompt", words=20)',
+        "numpy and onnxruntime",
     ),
 }
 

@@ -92,6 +92,13 @@ class ClassificationJudge:
 
         return [label for label, _ in Classifier(path, workers=usable_cores()).classify(texts)]
 
+    example_answers = bundle_answers
+
+    def examples(self, count: int) -> tuple[list[Any], list[str]]:
+        """What the report shows answers to, and what should come of it: the first lines of the test set."""
+        text = self.split_text("test")
+        return text.sources[:count], text.references[:count]
+
     def score(self, labels: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
         """What `score_labels` says."""
         return score_labels(labels, references)

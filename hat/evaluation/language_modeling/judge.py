@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 WORDS_AT_A_TIME = 1024
+EXAMPLE_WORDS = 30  # of an answer in the report, at most
 
 
 class LanguageJudge:
@@ -77,6 +78,20 @@ class LanguageJudge:
         from hat.deploy.language_model import LanguageModel
 
         return [(-line.log_probability, line.words) for line in LanguageModel(path).score(lines)]
+
+    def examples(self, count: int) -> tuple[list[str], list[str]]:
+        """What the report shows answers to: halves of the first lines of the test text; and the other halves."""
+        lines = [line.split() for line in self.split_text("test").sources[:count]]
+        halves = [(line[: (len(line) + 1) // 2], line[(len(line) + 1) // 2 :]) for line in lines]
+        return [" ".join(first) for first, _ in halves], [" ".join(second) for _, second in halves]
+
+    def example_answers(self, path: Path | str, beginnings: Sequence[str]) -> list[str]:
+        """How the bundle at `path` goes on, the likeliest word each time, to the end of the line."""
+        from hat.deploy.language_model import LanguageModel
+
+        model = LanguageModel(path)
+        written = [model.generate(beginning, EXAMPLE_WORDS, temperature=0) for beginning in beginnings]
+        return [text.split("\n")[0] for text in written]
 
     def score(self, losses: Sequence[LineLoss], _references: Sequence[Any]) -> dict[str, Any]:
         """What `score_lines` says."""

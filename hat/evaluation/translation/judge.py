@@ -81,6 +81,13 @@ class TranslationJudge:
 
         return Translator(path, workers=usable_cores()).translate(sentences)
 
+    example_answers = bundle_answers
+
+    def examples(self, count: int) -> tuple[list[Any], list[str]]:
+        """What the report shows answers to, and what should come of it: the first lines of the test set."""
+        text = self.split_text("test")
+        return text.sources[:count], text.references[:count]
+
     def score(self, translations: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
         """{"bleu", "chrf", their signatures, "sentences"}"""
         return score_translations(translations, references, self._run.config.data.target_lang)

@@ -6,26 +6,14 @@ from typing import TYPE_CHECKING
 from hat.architecture.stacks import Architecture
 from hat.config import to_mapping
 from hat.deploy.building.classifier_graph import CLASSIFIER, build_classifier_graphs
-from hat.deploy.building.products import Float32Products
 from hat.deploy.classifier import graph_inputs
 from hat.deploy.sessions import make_session
 from hat.export.ranges import best_ranges
+from hat.export.shown_products import INPUT, ShownProducts
 from hat.models.classifier_spec import ClassifierSpec
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-INPUT = "input."  # before the name of a product, names the graph's output
-
-
-class _ShownProducts(Float32Products):
-    """Float32 products whose inputs the graph puts out."""
-
-    def linear(self, x: str, name: str) -> str:
-        shown = self._graph.node("Identity", [x], [f"{INPUT}{name}"])
-        self._graph.output(shown, "float32", ["rows", self._weights[f"{name}.weight"].shape[1]])
-        return super().linear(x, name)
 
 
 def calibrate_classifier(
@@ -38,7 +26,7 @@ def calibrate_classifier(
 
     It is run on each of `sequences` (token ids) by itself. Raises as `best_ranges` does.
     """
-    graph = build_classifier_graphs(architecture, spec, weights, products={"fp32": _ShownProducts})[CLASSIFIER]
+    graph = build_classifier_graphs(architecture, spec, weights, products={"fp32": ShownProducts})[CLASSIFIER]
     session = make_session(graph.SerializeToString(), 1)
     names = [output.name for output in session.get_outputs() if output.name.startswith(INPUT)]
 

@@ -15,6 +15,7 @@ from hat.deploy.language_model import LanguageModel
 from hat.errors import ArtifactError
 from hat.experiment.run_directory import RunDirectory
 from hat.export.bundles import built_from
+from hat.export.language_modeling.calibration import calibrate_language_model, calibration_parts
 from hat.export.refusal import refusal
 from hat.models.checkpoint import load_model
 
@@ -32,11 +33,13 @@ TOLERANCE = 1e-4  # of a log-probability
 class LanguageBundleMaker:
     """Makes and judges the bundles of one sub-training.
 
-    `weights` are (Architecture, LanguageModelSpec, arrays); the bundles' log-probabilities after each of `words`, as
-    numbers, are held against PyTorch's, `expected` (words, vocabulary); quality is their perplexity on `lines`.
+    `weights` are (Architecture, LanguageModelSpec, arrays), `ranges` the calibrated ones of int8 products; the bundles'
+    log-probabilities after each of `words`, as numbers, are held against PyTorch's, `expected` (words, vocabulary);
+    quality is their perplexity on `lines`.
     """
 
     weights: "tuple[Architecture, LanguageModelSpec, dict[str, np.ndarray]]"
+    ranges: dict
     words_file: Path
     description: dict
     words: list
@@ -51,27 +54,22 @@ class LanguageBundleMaker:
         weights: "tuple[Architecture, Any, dict[str, np.ndarray]]",
         inputs: Mapping[str, Any],
     ) -> "LanguageBundleMaker":
-        """The LanguageBundleMaker of the sub-training `name`."""
+        """The LanguageBundleMaker of the sub-training `name`, calibrated here."""
         import torch
 
         prepared, model = run.prepared(), load_model(run.sub(name))
+        model.round_states(None, ())  # bundles compute with exact ones
         words = [int(word) for word in prepared.stream("valid")[:CHECKED_WORDS]]
         with torch.inference_mode():
             expected = model.output.log_probabilities(model(torch.tensor([words]))[0])[0].numpy()
-        architecture, spec, _ = weights
-        description = {
-            "task": spec.task,
-            "architecture": architecture.to_dict(),
-            "spec": to_mapping(spec),
-            "context": max(architecture.decoder.context),
-            "built_from": built_from(run, name, inputs),
-        }
+        description = describe_language_model(run, name, weights[0], model.spec, inputs)
         lines = prepared.lines("valid")[:JUDGED_LINES]
-        return cls(weights, prepared.words_file, description, words, expected, lines)
+        ranges = calibrate_language_model(*weights, calibration_parts(prepared.stream("train")))
+        return cls(weights, ranges, prepared.words_file, description, words, expected, lines)
 
     def write(self, precision: str, bundle: Path) -> None:
-        """Write the bundle of this precision into the new folder `bundle`; UsageError if there is none of it."""
-        graphs = build_language_model_graphs(*self.weights, precision)
+        """Write the bundle of this precision into the new folder `bundle`."""
+        graphs = build_language_model_graphs(*self.weights, precision, self.ranges)
         write_bundle(bundle, graphs, {"words": self.words_file}, {"precision": precision, **self.description})
 
     def judge(self, bundles: Mapping[str, Path]) -> dict[str, Any]:
@@ -132,3 +130,16 @@ class LanguageBundleMaker:
         """Why a bundle must not be installed, for the user; None if it may be."""
         growth = result["quality"]["perplexity_growth_percent"]
         return refusal(precision, f"has a perplexity {growth:.2f} % above fp32's", growth, allowed_drop)
+
+
+def describe_language_model(
+    run: RunDirectory, name: str, architecture: Architecture, spec: "LanguageModelSpec", inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What bundle.json says of the language model `name` of a run."""
+    return {
+        "task": spec.task,
+        "architecture": architecture.to_dict(),
+        "spec": to_mapping(spec),
+        "context": max(architecture.decoder.context),
+        "built_from": built_from(run, name, inputs),
+    }

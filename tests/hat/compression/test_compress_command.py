@@ -17,6 +17,8 @@ from hat.compression.stage import compress, learn_rounded
 from hat.deploy.bundle import open_bundle
 from hat.training import recipe, sub
 
+pytestmark = pytest.mark.alone
+
 TEXTS = ["the film is good and the book is awful", "the song is dull and the play is lovely"]
 
 
@@ -110,6 +112,7 @@ def test_a_second_compression_multiplies_and_the_first_is_up_to_date(run, capsys
         (["full", "--rate", "1000"], 2, "--rate 1000 leaves a layer empty; the highest rate here is about"),
         (["full", "--rate", "inf"], 2, "--rate inf leaves a layer empty; the highest rate here is about"),
         (["full", "--rate", "nan"], 2, "--rate nan: nothing would be removed"),
+        (["full", "--bits", "9"], 2, "--bits 9: is for language models; use --weights int4 or kmeans4"),
         (["small", "--rate", "2"], 4, "holds no trained network 'small'; there are: full, full-2x"),
         (["full", "--rate", "2", "--name", "full"], 2, "--name full: is the network to be compressed"),
     ],

@@ -25,23 +25,23 @@ def drawn_architectures():
     return [LANGUAGE_SPACE.sample(rng) for _ in range(4)] + [LANGUAGE_SPACE.smallest(), LANGUAGE_SPACE.largest()]
 
 
-def graphs_of(network):
+def graphs_of(network, precision="fp32", ranges=None):
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    return build_language_model_graphs(network.architecture, network.spec, weights)
+    return build_language_model_graphs(network.architecture, network.spec, weights, precision, ranges)
 
 
-def write(folder, network, names=NAMES):
+def write(folder, network, names=NAMES, precision="fp32", ranges=None):
     words = folder.parent / "vocabulary.txt"
     words.write_text("".join(f"{name}\n" for name in names))
     description = {
         "task": "language_modeling",
-        "precision": "fp32",
+        "precision": precision,
         "architecture": network.architecture.to_dict(),
         "spec": to_mapping(network.spec),
         "context": max(network.architecture.decoder.context),
         "built_from": {},
     }
-    write_bundle(folder, graphs_of(network), {"words": words}, description)
+    write_bundle(folder, graphs_of(network, precision, ranges), {"words": words}, description)
     return folder
 
 
@@ -168,7 +168,7 @@ def test_other_bundles_and_words_are_refused(network, tmp_path, bundle):
         hat.LanguageModel(write(tmp_path / "none", network, NAMES[1:]))
     with pytest.raises(ArtifactError, match="no such bundle"):
         hat.LanguageModel(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="exported in fp32 so far"):
-        build_language_model_graphs(network.architecture, network.spec, {}, "int8")
+    with pytest.raises(UsageError, match="precision 'int3' is not one of fp32, int8"):
+        build_language_model_graphs(network.architecture, network.spec, {}, "int3")
     with pytest.raises(DataError, match="line 1 is blank"):
         hat.LanguageModel(bundle).score([" "])

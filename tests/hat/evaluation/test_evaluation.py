@@ -23,6 +23,8 @@ from hat.models.translation import Transformer
 from hat.models.translation_spec import ModelSpec
 from latency_predictor.sampling.bundle_meter import BundleMeter
 
+pytestmark = pytest.mark.alone
+
 
 def test_model_bundle_and_inherited_weights_translate_alike(run):
     architecture_file = run.search("found") / "architecture.yaml"

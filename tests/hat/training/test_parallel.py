@@ -14,6 +14,8 @@ from hat.training.options import TrainingOptions
 from hat.training.parallel import Job, train_all
 from hat.training.sub import brief_loss, train_briefly, train_sub
 
+pytestmark = pytest.mark.alone
+
 DEADLINE = 600  # seconds, after which it hangs
 ONE_THREAD = TrainingOptions(threads=1)
 

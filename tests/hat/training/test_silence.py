@@ -11,6 +11,8 @@ from forked_ranks import together
 
 from hat.training import processes, silence
 
+pytestmark = pytest.mark.alone
+
 ALONE = ["unshare", "--map-root-user", "--net"]  # in a network with nothing but a loopback interface
 TESTS = Path(__file__).parents[2]
 DEADLINE = 120  # seconds

@@ -18,6 +18,8 @@ from hat.experiment.run_directory import RunDirectory
 from hat.fairseq_plugin.binarise import BinarisedText
 from hat.training.super import train_super
 
+pytestmark = pytest.mark.alone
+
 FORK = multiprocessing.get_context("fork")
 DEADLINE = 120  # seconds
 

@@ -1,0 +1,68 @@
+"""The account of a language model from its weights, against what is counted by hand in a pruned one."""
+
+import pytest
+import torch
+from tiny_language_models import ADAPTIVE, WORDS, language_spec
+
+from hat.accounting.micronet import micronet_account
+from hat.accounting.trained import accounted
+from hat.architecture.stacks import Architecture, DecoderArchitecture
+from hat.models.language_model import LanguageModel
+
+# 24 wide, one layer of 2 heads of 4, FFN 10, context 3; bins of 12, 18 and 20 words with tables of 24, 8 and 4 columns
+ARCHITECTURE = Architecture(
+    decoder=DecoderArchitecture(24, ffn_dim=(10,), self_attention_heads=(2,), head_dim=(4,), context=(3,))
+)
+SHARES = (0.5, 0.3, 0.2)
+LEFT = {  # of a tensor, so many weights: the others are zero
+    "embedding.tables.1.weight": 100,
+    "embedding.projections.0.weight": 50,
+    "decoder.layers.0.self_attn.qkv_weight": 200,
+    "decoder.layers.0.fc2.weight": 33,
+    "output.biases.2": 5,
+    "output.projections.1.weight": 17,
+}
+TOTAL = (
+    (12 * 24 + 18 * 8 + 20 * 4)  # tables
+    + 2 * (24 * 8 + 24 * 4)  # projections, in and out
+    + (2 * 3 * 4 * 24 + 2 * 3 * 4 + 24 * 8 + 3 * 4)  # attention and its positions
+    + (24 * 10 + 10 + 10 * 24 + 24)  # feed-forward
+    + (WORDS + 2 * 24 + 2)  # biases of words, classes
+)
+REMOVED = (144 - 100) + (192 - 50) + (576 - 200) + (240 - 33) + (20 - 5) + (96 - 17)
+# multiplications: bins' projections by use, attention, feed-forward, tables, projections out, classes
+PRODUCTS = (
+    (0.3 * 50 + 0.2 * 96) + (200 + 3 * 2 * 3 * 4 + 192) + (240 + 33) + (12 * 24 + 100 + 20 * 4) + (192 + 17) + 2 * 24
+)
+
+
+def pruned(**options):
+    model = LanguageModel(ARCHITECTURE, language_spec(**ADAPTIVE, **options))
+    weights = {name: torch.ones_like(weight) for name, weight in model.state_dict().items()}
+    for name, left in LEFT.items():
+        weights[name].view(-1)[left:] = 0.0
+    return accounted(ARCHITECTURE.decoder, model.spec, weights, SHARES)
+
+
+def test_a_pruned_network_by_hand():
+    found = micronet_account(pruned())
+    assert found["total"]["parameters"] == TOTAL
+    assert found["total"]["nonzero"] == pytest.approx(TOTAL - REMOVED)
+    assert found["parameters"]["counted"] == pytest.approx(TOTAL - REMOVED + TOTAL / 32)
+    assert found["total"]["multiplications"] == pytest.approx(PRODUCTS)
+
+
+def test_in_nine_bits_by_hand():
+    floating, found = micronet_account(pruned()), micronet_account(pruned(bits=9, bounds=(1.0,) * 11))
+    # a scale for each row of a table or of an output, each distance, each vector that is added
+    scales = WORDS + (24 + 24) + (24 + 24 + 3 + 1) + (10 + 24 + 2) + 3 + (8 + 4) + (2 + 1)
+    size = (TOTAL - REMOVED) * 9 / 32 + TOTAL / 32 + 11 * (1 + 23 / 32) + scales
+    assert found["parameters"]["counted"] == pytest.approx(size)
+    assert floating["operations"] - found["operations"] == pytest.approx(PRODUCTS * 23 / 32)
+
+
+def test_without_zeros_there_is_no_mask():
+    model = LanguageModel(ARCHITECTURE, language_spec(**ADAPTIVE))
+    weights = {name: torch.ones_like(weight) for name, weight in model.state_dict().items()}
+    found = micronet_account(accounted(ARCHITECTURE.decoder, model.spec, weights, SHARES))
+    assert found["parameters"]["counted"] == found["total"]["nonzero"] == TOTAL
