@@ -109,6 +109,36 @@ class ElasticAdaptiveSoftmax(nn.Module):
             tails[places] = F.cross_entropy(tail, words[places] - bins.edges[index], reduction="none")
         return F.cross_entropy(head, head_target, reduction="none") + tails
 
+    def taught_losses(
+        self, features: Tensor, words: Tensor, labels: Tensor, probabilities: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(what `losses` gives, cross entropies in nats with a teacher's most probable words), both (tokens,)
+
+        labels (tokens, k) int64, probabilities (tokens, k). Of the labels count those in the first bin and in that of
+        `words`, so that no other is computed; their probabilities add up to 1. Where none counts, the word itself does.
+        """
+        logs, near = self._logs_nearby(features, words, torch.cat([words[:, None], labels], dim=1))
+        lesson = probabilities.to(logs.dtype) * near[:, 1:]
+        total = lesson.sum(dim=1)
+        taught = -(lesson * logs[:, 1:]).sum(dim=1) / torch.where(total > 0, total, 1)
+        return -logs[:, 0], torch.where(total > 0, taught, -logs[:, 0])
+
+    def _logs_nearby(self, features: Tensor, words: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of the words `asked` (tokens, n), right where they are in the first bin or in that of
+        `words`, and whether they are.
+        """
+        edges = self.embedding.bins.edges
+        head, near = torch.log_softmax(self._head(features), dim=-1), asked < edges[1]
+        logs = head.gather(1, asked.where(near, 0))
+        for index in range(1, len(self.embedding.bins)):
+            (rows,) = self.embedding.bins.places(words, index)
+            tail, numbers = torch.log_softmax(self._tail(features[rows], index), dim=-1), asked[rows] - edges[index]
+            inside = (numbers >= 0) & (numbers < tail.size(1))
+            of_bin = head[rows, edges[1] + index - 1, None]
+            logs[rows] = (of_bin + tail.gather(1, numbers.where(inside, 0))).where(inside, logs[rows])
+            near[rows] |= inside
+        return logs, near
+
     def log_probabilities(self, features: Tensor) -> Tensor:
         """Of all words, exact: (..., embed_dim) -> (..., vocabulary)"""
         first = self.embedding.bins.edges[1]

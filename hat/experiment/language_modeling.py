@@ -8,10 +8,13 @@ from hat.data.language_modeling.corpora import GENERATED
 from hat.errors import UsageError
 from hat.experiment.sections import (
     Count,
+    DistillationConfig,
     Experiment,
     LatencyConfig,
     Length,
+    Share,
     ShareBelowOne,
+    SubTrainingConfig,
     VocabularySize,
     check_own_text,
 )
@@ -71,6 +74,40 @@ class LanguageModelConfig:
 
 
 @dataclass(frozen=True)
+class LanguageDistillationConfig(DistillationConfig):
+    """The `top_k` most probable words of the teachers' mean distribution, written once for each word of the text.
+
+    The share of the loss that they have goes from `word_level` to `last_word_level` (teacher annealing).
+    """
+
+    word_level: Share = 0.5
+    last_word_level: Share = 0.05
+    top_k: Count = 30
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sequence_level != "none":
+            raise UsageError(
+                "sub_training.distillation.sequence_level: a language model learns from the text itself; set it to none"
+            )
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        return self.word_level, self.last_word_level
+
+    @property
+    def labels(self) -> int:
+        return self.top_k
+
+
+@dataclass(frozen=True)
+class LanguageSubTrainingConfig(SubTrainingConfig):
+    """Training of one language model."""
+
+    distillation: LanguageDistillationConfig | None = None
+
+
+@dataclass(frozen=True)
 class LanguageLatency(LatencyConfig):
     """A latency is that of a word: the time of a call that reads a prompt and writes `words`, divided by these.
 
@@ -86,6 +123,7 @@ class LanguageExperiment(Experiment):
     """An experiment of the task language_modeling."""
 
     data: LanguageDataConfig
+    sub_training: LanguageSubTrainingConfig
     model: LanguageModelConfig
     task: Literal["language_modeling"]
     latency: LanguageLatency = field(default_factory=LanguageLatency)
@@ -97,6 +135,8 @@ class LanguageExperiment(Experiment):
         super().__post_init__()
         self.check_stacks(("decoder",))
         self._check_space()
+        if self.super_training.distillation is not None:
+            raise UsageError("super_training.distillation: language models learn from text alone here; leave it out")
         if self.compression is not None and self.compression.distillation:
             raise UsageError(
                 f"compression.distillation: {self.compression.distillation}: what is left of a language model learns "
@@ -104,8 +144,6 @@ class LanguageExperiment(Experiment):
             )
         for training in (self.super_training, self.sub_training):
             where = training.section
-            if training.distillation is not None:
-                raise UsageError(f"{where}.distillation: language models learn from text alone; leave it out")
             if training.label_smoothing:
                 raise UsageError(
                     f"{where}.label_smoothing: {training.label_smoothing} has no place in a perplexity; set it to 0"

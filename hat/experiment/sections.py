@@ -64,6 +64,18 @@ class DistillationConfig:
         if self.sequence_teacher == SUPER:
             raise UsageError(f"{where}.sequence_teacher: {SUPER} has no bundle to translate with; name a sub-training")
 
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """What a task's `learn_from` is told beside the teachers."""
+        return (self.word_level,)
+
+    @property
+    def labels(self) -> int | None:
+        """How many words of the teachers' distribution are written once for each place of the text; None: they teach
+        all of it as the training goes.
+        """
+        return None
+
 
 # When a training saves and looks at itself: its course is the same whatever these are.
 BOOKKEEPING = ("save_every", "validate_every", "average_checkpoints")

@@ -47,13 +47,15 @@ class TextSequences(FairseqDataset):
 
         Before the text stands the end of a line.
         """
-        start, end = self._edges[index], self._edges[index + 1]
-        begin = max(0, start - self._seen)
+        begin, start, end = self._begin(index), self._edges[index], self._edges[index + 1]
         target = np.asarray(self._stream[begin:end], np.int64)
         before = self._stream[begin - 1] if begin else self._end_of_line
         read = torch.from_numpy(np.concatenate([[before], target[:-1]]).astype(np.int64))
         target[: start - begin] = IGNORED
         return index, read, torch.from_numpy(target)
+
+    def _begin(self, index: int) -> int:
+        return max(0, int(self._edges[index]) - self._seen)
 
     @property
     def sizes(self) -> np.ndarray:
@@ -70,7 +72,10 @@ class TextSequences(FairseqDataset):
         return self._order
 
     def collater(self, samples: Sequence[tuple[int, Tensor, Tensor]]) -> dict[str, Any]:
-        """A fairseq sample of items, the shorter ones filled up on the right; {} without any."""
+        """A fairseq sample of items, the shorter ones filled up on the right; {} without any.
+
+        `begins` are the places in the text of each one's first target.
+        """
         if not samples:
             return {}
         ids, read, targets = zip(*samples, strict=True)
@@ -82,6 +87,7 @@ class TextSequences(FairseqDataset):
             "ntokens": int(target.ne(IGNORED).sum()),
             "net_input": {"words": pad(list(read), batch_first=True, padding_value=self._end_of_line)},
             "target": target,
+            "begins": [self._begin(index) for index in ids],
         }
 
 

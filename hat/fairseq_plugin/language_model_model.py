@@ -20,12 +20,18 @@ class HatLanguageModel(BaseFairseqModel):
         self.transformer = language_model
         self.autocast_bf16 = autocast_bf16
 
-    def forward(self, words: Tensor, target: Tensor) -> Tensor:
-        """words, target (batch, time) -> losses in nats of the targets that aren't IGNORED: (targets,), float32"""
+    def forward(self, words: Tensor, target: Tensor, labels: tuple[Tensor, Tensor] | None = None) -> Any:
+        """words, target (batch, time) -> losses in nats of the targets that aren't IGNORED: (targets,), float32
+
+        With a teacher's `labels`, words and their probabilities (batch, time, k), also the cross entropies with them.
+        """
         kept = target.ne(IGNORED)
         with torch.autocast(words.device.type, torch.bfloat16, enabled=self.autocast_bf16):
             features = self.transformer(words)[0][kept]
-            return self.transformer.output.losses(features, target[kept]).float()
+            if labels is None:
+                return self.transformer.output.losses(features, target[kept]).float()
+            found = self.transformer.output.taught_losses(features, target[kept], *(each[kept] for each in labels))
+            return found[0].float(), found[1].float()
 
     def max_positions(self) -> None:
         return None  # text of any length

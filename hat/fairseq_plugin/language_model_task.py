@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import register_task
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from hat.fairseq_plugin.elastic_task import PreparedTask, PreparedTaskConfig
 from hat.fairseq_plugin.language_model_data import IGNORED, TextSequences
+from hat.fairseq_plugin.language_model_teachers import WrittenTeachers
 from hat.fairseq_plugin.logged import log_losses
 
 
@@ -17,6 +19,7 @@ from hat.fairseq_plugin.logged import log_losses
 class HatLanguageModelingTask(PreparedTask):
     """Batches of TextSequences."""
 
+    teachers_class = WrittenTeachers
     target_padding = IGNORED
 
     def load_dataset(self, split: str, **_: Any) -> None:
@@ -30,12 +33,20 @@ class HatLanguageModelingTask(PreparedTask):
 
 @register_criterion("hat_language_modeling", dataclass=FairseqDataclass)
 class HatLanguageModelingCriterion(FairseqCriterion):
-    """Negative log-likelihood, summed over words."""
+    """Negative log-likelihood, summed over words.
+
+    With teachers, a sample holds their `labels`, the cross entropy with which has the share `teacher_weight`.
+    """
 
     def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
         """(loss, number of words, what is logged) of a sample, in nats."""
-        loss, words = model(**sample["net_input"], target=sample["target"]).sum(), sample["ntokens"]
-        logged = {"loss": loss.detach(), "nll_loss": loss.detach(), "ntokens": words, "sample_size": words}
+        inputs, words = {**sample["net_input"], "target": sample["target"]}, sample["ntokens"]
+        if "labels" in sample:
+            nll, taught = (losses.sum() for losses in model(**inputs, labels=sample["labels"]))
+            loss = torch.lerp(nll, taught, sample["teacher_weight"])
+        else:
+            loss = nll = model(**inputs).sum()
+        logged = {"loss": loss.detach(), "nll_loss": nll.detach(), "ntokens": words, "sample_size": words}
         return loss, words, logged | {"nsentences": sample["nsentences"]}
 
     @classmethod

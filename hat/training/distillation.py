@@ -1,11 +1,12 @@
 """Knowledge distillation of a sub-training: who teaches it, and what it thereby depends on."""
 
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from hat import files
-from hat.errors import ArtifactError
+from hat.errors import ArtifactError, UsageError
 from hat.experiment.run_directory import FULL, RunDirectory, learnt_from, stamp
 from hat.experiment.sections import SUPER, DistillationConfig
 from hat.models.checkpoint import load_model, load_spec
@@ -43,7 +44,7 @@ def lacks_full(run: RunDirectory, names: Iterable[str]) -> bool:
     return {teacher for teacher in needed - set(names) if not can_teach(run, teacher)} == {FULL}
 
 
-def distillation_inputs(run: RunDirectory, name: str, spec: Any) -> dict[str, Any] | None:
+def distillation_inputs(run: RunDirectory, name: str, spec: Any, max_update: int) -> dict[str, Any] | None:
     """What the training of `name`, with this ModelSpec, depends on by its teachers; None without them.
 
     Raises ArtifactError, saying what there is to do, for a teacher that isn't trained or has another vocabulary.
@@ -55,13 +56,29 @@ def distillation_inputs(run: RunDirectory, name: str, spec: Any) -> dict[str, An
         _check(run, teacher, spec)
     inputs: dict[str, Any] = {}
     if settings.word_level:
-        weights = [_directory(run, teacher) / "model.safetensors" for teacher in settings.teachers]
-        digests = [files.sha256_of_file(path) for path in weights]
-        inputs |= {"word_level": settings.word_level, "teachers": digests}
+        inputs |= {"word_level": settings.word_level, "teachers": teacher_digests(run, settings)}
+    if settings.word_level and settings.labels:
+        if settings.labels > spec.vocabulary:
+            raise UsageError(f"{KEY}.top_k: {settings.labels} is above the vocabulary's {spec.vocabulary}; lower it")
+        inputs |= {"shares": list(settings.shares), "labels": settings.labels, "until": max_update}
     if settings.sequence_level != "none":
         text = text_inputs(run, settings.sequence_teacher, settings.sequence_beam)
         inputs |= {"sequence_level": settings.sequence_level, "text": text}
     return inputs
+
+
+def teacher_digests(run: RunDirectory, settings: DistillationConfig) -> list[str]:
+    """Of the weights of those who teach word by word."""
+    return [files.sha256_of_file(_directory(run, teacher) / "model.safetensors") for teacher in settings.teachers]
+
+
+def check_is_here(run: RunDirectory, teachers: Iterable[str]) -> None:
+    """Raise ArtifactError unless these teachers are on this machine."""
+    for teacher in teachers:
+        if not can_teach(run, teacher):
+            raise ArtifactError(
+                f"{_directory(run, teacher)} is not on {socket.gethostname()}; copy it there from rank 0's machine"
+            )
 
 
 def load_teachers(run: RunDirectory, settings: DistillationConfig) -> list[Any]:

@@ -1,6 +1,5 @@
 """Recipe: how one SubTransformer is trained, in whatever folder, and the training by it."""
 
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,12 @@ from hat.models.checkpoint import MODEL_FILES, load_model, save_model
 from hat.progress import Progress
 from hat.training import machines, processes
 from hat.training.averaging import average_weights
-from hat.training.distillation import can_teach, load_teachers
+from hat.training.distillation import check_is_here, load_teachers
 from hat.training.distilled_text import SPLIT, distilled_data
 from hat.training.loop import TrainingLoop, resumable_inputs
 from hat.training.options import TrainingOptions
 from hat.training.setup import make_trainer
+from hat.training.teacher_labels import TeacherLabels, labels_directory, write_labels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,8 +83,7 @@ def begin(
     arguments, checkpoints = model_arguments + data_arguments, directory / "checkpoints"
     trainer = make_trainer(run, prepared, recipe.training, arguments, recipe.options, checkpoints)
     if recipe.distillation and recipe.distillation.word_level:
-        transformers = processes.from_first(lambda: load_teachers(run, recipe.distillation))
-        trainer.task.learn_from(trainer, transformers, recipe.distillation.word_level)
+        trainer.task.learn_from(trainer, _teachers(run, recipe), *recipe.distillation.shares)
     if weights is not None:
         trainer.get_model().transformer.load_state_dict(weights)
     title, snapshots = f"SubTransformer {recipe.name}", recipe.training.average_checkpoints
@@ -96,6 +95,16 @@ def write_architecture(recipe: Recipe, directory: Path) -> None:
     files.write_yaml(directory / ARCHITECTURE, recipe.architecture.to_dict())
 
 
+def _teachers(run: RunDirectory, recipe: Recipe) -> Any:
+    """What a task's `learn_from` takes: Transformers, or the TeacherLabels that they write here."""
+    settings = recipe.distillation
+    if not settings.labels:
+        return processes.from_first(lambda: load_teachers(run, settings))
+    device = recipe.options.resolved_device()
+    machines.first_here(lambda: write_labels(run, settings, device))
+    return TeacherLabels(labels_directory(run, settings))
+
+
 def _training_text(run: RunDirectory, recipe: Recipe) -> tuple[Any, list[str]]:
     """(prepared data, fairseq-train arguments naming its training splits); a teacher's translations are made here."""
     settings = recipe.distillation
@@ -104,9 +113,7 @@ def _training_text(run: RunDirectory, recipe: Recipe) -> tuple[Any, list[str]]:
     teacher, beam = settings.sequence_teacher, settings.sequence_beam
 
     def translate() -> None:
-        if not can_teach(run, teacher):
-            host = socket.gethostname()
-            raise ArtifactError(f"{run.sub(teacher)} is not on {host}; copy it there from rank 0's machine")
+        check_is_here(run, [teacher])
         distilled_data(run, teacher, beam)
 
     machines.first_here(translate)

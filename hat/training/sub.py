@@ -127,7 +127,7 @@ def _recipe(run: RunDirectory, name: str, architecture: Architecture, options: T
     inputs = {
         **run.sections("seed", "data", "model", "search_space"),
         "sub_training": fingerprinted(replace(run.config.sub_training, distillation=None)),
-        "distillation": distillation_inputs(run, name, spec),
+        "distillation": distillation_inputs(run, name, spec, training.max_update),
         "max_update": training.max_update,
         "architecture": architecture.to_dict(),
         "init": init,

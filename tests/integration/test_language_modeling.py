@@ -175,6 +175,11 @@ def test_interrupted_it_ends_with_the_same_weights(trained, tmp_path, monkeypatc
         ("data", {"vocabulary_size": 4}, "data.vocabulary_size: 4 is not between 5"),
         ("sub_training", {"label_smoothing": 0.1}, "sub_training.label_smoothing: 0.1 has no place"),
         ("super_training", {"distillation": {}}, "super_training.distillation: language models learn from text alone"),
+        (
+            "sub_training",
+            {"distillation": {"sequence_level": "beside"}},
+            "distillation.sequence_level: .* set it to none",
+        ),
         ("latency", {"words": 1}, "latency.words: 1 is not between 2"),
         ("latency", {"prompt": 0}, "latency.prompt: 0 is not between 1"),
         ("super_training", {"max_tokens": 16}, "super_training.max_tokens: 16 is less than one sequence"),
