@@ -8,6 +8,7 @@ COMMANDS = [
     "prepare",
     "train-super",
     "train-sub",
+    "cache",
     "compress",
     "measure-latency",
     "fit-predictor",

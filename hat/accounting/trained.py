@@ -50,6 +50,7 @@ def accounted(
         bin_dims=tuple(spec.bin_widths(decoder.embed_dim)) if spec.cutoffs else (),
         bin_shares=bin_shares if spec.cutoffs else (),
         densities=densities if pruned else None,
+        cache=spec.cache,
         **few_bits,
     )
 

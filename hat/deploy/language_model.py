@@ -12,12 +12,14 @@ import onnxruntime
 
 from hat.deploy.batching import check_parallel_options
 from hat.deploy.bundle import open_bundle
+from hat.deploy.cache import Cache
 from hat.deploy.sessions import Sessions
 from hat.deploy.words import Vocabulary
 from hat.errors import ArtifactError, DataError, UsageError
 
 WORDS_AT_A_TIME = 64  # that are read in one call
-Memory = dict  # {input of the graph: array}: keys and values of the words before
+Memory = dict  # {input of the graph: array}: keys and values of the words before; and what a cache keeps, as PAST
+PAST = "past"
 
 
 class LineScore(NamedTuple):
@@ -55,6 +57,7 @@ class LanguageModel:
         self._session = Sessions(self.bundle.graphs(), threads, accelerator)["step"]
         self._empty = empty_memory(self._session)
         self._outputs = ["log_probabilities", *(f"new_{name}" for name in self._empty)]
+        self._cache = Cache.of(self.bundle.description)
 
     def score(self, lines: Iterable[str]) -> list[LineScore]:
         """The LineScore of each line of a running text, every word seen after all before it.
@@ -102,9 +105,15 @@ class LanguageModel:
         """Numbers of words after those that `memory` keeps (None: none) -> log-probabilities of the word after each of
         them (words, vocabulary), and the memory for the next step.
         """
-        given = {"words": np.array([words], np.int64), **(self._empty if memory is None else memory)}
-        found, *kept = self._session.run(self._outputs, given)
-        return found[0], dict(zip(self._empty, kept))
+        memory = dict(self._empty if memory is None else memory)
+        past = memory.pop(PAST, None)
+        given = {"words": np.array([words], np.int64), **memory}
+        if self._cache is None:
+            found, *kept = self._session.run(self._outputs, given)
+            return found[0], dict(zip(self._empty, kept))
+        found, *kept, states = self._session.run([*self._outputs, "features"], given)
+        mixed, past = self._cache.look_up(found[0], states[0], words, past)
+        return mixed, {**dict(zip(self._empty, kept)), PAST: past}
 
     def _drawn(self, log_probabilities: np.ndarray, temperature: float, rng: np.random.Generator) -> int:
         scores = log_probabilities.astype(np.float64)

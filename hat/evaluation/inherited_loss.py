@@ -91,18 +91,24 @@ class InheritedWordLoss(_Inherited):
     """A language model's: items are words; batches are fairseq samples of TextLines."""
 
     def _scored(self, batch: dict[str, Any], device: str) -> "_ScoredWords":
-        target = batch["target"].flatten()
-        kept = target.ne(IGNORED).nonzero().squeeze(1)
-        return _ScoredWords(batch["net_input"]["words"].to(device), kept.to(device), target[kept].to(device))
+        target = batch["target"].to(device)
+        kept = target.ne(IGNORED).flatten().nonzero().squeeze(1)
+        return _ScoredWords(batch["net_input"]["words"].to(device), kept, target)
 
     def _nats(self, batch: "_ScoredWords") -> Tensor:
         features, _memory = self._model(batch.words)
-        return self._model.output.losses(features.flatten(0, 1).index_select(0, batch.kept), batch.target).sum()
+        target = batch.target.flatten().index_select(0, batch.kept)
+        losses = self._model.output.losses(features.flatten(0, 1).index_select(0, batch.kept), target)
+        if self._model.cache is None:
+            return losses.sum()
+        without = torch.zeros(batch.target.numel(), device=losses.device).index_copy(0, batch.kept, losses)
+        found = self._model.cache.losses(without.view_as(batch.target), features, batch.target)
+        return found.flatten().index_select(0, batch.kept).sum()
 
 
 @dataclass(frozen=True)
 class _ScoredWords:
-    """`words` (batch, time) that are read; `kept` are the places of `target` (words,) among them, flattened."""
+    """`words` that are read and the `target`, both (batch, time); `kept` are its places that count, flattened."""
 
     words: Tensor
     kept: Tensor

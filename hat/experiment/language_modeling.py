@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from hat.config import Between, to_mapping
+from hat.config import Between, left_out, to_mapping
 from hat.data.language_modeling.corpora import GENERATED
 from hat.errors import UsageError
 from hat.experiment.sections import (
     Count,
+    CountOrNone,
     DistillationConfig,
     Experiment,
     LatencyConfig,
@@ -46,7 +47,8 @@ class LanguageModelConfig:
     """What is the same for every SubTransformer beside the search space.
 
     Words, the most frequent first, are cut at `cutoffs` into bins, whose tables have `bin_dims` columns; the first's
-    has those of the network, and its number here is the largest embed_dim.
+    has those of the network, and its number here is the largest embed_dim. A neural `cache` looks at so many last
+    states (while it is trained, at those of the same sequence); 0: none.
     """
 
     cutoffs: tuple[Count, ...] = ()
@@ -57,6 +59,7 @@ class LanguageModelConfig:
     output_dropout: ShareBelowOne = 0.1
     attention_dropout: ShareBelowOne = 0.0
     activation_dropout: ShareBelowOne = 0.0
+    cache: CountOrNone = left_out(0)
 
     def __post_init__(self) -> None:
         if list(self.cutoffs) != sorted(set(self.cutoffs)):

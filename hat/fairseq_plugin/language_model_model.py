@@ -23,15 +23,22 @@ class HatLanguageModel(BaseFairseqModel):
     def forward(self, words: Tensor, target: Tensor, labels: tuple[Tensor, Tensor] | None = None) -> Any:
         """words, target (batch, time) -> losses in nats of the targets that aren't IGNORED: (targets,), float32
 
-        With a teacher's `labels`, words and their probabilities (batch, time, k), also the cross entropies with them.
+        A cache looks at the states of each row. With a teacher's `labels`, words and their probabilities (batch, time,
+        k), also the cross entropies with them, by the network without a cache.
         """
         kept = target.ne(IGNORED)
         with torch.autocast(words.device.type, torch.bfloat16, enabled=self.autocast_bf16):
-            features = self.transformer(words)[0][kept]
+            states = self.transformer(words)[0]
+            features, output = states[kept], self.transformer.output
             if labels is None:
-                return self.transformer.output.losses(features, target[kept]).float()
-            found = self.transformer.output.taught_losses(features, target[kept], *(each[kept] for each in labels))
-            return found[0].float(), found[1].float()
+                nll, taught = output.losses(features, target[kept]), None
+            else:
+                nll, taught = output.taught_losses(features, target[kept], *(each[kept] for each in labels))
+        nll = nll.float()
+        if self.transformer.cache is not None:
+            without = torch.zeros(target.shape, device=nll.device).masked_scatter(kept, nll)
+            nll = self.transformer.cache.losses(without, states.float(), target)[kept]
+        return nll if taught is None else (nll, taught.float())
 
     def max_positions(self) -> None:
         return None  # text of any length

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hat.architecture.stacks import Architecture, DecoderArchitecture
 from hat.elastic.adaptive import ElasticAdaptiveEmbedding, ElasticAdaptiveSoftmax
 from hat.elastic.blocks import ElasticWindowedLayer
+from hat.elastic.cache import NeuralCache, Past
 from hat.elastic.dropout import dropout
 from hat.elastic.layers import ElasticLayerNorm
 from hat.elastic.state_rounding import StateRounding, round_states
@@ -61,6 +62,7 @@ class LanguageModel(nn.Module):
         self.embedding = ElasticAdaptiveEmbedding(spec.vocabulary, dim, spec.cutoffs, spec.bin_dims)
         self.decoder = WindowedDecoder(architecture, spec)
         self.output = ElasticAdaptiveSoftmax(self.embedding)
+        self.cache = NeuralCache(spec.cache) if spec.cache else None
         self.rounded_features = StateRounding()
         round_states(self, spec.bits, spec.bounds)
         self._activate(architecture)
@@ -83,6 +85,14 @@ class LanguageModel(nn.Module):
         x, grown = self.decoder(x, memory)
         x = dropout(self.rounded_features(x), self.spec.output_dropout * self._dropout_scale, self.training)
         return x, grown
+
+    def log_probabilities(self, features: Tensor, words: Tensor, past: Past | None = None) -> Tensor:
+        """Of all words, exact, by a cache too: features (batch, time, embed_dim) -> (batch, time, vocabulary)
+
+        words (batch, time) are those that follow, `past` what the cache has of those before.
+        """
+        found = self.output.log_probabilities(features)
+        return found if self.cache is None else self.cache.log_probabilities(found, features, words, past)
 
     def round_states(self, bits: int | None, bounds: Sequence[float]) -> None:
         """Round the operands of all products but the weights from now on, as the new `spec` says."""

@@ -29,6 +29,7 @@ class LanguageModelSpec:
     activation_dropout: float = 0.0
     end_of_line: int = 0  # id of the word that ends a line, and stands before a text
     unknown: int = 1  # id of the word for all that are none
+    cache: int = left_out(0)  # last states that a neural cache looks at; 0: there is none. See hat.elastic.cache
     bits: int | None = left_out(None)  # of the weights and of what they are multiplied by; None: floating point
     bounds: tuple[float, ...] = left_out(())  # with `bits`: of each hat.elastic.state_rounding.StateRounding
 
@@ -58,7 +59,8 @@ class LanguageModelSpec:
         shapes |= norm_shapes("decoder.layer_norm", dim)
         shapes |= {f"output.biases.{index}": (size,) for index, size in enumerate(sizes)}
         shapes |= {f"output.projections.{index}.weight": (width, dim) for index, width in later}
-        return shapes | (linear_shapes("output.classes", dim, len(later)) if later else {})
+        shapes |= linear_shapes("output.classes", dim, len(later)) if later else {}
+        return shapes | ({"cache.raw_theta": (1,), "cache.raw_share": (1,)} if self.cache else {})
 
     def multiply_adds(self, architecture: Architecture, length: int, steps: int = 0) -> int:
         """Of reading `length` words and writing `steps` more, each of which attends to all that its context holds.

@@ -33,7 +33,8 @@ def build_language_model_graphs(
 
     Inputs: words (batch, time) int64; for each layer i what the call before gave, key.i and value.i (batch, heads,
     kept, head_dim), none kept at the beginning of a text. Outputs: log_probabilities (batch, time, vocabulary), and
-    new_key.i, new_value.i, of which at most context - 1 are kept. `weights` are float32 arrays named as the model's
+    new_key.i, new_value.i, of which at most context - 1 are kept; with a cache also features (batch, time, embed_dim),
+    its states, while log_probabilities are those without it. `weights` are float32 arrays named as the model's
     state dict; `precision` is one of PRODUCTS; `ranges` {product name: (low, high)} are the calibrated ranges of the
     inputs of int8 products, without which int8 graphs are good for timing only. In each precision the log-probabilities
     are exact for the weights as they are stored. Raises UsageError for another precision.
@@ -51,7 +52,12 @@ def build_language_model_graphs(
         attention = functools.partial(_attention, blocks, layer=layer, shape=shape, distances=distances)
         x = blocks.residual(x, f"{prefix}.self_attn_layer_norm", attention)
         x = blocks.residual(x, f"{prefix}.final_layer_norm", functools.partial(blocks.feed_forward, prefix=prefix))
-    found = _log_probabilities(blocks, blocks.layer_norm(x, "decoder.layer_norm"))
+    x = blocks.layer_norm(x, "decoder.layer_norm")
+    if spec.cache:
+        features = graph.node("Concat", [shape, graph.constant([architecture.decoder.embed_dim])], axis=0)
+        graph.node("Reshape", [x, features], ["features"])
+        graph.output("features", "float32", ["batch", "time", architecture.decoder.embed_dim])
+    found = _log_probabilities(blocks, x)
     whole = graph.node("Concat", [shape, graph.constant([spec.vocabulary])], axis=0)
     graph.node("Reshape", [found, whole], ["log_probabilities"])
     graph.output("log_probabilities", "float32", ["batch", "time", spec.vocabulary])

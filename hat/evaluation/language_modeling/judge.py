@@ -1,6 +1,6 @@
 """How words are predicted, and how well: what `hat-evaluate` asks of the task language_modeling."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -129,10 +129,33 @@ def word_losses(model: "LanguageModel", words: "Tensor") -> "Tensor":
     """
     import torch
 
-    read = torch.cat([words.new_tensor([model.spec.end_of_line]), words[:-1]])
-    memory, losses = None, []
+    losses, past = [], None
     with torch.inference_mode():
-        for part, target in zip(read.split(WORDS_AT_A_TIME), words.split(WORDS_AT_A_TIME), strict=True):
-            features, memory = model(part[None], memory)
-            losses.append(model.output.losses(features[0], target))
+        for states, found, target in _read(model, words):
+            if model.cache is not None:
+                found = model.cache.losses(found[None], states[None], target[None], past)[0]
+                past = model.cache.grown(states[None], target[None], past)
+            losses.append(found)
     return torch.cat(losses)
+
+
+def states_and_losses(model: "LanguageModel", words: "Tensor") -> "tuple[Tensor, Tensor]":
+    """States (words, embed_dim) that predict each word of a running text, and what `word_losses` gives without a cache.
+
+    Before the first one stands the end of a line.
+    """
+    import torch
+
+    with torch.inference_mode():
+        states, losses, _ = zip(*_read(model, words), strict=True)
+    return torch.cat(states), torch.cat(losses)
+
+
+def _read(model: "LanguageModel", words: "Tensor") -> "Iterator[tuple[Tensor, Tensor, Tensor]]":
+    """(states, losses without a cache, words) of WORDS_AT_A_TIME after another."""
+    import torch
+
+    read, memory = torch.cat([words.new_tensor([model.spec.end_of_line]), words[:-1]]), None
+    for part, target in zip(read.split(WORDS_AT_A_TIME), words.split(WORDS_AT_A_TIME), strict=True):
+        features, memory = model(part[None], memory)
+        yield features[0], model.output.losses(features[0], target), target

@@ -20,6 +20,7 @@ from hat.export.refusal import refusal
 from hat.models.checkpoint import load_model
 
 if TYPE_CHECKING:
+    from hat.models.language_model import LanguageModel as TorchLanguageModel
     from hat.models.language_model_spec import LanguageModelSpec
 
 
@@ -61,8 +62,9 @@ class LanguageBundleMaker:
         model.round_states(None, ())  # bundles compute with exact ones
         words = [int(word) for word in prepared.stream("valid")[:CHECKED_WORDS]]
         with torch.inference_mode():
-            expected = model.output.log_probabilities(model(torch.tensor([words]))[0])[0].numpy()
-        description = describe_language_model(run, name, weights[0], model.spec, inputs)
+            following = torch.tensor([[*words[1:], prepared.end_of_line]])  # the last isn't looked up any more
+            expected = model.log_probabilities(model(torch.tensor([words]))[0], following)[0].numpy()
+        description = describe_language_model(run, name, model, inputs)
         lines = prepared.lines("valid")[:JUDGED_LINES]
         ranges = calibrate_language_model(*weights, calibration_parts(prepared.stream("train")))
         return cls(weights, ranges, prepared.words_file, description, words, expected, lines)
@@ -133,13 +135,14 @@ class LanguageBundleMaker:
 
 
 def describe_language_model(
-    run: RunDirectory, name: str, architecture: Architecture, spec: "LanguageModelSpec", inputs: Mapping[str, Any]
+    run: RunDirectory, name: str, model: "TorchLanguageModel", inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What bundle.json says of the language model `name` of a run."""
     return {
-        "task": spec.task,
-        "architecture": architecture.to_dict(),
-        "spec": to_mapping(spec),
-        "context": max(architecture.decoder.context),
+        "task": model.spec.task,
+        "architecture": model.architecture.to_dict(),
+        "spec": to_mapping(model.spec),
+        "context": max(model.architecture.decoder.context),
         "built_from": built_from(run, name, inputs),
+        **({} if model.cache is None else {"cache": model.cache.described()}),
     }

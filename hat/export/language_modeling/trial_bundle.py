@@ -19,5 +19,5 @@ def write_trial_bundle(run: RunDirectory, model: "LanguageModel", precision: str
     """Write a bundle of a standalone `hat.models.language_model.LanguageModel` into the new `folder`."""
     weights = {name: tensor.detach().float().numpy() for name, tensor in model.state_dict().items()}
     graphs = build_language_model_graphs(model.architecture, model.spec, weights, precision)
-    description = describe_language_model(run, NAME, model.architecture, model.spec, {"weights_sha256": NAME})
+    description = describe_language_model(run, NAME, model, {"weights_sha256": NAME})
     write_bundle(folder, graphs, {"words": run.prepared().words_file}, {"precision": precision, **description})
