@@ -91,26 +91,28 @@ class InheritedWordLoss(_Inherited):
     """A language model's: items are words; batches are fairseq samples of TextLines."""
 
     def _scored(self, batch: dict[str, Any], device: str) -> "_ScoredWords":
-        target = batch["target"].to(device)
-        kept = target.ne(IGNORED).flatten().nonzero().squeeze(1)
-        return _ScoredWords(batch["net_input"]["words"].to(device), kept, target)
+        following = batch["target"].to(device)
+        kept = following.ne(IGNORED).flatten().nonzero().squeeze(1)
+        return _ScoredWords(batch["net_input"]["words"].to(device), following, kept, following.flatten()[kept])
 
     def _nats(self, batch: "_ScoredWords") -> Tensor:
         features, _memory = self._model(batch.words)
-        target = batch.target.flatten().index_select(0, batch.kept)
-        losses = self._model.output.losses(features.flatten(0, 1).index_select(0, batch.kept), target)
+        losses = self._model.output.losses(features.flatten(0, 1).index_select(0, batch.kept), batch.target)
         if self._model.cache is None:
             return losses.sum()
-        without = torch.zeros(batch.target.numel(), device=losses.device).index_copy(0, batch.kept, losses)
-        found = self._model.cache.losses(without.view_as(batch.target), features, batch.target)
+        without = torch.zeros(batch.following.numel(), device=losses.device).index_copy(0, batch.kept, losses)
+        found = self._model.cache.losses(without.view_as(batch.following), features, batch.following)
         return found.flatten().index_select(0, batch.kept).sum()
 
 
 @dataclass(frozen=True)
 class _ScoredWords:
-    """`words` that are read and the `target`, both (batch, time); `kept` are its places that count, flattened."""
+    """`words` that are read and those `following` each, IGNORED or not, both (batch, time); `kept` are the places of
+    `target` (words,) among them, flattened.
+    """
 
     words: Tensor
+    following: Tensor
     kept: Tensor
     target: Tensor
 

@@ -44,10 +44,10 @@ def search_cache(
         before = loss(*best)
         after_step(before)
         theta, share = best
-        shares = [round(moved, 6) for moved in (share - SHARE_STEP, share + SHARE_STEP)]
-        nearby = [(theta, moved) for moved in shares if 0 < moved < 1] + [
-            (factor * theta, share) for factor in THETA_FACTORS
-        ]
+        nearby = [(factor * theta, share) for factor in THETA_FACTORS]
+        for moved in (share - SHARE_STEP, share + SHARE_STEP):
+            if SHARE_STEP / 2 < moved < 1:
+                nearby.append((theta, round(moved, 6)))
         best = min([best, *nearby], key=lambda each: loss(*each))
         if loss(*best) > before - LEAST_GAIN:  # nats: the logarithm of the perplexity
             break
