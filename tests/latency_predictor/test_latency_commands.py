@@ -161,7 +161,7 @@ def test_a_wrong_csv_file(tmp_path, monkeypatch, capsys, content, message):
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(f"{HEADER}\n{ROW}\n".encode())[:-15]])
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(f"{HEADER}\n{ROW}\n".encode(), mtime=0)[:-15]])
 def test_a_wrong_gzip_file(tmp_path, capsys, content):
     path = tmp_path / "wrong.csv.gz"
     path.write_bytes(content)
