@@ -38,7 +38,8 @@ class LineScore(NamedTuple):
 class LanguageModel:
     """Reads and writes text with the bundle in folder `bundle`, on `threads` threads.
 
-    Words are what spaces part; those that aren't in the vocabulary are read as <unk>. With `accelerator` "cuda" it
+    Words are what spaces part; those that aren't in the vocabulary are read as <unk>. A bundle with a SentencePiece
+    model reads and writes pieces of words, but scores words. With `accelerator` "cuda" it
     runs on the first NVIDIA GPU, which needs onnxruntime-gpu. Raises ArtifactError for a bundle that is missing,
     foreign, damaged or of another task, or whose words aren't its graph's; UsageError for impossible options.
     """
@@ -79,7 +80,8 @@ class LanguageModel:
                 found, memory = self.step([before, *part[:-1]], memory)
                 total += float(found[np.arange(len(part)), part].sum(dtype=np.float64))
                 before = part[-1]
-            yield LineScore(total, len(words), self.vocabulary.unknown_in(line.split()))
+            named = line.split()
+            yield LineScore(total, len(named) + 1, self.vocabulary.unknown_in(named))
 
     def generate(self, prompt: str = "", words: int = 50, temperature: float = 1.0, seed: int | None = None) -> str:
         """`words` words after those of `prompt`, a line's end being a line feed; the same ones for the same `seed`.
@@ -99,7 +101,7 @@ class LanguageModel:
                 found, memory = self.step(read[start : start + WORDS_AT_A_TIME], memory)
             read = [self._drawn(found[-1], temperature, rng)]
             drawn += read
-        return self._text(drawn)
+        return self.vocabulary.text(drawn)
 
     def step(self, words: Sequence[int], memory: Memory | None = None) -> tuple[np.ndarray, Memory]:
         """Numbers of words after those that `memory` keeps (None: none) -> log-probabilities of the word after each of
@@ -122,11 +124,6 @@ class LanguageModel:
             return int(scores.argmax())
         odds = np.exp((scores - scores.max()) / temperature)
         return int(rng.choice(len(odds), p=odds / odds.sum()))
-
-    def _text(self, words: Sequence[int]) -> str:
-        end = self.vocabulary.end_of_line
-        named = ["\n" if word == end else self.vocabulary.words[word] for word in words]
-        return " ".join(named).replace(" \n", "\n").replace("\n ", "\n")
 
 
 def empty_memory(session: onnxruntime.InferenceSession) -> Memory:

@@ -26,7 +26,8 @@ from hat.models.language_model_spec import LanguageModelSpec
 class LanguageDataConfig:
     """Where running text comes from; words are what spaces part, and a line's end is one.
 
-    A vocabulary has the `vocabulary_size` most frequent words (None: all) of the training split. Text is learnt in
+    A vocabulary has the `vocabulary_size` most frequent words (None: all) of the training split; by the `tokenizer`
+    sentencepiece it has so many pieces of words, each of which then counts as a word. Text is learnt in
     sequences of `max_length` words, all of which a training step sees at once.
     """
 
@@ -34,12 +35,15 @@ class LanguageDataConfig:
     train: tuple[str, ...] = ()
     valid: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
+    tokenizer: Literal["words", "sentencepiece"] = left_out("words")
     vocabulary_size: VocabularySize | None = None
     max_length: Annotated[int, Between(2)] = 256
     synthetic_sentences: Count = 20000
 
     def __post_init__(self) -> None:
         check_own_text(self, GENERATED)
+        if self.tokenizer == "sentencepiece" and self.vocabulary_size is None:
+            raise UsageError("data.vocabulary_size: sentencepiece needs the number of pieces; give one, such as 8000")
 
 
 @dataclass(frozen=True)

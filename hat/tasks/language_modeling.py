@@ -128,8 +128,8 @@ class LanguageModeling(Task):
         from hat.data.language_modeling.prompts import draw_prompts
 
         prepared, latency = run.prepared(), run.config.latency
-        prompts, names = draw_prompts(prepared, split, count, latency.prompt, seed), prepared.words().words
-        texts = [" ".join(names[word] for word in prompt) for prompt in prompts]
+        prompts = draw_prompts(prepared, split, count, latency.prompt, seed)
+        texts = map(prepared.words().text, prompts)
         return {"sentences": [{"prompt": text, "words": latency.words} for text in texts], "ids": prompts}
 
     def bundle_maker(

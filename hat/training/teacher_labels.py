@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PROVENANCE = "provenance.json"
 WORDS_A_PART = 32768  # labelled between two records of how far they go
 WORDS_AT_A_TIME = 1024  # read together
-PROBABILITIES_AT_A_TIME = 2**24  # that are there of the words of the vocabulary
+PROBABILITIES_AT_A_TIME = 2**22  # of all words that could stand there: few enough for the caches
 
 
 def labels_directory(run: RunDirectory, settings: DistillationConfig) -> Path:
@@ -174,8 +174,8 @@ def _most_probable(
     teachers: "Sequence[LanguageModel]", features: "Sequence[Tensor]", count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The words, and their probabilities, of which the teachers' mean distribution has most: both (words, count)."""
-    import torch
-
-    each = [teacher.output.log_probabilities(x).exp() for teacher, x in zip(teachers, features, strict=True)]
-    probabilities, words = torch.stack(each).mean(dim=0).topk(count, dim=-1)
-    return words.cpu().numpy(), probabilities.cpu().numpy()
+    total: Any = 0
+    for teacher, states in zip(teachers, features, strict=True):
+        total = teacher.output.log_probabilities(states).exp_().add_(total)
+    probabilities, words = total.topk(count, dim=-1)
+    return words.cpu().numpy(), (probabilities / len(teachers)).cpu().numpy()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hat import files
+from hat.data.language_modeling.pieces import train_pieces
 from hat.data.language_modeling.ranking import ranked_words
 from hat.data.language_modeling.sources import RunningText, open_running_text
 from hat.data.preparation import prepare_once
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 LINES_AT_A_TIME = 10_000
-VOCABULARY = "vocabulary.txt"
+VOCABULARIES = {"words": "vocabulary.txt", "sentencepiece": "sentencepiece.model"}
 
 
 @dataclasses.dataclass
@@ -59,8 +60,10 @@ def _build(run: RunDirectory, stages: "Stages", text: RunningText) -> dict[str, 
     read = stages.once(
         "text", lambda: {split: vars(_write_lines(split, text.splits[split], raw[split])) for split in SPLITS}
     )
-    path = stages.data / VOCABULARY
-    if not path.exists():
+    path = stages.data / VOCABULARIES[config.tokenizer]
+    if not path.exists() and config.tokenizer == "sentencepiece":
+        files.write_bytes(path, train_pieces(raw["train"], config.vocabulary_size, read["train"]["lines"]))
+    elif not path.exists():
         words = ranked_words(_word_counts(raw["train"]), config.vocabulary_size)
         files.write_text(path, "".join(f"{word}\n" for word in words))
     vocabulary = Vocabulary.load(path)
@@ -70,16 +73,28 @@ def _build(run: RunDirectory, stages: "Stages", text: RunningText) -> dict[str, 
         encode = lambda split=split: _write_ids(raw[split], stages.data / f"{split}.npy", vocabulary)  # noqa: E731
         counts[split].unknown = stages.once(split, encode)
         print(counts[split].describe(), flush=True)
-    print(f"vocabulary: {len(vocabulary)} words", flush=True)
+    print(_described(vocabulary, stages.data / "train.npy", counts["train"], config.tokenizer), flush=True)
     return {
         "task": "language_modeling",
         "corpus": config.corpus,
         "vocabulary": len(vocabulary),
+        "vocabulary_file": path.name,
         "end_of_line": vocabulary.end_of_line,
         "unknown": vocabulary.unknown,
         "sentences": {split: counts[split].lines for split in SPLITS},
         "counts": {split: vars(counts[split]) for split in SPLITS},
     }
+
+
+def _described(vocabulary: Vocabulary, stream: Path, train: LineCounts, tokenizer: str) -> str:
+    """One line for the user."""
+    if tokenizer == "words":
+        return f"vocabulary: {len(vocabulary)} words"
+    pieces = len(np.load(stream, mmap_mode="r")) / (train.words + train.lines)
+    return (
+        f"vocabulary: {len(vocabulary)} pieces, {pieces:.2f} to a word: what trainings and latencies say of a word is "
+        "of a piece, perplexities of hat-evaluate and hat-score are of whole words"
+    )
 
 
 def _write_lines(split: str, lines: Iterable[str], path: Path) -> LineCounts:

@@ -32,13 +32,14 @@ class LanguageData:
         try:
             for name in NAMES:
                 setattr(self, name, description[name])
+            self.vocabulary_file = description.get("vocabulary_file", "vocabulary.txt")
         except (KeyError, TypeError):
             raise foreign_description(self.directory) from None
 
     @property
     def words_file(self) -> Path:
         """The file of the Vocabulary."""
-        return self.directory / "vocabulary.txt"
+        return self.directory / self.vocabulary_file
 
     def words(self) -> Vocabulary:
         """The Vocabulary; raises ArtifactError if it isn't that of the description."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hat.data.language_modeling.corpora import GENERATED, corpus_files
+from hat.data.archives import Member
+from hat.data.download import download
+from hat.data.language_modeling.corpora import GENERATED, RunningCorpus, running_corpus
 from hat.data.language_modeling.tales import generate
-from hat.data.source_files import FILES, SPLITS, find_splits, refuse_source
+from hat.data.source_files import FILES, SPLITS, find, find_splits, refuse_source
 from hat.data.text import read_lines
 from hat.errors import UsageError
 
@@ -25,9 +27,10 @@ class RunningText:
 
 
 def open_running_text(
-    config: "LanguageDataConfig", seed: int, source_directory: Path | str | None, _download_directory: Path
+    config: "LanguageDataConfig", seed: int, source_directory: Path | str | None, download_directory: Path
 ) -> RunningText:
-    """The text that a LanguageDataConfig names; a named corpus is read from `source_directory`.
+    """The text that a LanguageDataConfig names; a named corpus is read from `source_directory`, or else
+    fetched into `download_directory`.
 
     Raises UsageError or DataError.
     """
@@ -36,7 +39,10 @@ def open_running_text(
     if config.corpus == GENERATED:
         refuse_source(config.corpus, source_directory)
         return RunningText(dict(generate(seed, config.synthetic_sentences)), {})
-    return _from_directory(config.corpus, corpus_files(config.corpus), source_directory)
+    corpus = running_corpus(config.corpus)
+    if source_directory is None and corpus.url:
+        source_directory = download(corpus.url, download_directory, corpus.sha256).parent
+    return _from_directory(config.corpus, corpus, source_directory)
 
 
 def _from_config_files(config: "LanguageDataConfig", folder: Path) -> RunningText:
@@ -49,7 +55,11 @@ def _from_config_files(config: "LanguageDataConfig", folder: Path) -> RunningTex
     return RunningText(dict(lines), {name: path for of_split in paths.values() for name, path in of_split.items()})
 
 
-def _from_directory(name: str, wanted: dict[str, str], directory: Path | str | None) -> RunningText:
-    content = f"{', '.join(wanted.values())}, plain or .gz,"
-    found, files = find_splits(name, wanted, content, directory)
+def _from_directory(name: str, corpus: RunningCorpus, directory: Path | str | None) -> RunningText:
+    """A named corpus out of a folder: its archive if it is there, or the files themselves."""
+    archive = find(Path(directory), corpus.archive) if directory and corpus.url else None
+    if archive:
+        members = {split: Member(archive, member) for split, member in corpus.files.items()}
+        return RunningText({split: read_lines(member) for split, member in members.items()}, {archive.name: archive})
+    found, files = find_splits(name, corpus.files, corpus.content, directory)
     return RunningText({split: read_lines(path) for split, path in found.items()}, files)

@@ -71,7 +71,7 @@ class LanguageJudge:
         words = torch.tensor([word for sequence in sequences for word in sequence])
         losses = word_losses(model.to(device).eval(), words.to(device)).double().cpu()
         sums = [float(part.sum()) for part in losses.split([len(sequence) for sequence in sequences])]
-        return list(zip(sums, map(len, sequences), strict=True))
+        return [(nats, len(line.split()) + 1) for nats, line in zip(sums, lines, strict=True)]
 
     def bundle_answers(self, path: Path | str, lines: Sequence[str]) -> list[LineLoss]:
         """The LineLoss of each line of a running text, by the bundle at `path`."""

@@ -10,6 +10,7 @@ from tiny_language_models import ADAPTIVE, WORDS, some_words, super_language_mod
 from hat.fairseq_plugin.language_model_data import IGNORED, TextSequences
 from hat.fairseq_plugin.language_model_model import HatLanguageModel
 from hat.fairseq_plugin.language_model_task import HatLanguageModelingCriterion
+from hat.fairseq_plugin.language_model_teachers import WrittenTeachers
 from hat.training.strategies.lesson import Lesson
 
 STREAM = np.arange(5, 42).astype(np.uint8)
@@ -63,6 +64,33 @@ def test_a_batch_is_filled_up_with_what_does_not_count_and_a_lesson_takes_its_sh
     assert sample["ntokens"] == 13
     part = Lesson(None, start=1, stride=2).sentences(sample, IGNORED)
     assert (part["ntokens"], part["net_input"]["words"].shape) == (5, (1, 8))
+
+
+class Labels:
+    """At each place of the text the word that stands there, and one that never does."""
+
+    def __len__(self):
+        return len(STREAM)
+
+    def at(self, places):
+        words = STREAM[places]
+        return np.stack([words, np.zeros_like(words)], -1), np.full((*places.shape, 2), 0.5, np.float16)
+
+
+@pytest.mark.parametrize("options", [{"seed": 1}, {"seed": 1, "epoch": 4}, {"seen": 3}])
+def test_labels_follow_the_words_wherever_the_text_is_cut(options):
+    epoch = options.pop("epoch", 1)
+    dataset = sequences(**options)
+    dataset.set_epoch(epoch)
+    trainer = SimpleNamespace(
+        get_num_updates=lambda: 3, cfg=SimpleNamespace(optimization=SimpleNamespace(max_update=7))
+    )
+    sample = dataset.collater([dataset[index] for index in range(len(dataset))])
+    taught = WrittenTeachers(trainer, Labels(), 0.5, 0.1).added_to(sample)
+    kept, (words, probabilities) = sample["target"].ne(IGNORED), taught["labels"]
+    assert words.shape == probabilities.shape == (*kept.shape, 2)
+    assert torch.equal(words[kept][:, 0], sample["target"][kept])
+    assert taught["teacher_weight"] == pytest.approx(0.3)  # half way
 
 
 def test_the_loss_is_the_negative_log_likelihood_of_what_counts():

@@ -1,16 +1,23 @@
 """Running text prepared: vocabularies by frequency, numbers of words, what is left out, and what is refused."""
 
 import gzip
+import zipfile
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from shared_data import shared_data
 from tiny_language_run import make_run
 
+from hat import files
+from hat.config import from_mapping
+from hat.data.language_modeling.corpora import CORPORA
 from hat.data.language_modeling.ranking import ranked_words
+from hat.data.language_modeling.sources import open_running_text
 from hat.data.language_modeling.tales import generate
 from hat.errors import ArtifactError, DataError, UsageError
+from hat.experiment.language_modeling import LanguageDataConfig
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +72,31 @@ def test_a_named_corpus_is_read_from_a_folder_plain_or_packed(tmp_path):
     with pytest.raises(UsageError, match="model.cutoffs: 12 is not below the 11 words"):
         run.prepare(folder)
     assert not (tmp_path / "run/data").exists()
+
+
+def test_wikitext_is_fetched_or_read_from_its_archive_or_its_files(tmp_path, monkeypatch):
+    texts = {"train": " \n = Title = \n" + " anna bought tea \n" * 9, "valid": " anna \n", "test": " tea \n"}
+    archive = tmp_path / "from" / "wikitext-2-v1.zip"
+    archive.parent.mkdir()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for split, text in texts.items():
+            packed.writestr(f"wikitext-2/wiki.{split}.tokens", text)
+    named = {"corpus": "wikitext-2", "train": [], "valid": [], "test": []}
+    config = from_mapping(LanguageDataConfig, named, "test")
+    corpus = replace(CORPORA["wikitext-2"], url=archive.as_uri(), sha256=files.sha256_of_file(archive))
+    monkeypatch.setitem(CORPORA, "wikitext-2", corpus)
+
+    def read(directory):
+        text = open_running_text(config, 1, directory, tmp_path / "fetched")
+        return {split: "".join(f"{line}\n" for line in lines) for split, lines in text.splits.items()}
+
+    assert read(None) == read(archive.parent) == texts
+    assert files.sha256_of_file(tmp_path / "fetched" / archive.name) == corpus.sha256
+    for split, text in texts.items():
+        (tmp_path / f"wiki.{split}.tokens").write_text(text)
+    assert read(tmp_path) == texts
+    with pytest.raises(DataError, match="not all of wikitext-2 is there; put wikitext-2-v1.zip, or wikitext-2/wiki"):
+        read(tmp_path / "run")
 
 
 def test_penn_treebank_has_its_known_size(tmp_path):
