@@ -1,6 +1,6 @@
 """Vocabulary: the words of a language model by number, as a file beside it has them.
 
-That lists words, one a line, or is a SentencePiece model (.model) whose pieces are the words.
+That lists words, one a line, or is a SentencePiece model (.model, or .model.xz) whose pieces are the words.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Vocabulary:
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
         """Read such a file; raises ArtifactError if it is missing or another one."""
-        if path.suffix == ".model":
+        if ".model" in path.suffixes:
             return PieceVocabulary(path)
         try:
             words = path.read_text(encoding="utf-8").split("\n")[:-1]
