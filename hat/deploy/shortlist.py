@@ -40,7 +40,7 @@ class Shortlist:
         offsets = np.concatenate([[0], np.cumsum(others)])[self._offsets]
         differences = np.diff(self._lists[others], prepend=0).astype(dtype)  # wrap around where a list ends
         planes = differences.astype(differences.dtype.newbyteorder("<")).view(np.uint8)
-        planes = np.ascontiguousarray(planes.reshape(len(differences), -1).T)
+        planes = np.ascontiguousarray(planes.reshape(-1, differences.itemsize).T)
         arrays = (offsets.astype(np.uint32), planes, self._common.astype(dtype))
         named: dict[str, Any] = dict(zip(ARRAYS, arrays))
         with open(path, "wb") as handle:

@@ -12,7 +12,7 @@ from hat.errors import UsageError
 
 PARTS = 32  # of a tensor are removed one by one, the last never
 LEAST_RISE, MOST_RISE = 1e-5, 10.0  # of the loss, in nats, between which the threshold is searched
-STEPS = 16  # of that search
+STEPS = 32  # of that search, the later ones of which ask for losses that are known
 
 
 @dataclass(frozen=True)
@@ -76,5 +76,5 @@ def by_sensitivity(
 
 def _between(fewer: Sequence[int], more: Sequence[int], most: int) -> tuple[int, ...]:
     """On the way from what is fewer to what is more than `most`, all alike."""
-    share = (most - sum(fewer)) / max(1, sum(more) - sum(fewer))
-    return tuple(less + math.floor(share * (other - less)) for less, other in zip(fewer, more, strict=True))
+    left, way = most - sum(fewer), max(1, sum(more) - sum(fewer))
+    return tuple(less + left * (other - less) // way for less, other in zip(fewer, more, strict=True))
