@@ -108,10 +108,19 @@ class LanguageDistillationConfig(DistillationConfig):
 
 
 @dataclass(frozen=True)
+class HebbianConfig:
+    """See hat.training.hebbian: the least rate, and how often a word is seen until it isn't moved any more."""
+
+    gamma: Share = 0.01
+    limit: Count = 500
+
+
+@dataclass(frozen=True)
 class LanguageSubTrainingConfig(SubTrainingConfig):
-    """Training of one language model."""
+    """Training of one language model; `hebbian` moves its tables after each update."""
 
     distillation: LanguageDistillationConfig | None = None
+    hebbian: HebbianConfig | None = left_out(None)
 
 
 @dataclass(frozen=True)

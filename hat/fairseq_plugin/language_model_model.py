@@ -1,5 +1,6 @@
 """fairseq's view of our language models: `hat_superlanguagemodel` and `hat_languagemodel`, for its trainer."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ class HatLanguageModel(BaseFairseqModel):
         super().__init__()
         self.transformer = language_model
         self.autocast_bf16 = autocast_bf16
+        self.observer: Callable[[Tensor, Tensor], None] | None = None  # in training, of features and targets
 
     def forward(self, words: Tensor, target: Tensor, labels: tuple[Tensor, Tensor] | None = None) -> Any:
         """words, target (batch, time) -> losses in nats of the targets that aren't IGNORED: (targets,), float32
@@ -30,6 +32,8 @@ class HatLanguageModel(BaseFairseqModel):
         with torch.autocast(words.device.type, torch.bfloat16, enabled=self.autocast_bf16):
             states = self.transformer(words)[0]
             features, output = states[kept], self.transformer.output
+            if self.observer is not None and self.training:
+                self.observer(features.detach(), target[kept])
             if labels is None:
                 nll, taught = output.losses(features, target[kept]), None
             else:

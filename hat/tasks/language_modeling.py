@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hat.experiment.sections import TrainingConfig
     from hat.export.graphs_size import GraphsSize
     from hat.export.language_modeling.bundle_maker import LanguageBundleMaker
+    from hat.fairseq_plugin.trainer import HatTrainer
     from hat.models.language_model import LanguageModel
     from hat.models.language_model_spec import LanguageModelSpec
 
@@ -77,6 +78,17 @@ class LanguageModeling(Task):
 
     def training_arguments(self, prepared: "LanguageData", training: "TrainingConfig") -> dict[str, Any]:
         return {"task": "hat_language_modeling", "criterion": "hat_language_modeling"}
+
+    def begin_training(self, trainer: "HatTrainer", training: "TrainingConfig") -> None:
+        from hat.fairseq_plugin.trainer import optimised_weights, torch_optimizer
+        from hat.training.hebbian import HebbianUpdates
+
+        config = getattr(training, "hebbian", None)  # a compression has none
+        if config is not None:
+            model, weights = trainer.get_model(), optimised_weights(trainer)
+            output = model.transformer.output
+            tables = [weights[f"embedding.tables.{index}.weight"] for index in range(len(output.embedding.tables))]
+            model.observer = HebbianUpdates(output, tables, config, torch_optimizer(trainer)).see
 
     @property
     def spec_class(self) -> "type[LanguageModelSpec]":

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from hat.experiment.run_directory import RunDirectory
     from hat.experiment.sections import TrainingConfig
+    from hat.fairseq_plugin.trainer import HatTrainer
 
 
 class Task(abc.ABC):
@@ -99,6 +100,9 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def vocabularies(self, spec: Any) -> dict[str, int]:
         """{"source": number of words}, and the like, of a model of this `spec`."""
+
+    def begin_training(self, trainer: "HatTrainer", training: Any) -> None:  # noqa: B027
+        """Add to the training of a network, at the update that it has come to, what the section `training` asks for."""
 
     @abc.abstractmethod
     def training_arguments(self, prepared: Any, training: "TrainingConfig") -> dict[str, Any]:

@@ -87,7 +87,9 @@ def begin(
     if weights is not None:
         trainer.get_model().transformer.load_state_dict(weights)
     title, snapshots = f"SubTransformer {recipe.name}", recipe.training.average_checkpoints
-    return trainer, TrainingLoop(trainer, recipe.training, directory, recipe.inputs, title, snapshots, begun, progress)
+    loop = TrainingLoop(trainer, recipe.training, directory, recipe.inputs, title, snapshots, begun, progress)
+    run.task.begin_training(trainer, recipe.training)
+    return trainer, loop
 
 
 def write_architecture(recipe: Recipe, directory: Path) -> None:
