@@ -14,9 +14,11 @@ from hat.deploy.beam_search import BeamSearch
 from hat.deploy.bundle import Bundle, open_bundle
 from hat.deploy.search_options import bundle_options
 from hat.deploy.sessions import Sessions
+from hat.errors import ArtifactError
 
 PACKAGES = {".json": "tokenizers", ".model": "sentencepiece"}  # by the suffix of a tokenizer's file
 WORDS = ".txt"  # a list of words, which needs none
+COMPRESSED = ".xz"  # may follow
 SEED = 1  # of words that are drawn
 
 
@@ -24,7 +26,8 @@ def bundle_call(folder: Path, threads: int, accelerator: str) -> tuple[Callable[
     """(the call, whether it begins and ends with text) of the bundle in `folder`."""
     bundle = open_bundle(folder)
     with_text, without = CALLS[bundle.description.get("task", "translation")]
-    suffixes = {Path(file).suffix for file in bundle.description["tokenizers"].values()}
+    names = bundle.description["tokenizers"].values()
+    suffixes = {Path(name[: -len(COMPRESSED)] if name.endswith(COMPRESSED) else name).suffix for name in names}
     if all(importlib.util.find_spec(PACKAGES[suffix]) for suffix in suffixes - {WORDS}):
         return with_text(folder, threads, accelerator), True
     return without(bundle, threads, accelerator), False
@@ -64,12 +67,12 @@ def _continuation(folder: Path, threads: int, accelerator: str) -> Callable[[Any
     return lambda call, _ids: model.generate(call["prompt"], call["words"], seed=SEED)
 
 
-def _never(_bundle: Bundle, _threads: int, _accelerator: str) -> Callable[[Any, list[int]], Any]:
-    raise AssertionError("a list of words needs no package")
+def _no_pieces(bundle: Bundle, _threads: int, _accelerator: str) -> Callable[[Any, list[int]], Any]:
+    raise ArtifactError(f"{bundle.path} needs the package sentencepiece: pip install sentencepiece")
 
 
 CALLS = {  # with text, without
     "translation": (_translation, _search),
     "classification": (_classification, _label),
-    "language_modeling": (_continuation, _never),
+    "language_modeling": (_continuation, _no_pieces),
 }
