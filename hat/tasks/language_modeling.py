@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hat.architecture.stacks import Architecture
 from hat.deploy.building.block_costs import UNMEASURED, DeviceCosts
+from hat.errors import UsageError
 from hat.report.loss_scale import PERPLEXITY
 from hat.tasks.task import Task
 
@@ -81,10 +82,13 @@ class LanguageModeling(Task):
 
     def begin_training(self, trainer: "HatTrainer", training: "TrainingConfig") -> None:
         from hat.fairseq_plugin.trainer import optimised_weights, torch_optimizer
+        from hat.training import processes
         from hat.training.hebbian import HebbianUpdates
 
         config = getattr(training, "hebbian", None)  # a compression has none
         if config is not None:
+            if processes.world_size() > 1:
+                raise UsageError("sub_training.hebbian: counts words in one process alone; leave out --processes")
             model, weights = trainer.get_model(), optimised_weights(trainer)
             output = model.transformer.output
             tables = [weights[f"embedding.tables.{index}.weight"] for index in range(len(output.embedding.tables))]

@@ -3,7 +3,9 @@
 After each update of the optimiser, of each word i among the targets of the update: W_i <- (1 - r) W_i + r * mean of
 ||W_i|| h / ||h||, over the states h that preceded the word. r = max(1 / count, gamma) while the word had been seen
 fewer than `limit` times before, else 0; count is how often it has been seen now. Words of later bins have the states as
-these are projected. The tables are those of the embedding too, which follows.
+these are projected. The tables are those of the embedding too, so that what a word is read as moves with it. Counts are
+of a word's places, not of updates: with thousands of words an update, frequent words are past the limit at once, and
+rare ones are what this is for.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from hat.training import processes
 
 if TYPE_CHECKING:
     from hat.elastic.adaptive import ElasticAdaptiveSoftmax
@@ -55,9 +55,6 @@ class HebbianUpdates:
     @torch.no_grad()
     def _after(self) -> None:
         for table, sums, counts in zip(self._tables, self._sums, self._counts, strict=True):
-            if processes.world_size() > 1:
-                torch.distributed.all_reduce(sums)
-                torch.distributed.all_reduce(counts)
             before = self._state[table].get(SEEN, torch.zeros_like(counts))
             seen = self._state[table][SEEN] = before + counts
             rate = (1 / seen.clamp(min=1)).clamp(min=self._config.gamma)

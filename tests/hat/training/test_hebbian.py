@@ -7,9 +7,11 @@ import torch
 from tiny_language_models import ADAPTIVE, some_words, super_language_model
 from tiny_language_run import make_run
 
+from hat.errors import UsageError
 from hat.experiment.language_modeling import HebbianConfig
 from hat.fairseq_plugin.language_model_model import HatLanguageModel
 from hat.models.checkpoint import load_model
+from hat.training import processes
 from hat.training.hebbian import HebbianUpdates
 from hat.training.loop import TrainingLoop
 from hat.training.sub import train_sub
@@ -85,3 +87,11 @@ def test_a_training_that_is_stopped_ends_with_the_same_weights_and_others_than_w
     assert all(torch.equal(weight, stopped[name]) for name, weight in straight.items())
     without = trained(tmp_path / "c", None)
     assert not torch.equal(without["embedding.tables.0.weight"], straight["embedding.tables.0.weight"])
+
+
+def test_several_processes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path, sub_training={"hebbian": {}})
+    monkeypatch.setattr(processes, "world_size", lambda: 2)
+    with pytest.raises(UsageError, match=r"sub_training\.hebbian: .*leave out --processes"):
+        run.task.begin_training(None, run.config.sub_training)
