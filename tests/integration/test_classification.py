@@ -8,6 +8,7 @@ import tiny_classifier
 
 from hat import Classifier
 from hat.cli import evaluate, export, measure_latency, prepare, search, train_sub, train_super
+from hat.deploy.building.block_costs import UNMEASURED
 from hat.export.classification.bundle_maker import ClassifierBundleMaker
 
 
@@ -60,7 +61,7 @@ def test_two_files_of_lines_are_no_labelled_text(run, capsys):
 def test_a_larger_loss_of_accuracy_is_accepted_where_it_is_allowed(run):
     """By the option that the refusal names."""
     weights = None, None, {}
-    maker = ClassifierBundleMaker(weights, {}, None, {}, None, [], [])
+    maker = ClassifierBundleMaker(weights, {}, None, {}, None, [], [], UNMEASURED)
     message = maker.refusal("int8", {"quality": {"accuracy_drop": 1.23}}, 0.3)
     option, value = re.search(r"hat-export (--\S+) (\S+) accepts it", message).groups()
     assert maker.refusal("int8", {"quality": {"accuracy_drop": 1.23}}, float(value)) is None
