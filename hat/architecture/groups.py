@@ -61,6 +61,14 @@ class Groups:
             total = total + along[part.index].sum(1)
         return total
 
+    def scale(self, weights: Mapping[str, Any], factors: Any) -> None:
+        """Multiply all that each group owns of {name: torch tensor} by its factor (groups,), in place."""
+        for part in self.slices:
+            weight = weights[part.weight][part.rows]  # a view
+            along = weight.new_ones(weight.shape[part.axis])
+            along[part.index] = factors.to(weight)[:, None]
+            weight.mul_(along[:, None] if part.axis == 0 and weight.ndim == 2 else along)
+
 
 @dataclass(frozen=True, eq=False)
 class SingleWeights(Groups):
@@ -78,6 +86,10 @@ class SingleWeights(Groups):
     def squared_norms(self, weights: Mapping[str, Any]) -> Any:
         weight = weights[self.place].reshape(-1)
         return weight * weight
+
+    def scale(self, weights: Mapping[str, Any], factors: Any) -> None:
+        weight = weights[self.place]
+        weight.mul_(factors.to(weight).view_as(weight))
 
 
 def single_weights(names: Iterable[str], shapes: Shapes) -> list[Groups]:

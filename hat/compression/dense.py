@@ -14,8 +14,8 @@ from hat.compression.pruned import block_costs_of, read_pruned
 from hat.compression.pruning.pruner import Aim, chosen, scale, there
 from hat.compression.sparse import aim_by_sensitivity, tensors
 from hat.deploy.building.block_costs import DeviceCosts
-from hat.errors import ArtifactError, UsageError
-from hat.experiment.run_directory import RunDirectory, learnt_from, stamp
+from hat.errors import UsageError
+from hat.experiment.run_directory import RunDirectory, check_trained
 from hat.models.checkpoint import load_model
 
 MOST = 100.0  # rate that is ever tried
@@ -42,13 +42,7 @@ class Dense:
     def __init__(
         self, run: RunDirectory, name: str, block_rows: int | None = None, costs: DeviceCosts | None = None
     ) -> None:
-        finished = sorted(path.parent.name for path in (run.path / "sub").glob("*/done.json"))
-        if name not in finished:
-            raise ArtifactError(
-                f"{run.path} holds no trained network {name!r}; there are: {', '.join(finished) or 'none yet'}"
-            )
-        if not learnt_from(run.sub(name), stamp(run.data)):
-            raise ArtifactError(f"{run.sub(name)} learnt from other prepared data; run hat-train-sub {name} again")
+        check_trained(run, name)
         self.run, self.name, config = run, name, run.config.compressing
         self.costs = block_costs_of(run.sub(name)) if costs is None else costs
         self.model = load_model(run.sub(name))

@@ -34,15 +34,11 @@ class Cache:
 
         `states` (time, dim) are those after each of the `words`.
         """
-        read = np.array(words, np.int64)
+        read, before = np.array(words, np.int64), 0
         if past is not None:
-            states_before, states = len(past.states), np.concatenate([past.states, states])
+            before, states = len(past.states), np.concatenate([past.states, states])
             read = np.concatenate([past.words, read])
-        else:
-            states_before = 0
-        mixed = np.stack(
-            [self._mixed(row, states, read, states_before + number) for number, row in enumerate(log_probabilities)]
-        )
+        mixed = np.stack([self._mixed(row, states, read, at) for at, row in enumerate(log_probabilities, before)])
         return mixed, Past(states[-self._states :], read[-self._states :])
 
     def _mixed(self, log_probabilities: np.ndarray, states: np.ndarray, read: np.ndarray, at: int) -> np.ndarray:

@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime
 
 from hat.deploy.batching import check_parallel_options
 from hat.deploy.bundle import open_bundle
 from hat.deploy.cache import Cache
 from hat.deploy.sessions import Sessions
+from hat.deploy.word_steps import Memory, WordSteps, in_parts
 from hat.deploy.words import Vocabulary
 from hat.errors import ArtifactError, DataError, UsageError
 
-WORDS_AT_A_TIME = 64  # that are read in one call
-Memory = dict  # {input of the graph: array}: keys and values of the words before; and what a cache keeps, as PAST
-PAST = "past"
+PAST = "past"  # names what a cache keeps in a Memory
 
 
 class LineScore(NamedTuple):
@@ -55,10 +53,9 @@ class LanguageModel:
                 f"{self.bundle.tokenizer('words')} has other words than the model, {own[0]} instead of "
                 f"{spec['vocabulary']} or in another order; export it again with hat-export"
             )
-        self._session = Sessions(self.bundle.graphs(), threads, accelerator)["step"]
-        self._empty = empty_memory(self._session)
-        self._outputs = ["log_probabilities", *(f"new_{name}" for name in self._empty)]
         self._cache = Cache.of(self.bundle.description)
+        session = Sessions(self.bundle.graphs(), threads, accelerator)["step"]
+        self._steps = WordSteps(session, ("features",) if self._cache else ())
 
     def score(self, lines: Iterable[str]) -> list[LineScore]:
         """The LineScore of each line of a running text, every word seen after all before it.
@@ -69,14 +66,13 @@ class LanguageModel:
 
     def score_stream(self, lines: Iterable[str]) -> Iterator[LineScore]:
         """`score`, line by line as they come."""
-        memory, before = self._empty, self.vocabulary.end_of_line
+        memory, before = self._steps.empty, self.vocabulary.end_of_line
         for number, line in enumerate(_checked(lines), start=1):
             words = [*self.vocabulary.encode(line), self.vocabulary.end_of_line]
             if len(words) == 1:
                 raise DataError(f"line {number} is blank; leave it out")
             total = 0.0
-            for start in range(0, len(words), WORDS_AT_A_TIME):
-                part = words[start : start + WORDS_AT_A_TIME]
+            for part in in_parts(words):
                 found, memory = self.step([before, *part[:-1]], memory)
                 total += float(found[np.arange(len(part)), part].sum(dtype=np.float64))
                 before = part[-1]
@@ -95,10 +91,10 @@ class LanguageModel:
             raise UsageError(f"seed must be 0 or more, not {seed}")
         rng = np.random.default_rng(seed)
         read = [self.vocabulary.end_of_line, *self.vocabulary.encode(prompt)]
-        memory, drawn = self._empty, []
+        memory, drawn = self._steps.empty, []
         for _ in range(words):
-            for start in range(0, len(read), WORDS_AT_A_TIME):
-                found, memory = self.step(read[start : start + WORDS_AT_A_TIME], memory)
+            for part in in_parts(read):
+                found, memory = self.step(part, memory)
             read = [self._drawn(found[-1], temperature, rng)]
             drawn += read
         return self.vocabulary.text(drawn)
@@ -107,15 +103,12 @@ class LanguageModel:
         """Numbers of words after those that `memory` keeps (None: none) -> log-probabilities of the word after each of
         them (words, vocabulary), and the memory for the next step.
         """
-        memory = dict(self._empty if memory is None else memory)
-        past = memory.pop(PAST, None)
-        given = {"words": np.array([words], np.int64), **memory}
+        memory = self._steps.empty if memory is None else memory
+        (found, *states), kept = self._steps(words, memory)
         if self._cache is None:
-            found, *kept = self._session.run(self._outputs, given)
-            return found[0], dict(zip(self._empty, kept))
-        found, *kept, states = self._session.run([*self._outputs, "features"], given)
-        mixed, past = self._cache.look_up(found[0], states[0], words, past)
-        return mixed, {**dict(zip(self._empty, kept)), PAST: past}
+            return found, kept
+        mixed, past = self._cache.look_up(found, states[0], words, memory.get(PAST))
+        return mixed, {**kept, PAST: past}
 
     def _drawn(self, log_probabilities: np.ndarray, temperature: float, rng: np.random.Generator) -> int:
         scores = log_probabilities.astype(np.float64)
@@ -124,15 +117,6 @@ class LanguageModel:
             return int(scores.argmax())
         odds = np.exp((scores - scores.max()) / temperature)
         return int(rng.choice(len(odds), p=odds / odds.sum()))
-
-
-def empty_memory(session: onnxruntime.InferenceSession) -> Memory:
-    """What a session of the step graph keeps before the first word."""
-    return {
-        value.name: np.zeros((1, value.shape[1], 0, value.shape[3]), np.float32)
-        for value in session.get_inputs()
-        if value.name.startswith(("key.", "value."))
-    }
 
 
 def _checked(lines: Iterable[str]) -> Iterable[str]:

@@ -48,15 +48,21 @@ class NeuralCache(nn.Module):
         states (batch, time, dim) are those that predict `words` (batch, time) int64, which are negative where the word
         isn't known; `past` is what stands before.
         """
-        weights, followers, share = self._looked_up(states, words, past)
-        found = (weights * (followers[:, None] == words[..., None])).sum(dim=-1)
-        return -torch.logaddexp((share * found + TINY).log(), torch.log1p(-share) - losses)
+        return mixed_losses(losses, *self.look_up(states, words, past))
+
+    def look_up(self, states: Tensor, words: Tensor, past: Past | None = None) -> tuple[Tensor, Tensor]:
+        """What `mixed_losses` takes: (the cache's probability of each of `words`, its share there), (batch, time).
+
+        The share is 0 where no state is there to look at. Arguments are as in `losses`.
+        """
+        weights, followers, share = self._weights(states, words, past)
+        return (weights * (followers[:, None] == words[..., None])).sum(dim=-1), share
 
     def log_probabilities(
         self, log_probabilities: Tensor, states: Tensor, words: Tensor, past: Past | None = None
     ) -> Tensor:
         """The same for all words: (batch, time, vocabulary)"""
-        weights, followers, share = self._looked_up(states, words, past)
+        weights, followers, share = self._weights(states, words, past)
         places = followers.clamp(min=0)[:, None].expand_as(weights)
         found = torch.zeros_like(log_probabilities).scatter_add_(2, places, weights)
         share = share[..., None]
@@ -67,7 +73,7 @@ class NeuralCache(nn.Module):
         states, words = _together(states, words, past)
         return states[:, -self.states :], words[:, -self.states :]
 
-    def _looked_up(self, states: Tensor, words: Tensor, past: Past | None) -> tuple[Tensor, Tensor, Tensor]:
+    def _weights(self, states: Tensor, words: Tensor, past: Past | None) -> tuple[Tensor, Tensor, Tensor]:
         """(weights (batch, time, positions) of the words (batch, positions) at those positions, share (batch, time))
 
         The positions are those of `past` and of `states`. The share is 0 where no state is there to look at.
@@ -80,6 +86,13 @@ class NeuralCache(nn.Module):
         lowest = torch.finfo(scores.dtype).min
         weights = torch.softmax(scores.masked_fill(~seen, lowest), dim=-1) * seen
         return weights, followers, self.share * seen.any(dim=-1)
+
+
+def mixed_losses(losses: Tensor, found: Tensor, share: Tensor) -> Tensor:
+    """Negative log-likelihoods in nats of words that have these `losses` without the cache, and by it the probability
+    `found`, which has the `share`: all of one shape.
+    """
+    return -torch.logaddexp((share * found + TINY).log(), torch.log1p(-share) - losses)
 
 
 def _together(states: Tensor, words: Tensor, past: Past | None) -> Past:

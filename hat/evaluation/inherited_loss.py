@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hat.architecture.stacks import Architecture
+from hat.elastic.cache import mixed_losses
 from hat.errors import ArtifactError
 from hat.fairseq_plugin.criterion import SmoothedLoss
 from hat.fairseq_plugin.language_model_data import IGNORED
@@ -98,11 +99,10 @@ class InheritedWordLoss(_Inherited):
     def _nats(self, batch: "_ScoredWords") -> Tensor:
         features, _memory = self._model(batch.words)
         losses = self._model.output.losses(features.flatten(0, 1).index_select(0, batch.kept), batch.target)
-        if self._model.cache is None:
-            return losses.sum()
-        without = torch.zeros(batch.following.numel(), device=losses.device).index_copy(0, batch.kept, losses)
-        found = self._model.cache.losses(without.view_as(batch.following), features, batch.following)
-        return found.flatten().index_select(0, batch.kept).sum()
+        if self._model.cache is not None:
+            looked_up = self._model.cache.look_up(features, batch.following)
+            losses = mixed_losses(losses, *(each.flatten().index_select(0, batch.kept) for each in looked_up))
+        return losses.sum()
 
 
 @dataclass(frozen=True)

@@ -200,6 +200,17 @@ def learnt_from(stage_directory: Path | str, data: str | None) -> bool:
     return files.read_json(Path(stage_directory) / "done.json", "train it again").get("data", data) == data
 
 
+def check_trained(run: RunDirectory, name: str) -> None:
+    """Raise ArtifactError unless `name` is a finished sub-training of the run's data."""
+    finished = sorted(path.parent.name for path in (run.path / "sub").glob("*/done.json"))
+    if name not in finished:
+        raise ArtifactError(
+            f"{run.path} holds no trained network {name!r}; there are: {', '.join(finished) or 'none yet'}"
+        )
+    if not learnt_from(run.sub(name), stamp(run.data)):
+        raise ArtifactError(f"{run.sub(name)} learnt from other prepared data; run hat-train-sub {name} again")
+
+
 def check_supertransformer(run: RunDirectory, otherwise: str = "") -> None:
     """Raise ArtifactError, whose remedy ends with `otherwise`, unless the run's data have a SuperTransformer."""
     if stamp(run.super_) is None:

@@ -8,6 +8,7 @@ from fairseq.models import BaseFairseqModel, register_model
 from torch import Tensor
 
 from hat.architecture.stacks import Architecture
+from hat.elastic.cache import mixed_losses
 from hat.fairseq_plugin.language_model_data import IGNORED
 from hat.fairseq_plugin.model_config import HatModelConfig, HatTransformerConfig, chosen_architecture
 from hat.models.language_model import LanguageModel, SuperLanguageModel
@@ -40,8 +41,7 @@ class HatLanguageModel(BaseFairseqModel):
                 nll, taught = output.taught_losses(features, target[kept], *(each[kept] for each in labels))
         nll = nll.float()
         if self.transformer.cache is not None:
-            without = torch.zeros(target.shape, device=nll.device).masked_scatter(kept, nll)
-            nll = self.transformer.cache.losses(without, states.float(), target)[kept]
+            nll = mixed_losses(nll, *(each[kept] for each in self.transformer.cache.look_up(states, target)))
         return nll if taught is None else (nll, taught.float())
 
     def max_positions(self) -> None:

@@ -25,9 +25,8 @@ class WrittenTeachers:
         """
         target = sample["target"]
         places = np.add.outer(sample["begins"], np.arange(target.size(1)))
-        words, probabilities = self._labels.at(
-            np.minimum(places, len(self._labels) - 1)
-        )  # what is filled up is ignored
+        places = np.minimum(places, len(self._labels) - 1)  # beyond are those that are filled up, and ignored
+        words, probabilities = self._labels.at(places)
         labels = (
             torch.from_numpy(words.astype(np.int64)).to(target.device),
             torch.from_numpy(probabilities.astype(np.float32)).to(target.device),

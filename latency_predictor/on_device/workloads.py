@@ -14,9 +14,9 @@ import numpy as np
 import onnxruntime
 
 from hat.deploy.beam_search import BeamSearch
-from hat.deploy.language_model import WORDS_AT_A_TIME, empty_memory
 from hat.deploy.search_options import SearchOptions
 from hat.deploy.sessions import Sessions
+from hat.deploy.word_steps import WordSteps, in_parts
 
 SEED = 1  # of sentences, whose words don't matter
 FIRST_WORD = 4  # token ids below are special symbols
@@ -66,35 +66,20 @@ def continuations(
     sessions: Sessions, numbers: Mapping[str, int], points: Sequence[Sequence[int]], clock: Callable[[], float]
 ) -> list[Callable[[], Sequence[float]]]:
     """A prompt of words below `vocabulary` is read, then words are written one at a time, each the likeliest."""
-    session = sessions["step"]
+    steps = WordSteps(sessions["step"])
     prompts = [_sentence(1 + prompt, numbers["vocabulary"]) for prompt, _ in points]  # a line's end stands before it
-    return [
-        functools.partial(_continue, session, empty_memory(session), prompt, words, clock)
-        for prompt, (_, words) in zip(prompts, points)
-    ]
+    return [functools.partial(_continue, steps, prompt, words, clock) for prompt, (_, words) in zip(prompts, points)]
 
 
-def _continue(
-    session: onnxruntime.InferenceSession,
-    memory: Mapping[str, np.ndarray],
-    prompt: list[int],
-    words: int,
-    clock: Callable[[], float],
-) -> tuple[float]:
-    outputs = ["log_probabilities", *(f"new_{name}" for name in memory)]
-
-    def step(read: list[int]) -> int:
-        nonlocal memory
-        found, *kept = session.run(outputs, {"words": np.array([read]), **memory})
-        memory = dict(zip(memory, kept))
-        return int(found[0, -1].argmax())
-
-    start = clock()
-    for at in range(0, len(prompt), WORDS_AT_A_TIME):
-        word = step(prompt[at : at + WORDS_AT_A_TIME])
+def _continue(steps: WordSteps, prompt: list[int], words: int, clock: Callable[[], float]) -> tuple[float]:
+    memory, start = steps.empty, clock()
+    for part in in_parts(prompt):
+        (found,), memory = steps(part, memory)
+    word = int(found[-1].argmax())
     seconds = clock() - start
     for _ in range(words - 1):  # the first came with the prompt
-        word = step([word])
+        (found,), memory = steps([word], memory)
+        word = int(found[-1].argmax())
     return (seconds,)
 
 

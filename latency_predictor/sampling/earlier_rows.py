@@ -39,7 +39,8 @@ def _with_lengths(protocol: dict[str, Any]) -> dict[str, Any]:
 
 def _with_workload(protocol: dict[str, Any]) -> dict[str, Any]:
     """A classifier's labels were the target's vocabulary, its beam was 1."""
-    if not protocol.keys() >= {"beam", "source_vocabulary", "target_vocabulary", "lengths"}:
+    known = {"beam", "source_vocabulary", "target_vocabulary", "lengths"}
+    if not protocol.keys() >= known or not isinstance(protocol["lengths"], dict):
         return protocol
     others = dict(protocol)
     workload = {name: others.pop(name) for name in ("beam", "source_vocabulary", "target_vocabulary")}

@@ -87,6 +87,14 @@ def test_old_samples_that_are_no_samples_are_named_in_a_line(run, damage, named)
         read_samples(run.latency / "cpu.jsonl", run.config.search_space)
 
 
+def test_a_late_row_whose_lengths_are_damaged_is_named_in_a_line(run):
+    row = as_lately(made_up_sample(run, run.config.search_space.largest(), 12.5).to_dict())
+    row["protocol"]["lengths"] = 4
+    append_json_line(run.latency / "cpu.jsonl", row)
+    with pytest.raises(ArtifactError, match=r"line 1: .*protocol.*remove that line"):
+        read_samples(run.latency / "cpu.jsonl", run.config.search_space)
+
+
 def test_parts_of_encoders_and_decoders_are_still_read(tmp_path):
     row = {"name": "smallest", "encoder_ms": 0.5, "decoder_ms": 2.0, "output_ms": 0.25}
     row |= {"target_steps": [11, 17], "total_ms": [2.0, 2.75]}

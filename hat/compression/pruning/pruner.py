@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from hat import files
-from hat.architecture.groups import Groups, SingleWeights
+from hat.architecture.groups import Groups
 from hat.compression.pruning.selection import Place, keep_counts, keep_in_each, keep_over_all
 from hat.experiment.sections import CompressionConfig
 from hat.training import processes
@@ -186,12 +186,4 @@ class Pruner:
 @torch.no_grad()
 def scale(groups: Groups, weights: Mapping[str, Tensor], factors: Tensor) -> None:
     """Multiply all that each of the Groups owns of `weights` {name: tensor} by its factor (groups,), in place."""
-    if isinstance(groups, SingleWeights):
-        weight = weights[groups.place]
-        weight.mul_(factors.to(weight.device).view_as(weight))
-        return
-    for part in groups.slices:
-        weight = weights[part.weight][part.rows]  # a view
-        along = torch.ones(weight.shape[part.axis], device=weight.device)
-        along[torch.from_numpy(part.index)] = factors.to(weight.device)[:, None]
-        weight.mul_(along[:, None] if part.axis == 0 and weight.ndim == 2 else along)
+    groups.scale(weights, factors)

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from hat import files
-from hat.errors import ArtifactError, UsageError
+from hat.errors import UsageError
 from hat.evaluation.language_modeling.cache_search import search_cache
-from hat.experiment.run_directory import RunDirectory, is_current, learnt_from, mark_done, stamp
+from hat.experiment.run_directory import RunDirectory, check_trained, is_current, mark_done, stamp
 from hat.models.checkpoint import MODEL_FILES, load_model, save_model
 from hat.models.language_model import LanguageModel
 from hat.models.language_model_spec import LanguageModelSpec
@@ -60,13 +60,7 @@ def _tell(run: RunDirectory, loss: float) -> None:
 def _check(run: RunDirectory, name: str, result: str) -> None:
     if run.task.name != LanguageModelSpec.task:
         raise UsageError(f"hat-cache {name}: networks of task {run.task.name} have no cache; it is for language models")
-    if not (run.sub(name) / "done.json").exists():
-        finished = sorted(path.parent.name for path in (run.path / "sub").glob("*/done.json"))
-        raise ArtifactError(
-            f"{run.path} holds no trained network {name!r}; there are: {', '.join(finished) or 'none yet'}"
-        )
-    if not learnt_from(run.sub(name), stamp(run.data)):
-        raise ArtifactError(f"{run.sub(name)} learnt from other prepared data; run hat-train-sub {name} again")
+    check_trained(run, name)
     directory = run.sub(result)
     if result == name or ((directory / "done.json").exists() and not (directory / CACHE).exists()):
         raise UsageError(f"--name {result}: {directory} holds a training's result; give this one another name")

@@ -7,8 +7,8 @@ import numpy as np
 
 from hat.architecture.stacks import Architecture
 from hat.deploy.building.language_model_graph import STEP, build_language_model_graphs
-from hat.deploy.language_model import empty_memory
 from hat.deploy.sessions import make_session
+from hat.deploy.word_steps import empty_memory
 from hat.export.ranges import best_ranges
 from hat.export.shown_products import INPUT, ShownProducts
 
