@@ -31,12 +31,14 @@ class WordSteps:
     def __init__(self, session: onnxruntime.InferenceSession, others: Sequence[str] = ()) -> None:
         self._session = session
         self.empty = empty_memory(session)
-        self._outputs = [*(f"new_{name}" for name in self.empty), "log_probabilities", *others]
+        self._shown = ["log_probabilities", *others]
+        self._kept = [f"new_{name}" for name in self.empty]
 
     def __call__(self, words: Sequence[int], memory: Memory) -> tuple[list[np.ndarray], Memory]:
         """Numbers of words after those that `memory` keeps -> ([log-probabilities of the word after each of them
         (words, vocabulary), the other outputs (words, ...)], the memory for the next call).
         """
-        kept = {name: memory[name] for name in self.empty}
-        found = self._session.run(self._outputs, {"words": np.array([words], np.int64), **kept})
-        return [each[0] for each in found[len(kept) :]], dict(zip(kept, found))
+        given = {"words": np.array([words], np.int64), **{name: memory[name] for name in self.empty}}
+        found = self._session.run(self._shown + self._kept, given)
+        count = len(self._shown)
+        return [each[0] for each in found[:count]], dict(zip(self.empty, found[count:]))
