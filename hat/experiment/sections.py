@@ -145,7 +145,7 @@ class SuperTrainingConfig(TrainingConfig):
 
 @dataclass(frozen=True)
 class SubTrainingConfig(TrainingConfig):
-    """Training of one SubTransformer; its last `average_checkpoints` saved weights are averaged."""
+    """Training of one SubTransformer; its last `average_checkpoints` saved weights are averaged if that helps."""
 
     section: ClassVar = "sub_training"
     average_checkpoints: Count = 5
@@ -155,7 +155,7 @@ class SubTrainingConfig(TrainingConfig):
 
 @dataclass(frozen=True)
 class CompressionConfig(TrainingConfig):
-    """Pruning of a trained network, which teaches what is left of it; its last `average_checkpoints` are averaged.
+    """Pruning of a trained network, which teaches what is left of it; what it saved last is averaged if that helps.
 
     During the share `removal` of the updates groups are made to shrink, or are removed step by step; from then on the
     rest is trained alone. `method`: "reweighted" is group lasso whose weights are renewed `renewals` times (Li et al.

@@ -40,7 +40,7 @@ class Extra(Protocol):
         """Before the first update that is left."""
 
     def result(self) -> "dict[str, Tensor] | None":
-        """After the last update, {name: tensor} to be kept; None: the mean of the saved ones."""
+        """After the last update, {name: tensor} to be kept; None: the mean or the last of the saved ones."""
 
     def end(self, transformer: Any, directory: Path, /) -> None:
         """With the trained network and its folder, before the stage counts as finished."""
@@ -131,17 +131,19 @@ def train_in(
     progress: Callable[..., Progress],
     extra: Extra | None = None,
 ) -> None:
-    """Train by the Recipe into `directory`, and leave the mean of the last saved weights there as a finished stage."""
+    """Train by the Recipe into `directory`, and leave the weights there as a finished stage.
+
+    They are the mean of the last saved ones, or the last where these have the lower validation loss: while the rate
+    still falls, or in a short training, the mean lags behind.
+    """
     trainer, loop = begin(run, recipe, directory, progress, begun=run.finalist(recipe.architecture))
     if extra:
         extra.begin(loop)
     loop.run()
     transformer = trainer.get_model().transformer.float()
     since, weights = (extra.average_since, extra.result()) if extra else (0, None)
-    if weights is None:
-        weights = processes.from_first(lambda: _averaged(recipe, loop.checkpoints, since))
-    transformer.load_state_dict(weights)
-    loss = validate(trainer)["mean"]
+    choices = [weights] if weights else processes.from_first(lambda: _to_choose_from(recipe, loop.checkpoints, since))
+    loss = _load_best(trainer, transformer, choices)
     if processes.is_first():
         save_model(directory, transformer)
         if extra:
@@ -151,11 +153,23 @@ def train_in(
         print(f"next: hat-evaluate {recipe.name}, hat-export {recipe.name}")
 
 
-def _averaged(recipe: Recipe, checkpoints: "Checkpoints", since: int) -> "dict[str, Tensor]":
+def _to_choose_from(recipe: Recipe, checkpoints: "Checkpoints", since: int) -> "list[dict[str, Tensor]]":
+    """Weights to choose from; one alone where there is nothing to average."""
     snapshots = checkpoints.snapshots(since)[-recipe.training.average_checkpoints :]
     if not snapshots:
         raise ArtifactError(f"{checkpoints.directory} has lost its saved weights; remove it to train again")
-    return average_weights(snapshots)
+    return [average_weights(paths) for paths in (snapshots, snapshots[-1:])[: len(snapshots)]]
+
+
+def _load_best(trainer: HatTrainer, transformer: Any, choices: "list[dict[str, Tensor]]") -> float:
+    """Load the weights of lowest validation loss, the first among equals; returns that loss, in nats a token."""
+    losses = []
+    for weights in choices:
+        transformer.load_state_dict(weights)
+        losses.append(validate(trainer)["mean"])
+    best = losses.index(min(losses))
+    transformer.load_state_dict(choices[best])
+    return losses[best]
 
 
 def _initial_weights(run: RunDirectory, recipe: Recipe) -> "dict[str, Tensor] | None":

@@ -34,9 +34,10 @@ def train_sub(
     """Train `architecture` into `run.sub(name)`; nothing is done if it is there and its inputs are the same.
 
     It goes on from where `train_briefly` left it. The weights kept are the average of the last `average_checkpoints`
-    saved ones. The full-size Transformer is trained first if it is to teach and isn't there. Raises ArtifactError
-    without prepared data, without a SuperTransformer to inherit from, without another teacher, or with a damaged
-    checkpoint; DeviceError; InUseError where another process trains it. `progress` makes what shows the progress.
+    saved ones, or the last one by itself, whichever has the lower validation loss. The full-size Transformer is trained
+    first if it is to teach and isn't there. Raises ArtifactError without prepared data, without a SuperTransformer to
+    inherit from, without another teacher, or with a damaged checkpoint; DeviceError; InUseError where another process
+    trains it. `progress` makes what shows the progress.
     """
     options = options or TrainingOptions()
     with processes.joined(options.resolved_device()):

@@ -10,7 +10,6 @@ from tiny_run import make_run
 
 from hat import files
 from hat.experiment.run_directory import RunDirectory
-from hat.models.checkpoint import load_weights as load_model_weights
 from hat.training.options import TrainingOptions
 from hat.training.sub import train_briefly, train_sub
 from hat.training.super import train_super
@@ -40,21 +39,12 @@ def test_super_training_survives_kills(straight, killed):
     assert_same_result(straight.super_, killed.super_)
 
 
-def test_sub_training_survives_kills_and_averages_the_last_checkpoints(straight, killed):
+def test_sub_training_survives_kills(straight, killed):
     architecture = straight.config.search_space.smallest()
     for death in ({"replacements": 5}, {"replacements": 7}, {"backward_passes": 5}):
         assert run_and_die(lambda: train_sub(killed, "small", architecture), **death) == -signal.SIGKILL
     assert run_and_die(lambda: train_sub(killed, "small", architecture)) == 0
     assert_same_result(straight.sub("small"), killed.sub("small"))
-
-    snapshots = sorted((straight.sub("small") / "checkpoints").glob("update_*"))
-    assert [path.stem for path in snapshots] == ["update_0000006", "update_0000009", "update_0000012"]
-    from safetensors.numpy import load_file
-
-    saved = [load_file(path) for path in snapshots]
-    _, _, weights = load_model_weights(straight.sub("small"))
-    for name, weight in weights.items():
-        assert weight == pytest.approx(sum(each[name] for each in saved) / 3, abs=1e-6)
 
 
 def test_training_that_stops_now_and_then_ends_as_if_it_never_had(straight, killed):
