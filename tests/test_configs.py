@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from hat.accounting.micronet import micronet_account
+from hat.accounting.network import load_network
 from hat.experiment.config import load_experiment
+from hat.experiment.inspection import inspect_file
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 EXPERIMENTS = sorted(CONFIGS.glob("*.yaml"))
@@ -19,7 +22,7 @@ def load(name):
 
 def test_all_announced_configs_are_there():
     announced = {*PAPER, "quickstart", "quickstart.smallest", "quickstart.classification", "multi30k.en-de"}
-    announced |= {"sst2", "sst2.bert", "ptb", "quickstart.language_modeling"}
+    announced |= {"sst2", "sst2.bert", "ptb", "wikitext-103", "quickstart.language_modeling"}
     assert {path.name.removesuffix(".yaml") for path in EXPERIMENTS} == announced
 
 
@@ -103,3 +106,17 @@ def test_search_and_measuring_of_the_paper(name):
 @pytest.mark.parametrize("name", ["quickstart", "quickstart.smallest", "multi30k.en-de"])
 def test_own_spaces_are_elastic_in_encoder_depth(name):
     assert len(load(name).search_space.encoder.layers) > 1
+
+
+def test_core_of_micronet_is_the_largest_network_of_wikitext_103():
+    """Against the description that its published counts follow from; layer norms and its cache are counted apart."""
+    config, published = load("wikitext-103"), load_network(CONFIGS / "accounting/micronet.yaml")
+    largest = config.search_space.largest().decoder
+    for name in ("embed_dim", "ffn_dim", "head_dim", "context"):
+        assert getattr(largest, name) == getattr(published, name)
+    assert largest.self_attention_heads == published.heads
+    assert (config.model.cutoffs, config.model.bin_dims) == (published.cutoffs, published.bin_dims)
+    found = inspect_file(CONFIGS / "wikitext-103.yaml", None, 30)
+    norms, cache = (2 * 8 + 1) * 2 * 256, 2
+    assert found["vocabulary"] == 267735
+    assert found["parameters"] == micronet_account(published)["total"]["parameters"] + norms - cache

@@ -5,6 +5,7 @@ import random
 import yaml
 
 from hat.experiment.run_directory import RunDirectory
+from hat.training.sub import train_sub
 
 TRAINING = {
     "warmup_updates": 10,
@@ -74,3 +75,11 @@ def make_run(folder, **sections):
     config = config | {"data": config["data"] | paths}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     return RunDirectory.create(folder / "tiny.yaml", folder / "run")
+
+
+def trained_run(folder, **sections):
+    """The same with the full-size network trained."""
+    run = make_run(folder, **sections)
+    run.prepare()
+    train_sub(run, "full", run.config.search_space.full_transformer())
+    return run

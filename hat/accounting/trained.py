@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from hat.accounting.network import AccountedNetwork, Densities
-from hat.architecture.stacks import DecoderArchitecture
+from hat.architecture.stacks import Architecture, DecoderArchitecture
 from hat.compression.dense import Dense
 from hat.compression.rounding import lay_channel_grids
+from hat.deploy.building.compaction import without_removed
 from hat.errors import UsageError
 from hat.experiment.run_directory import RunDirectory
 from hat.models.language_model_spec import LanguageModelSpec
@@ -32,7 +34,11 @@ def trained_network(run: RunDirectory, name: str) -> AccountedNetwork:
 def accounted(
     decoder: DecoderArchitecture, spec: LanguageModelSpec, weights: Mapping[str, Tensor], bin_shares: tuple[float, ...]
 ) -> AccountedNetwork:
-    """Of a network with these `weights` {name: tensor}; it counts as pruned if any of a matrix is zero."""
+    """Of a network with these `weights` {name: tensor}; it counts as pruned if any of a matrix is zero.
+
+    Heads and FFN neurons that were removed as a whole are not of it: it is as small as its bundles, and needs no mask.
+    """
+    weights = _left(Architecture(decoder=decoder), weights)
     densities = _densities(decoder.layers, spec, weights)
     pruned = any(density < 1 for values in vars(densities).values() for density in values)
     few_bits: dict[str, Any] = {}
@@ -42,8 +48,8 @@ def accounted(
     return AccountedNetwork(
         vocabulary=spec.vocabulary,
         embed_dim=decoder.embed_dim,
-        ffn_dim=decoder.ffn_dim,
-        heads=decoder.self_attention_heads,
+        ffn_dim=_sizes(weights, decoder.layers, "fc1.bias"),
+        heads=_sizes(weights, decoder.layers, "self_attn.qkv_bias"),
         head_dim=decoder.head_dim,
         context=decoder.context,
         cutoffs=spec.cutoffs,
@@ -53,6 +59,16 @@ def accounted(
         cache=spec.cache,
         **few_bits,
     )
+
+
+def _left(architecture: Architecture, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    arrays = {name: weight.numpy() for name, weight in weights.items()}
+    return {name: torch.from_numpy(weight) for name, weight in without_removed(architecture, arrays).items()}
+
+
+def _sizes(weights: Mapping[str, Tensor], depth: int, name: str) -> tuple[int, ...]:
+    """Of the first dimension of each layer's weight of that name."""
+    return tuple(len(weights[f"decoder.layers.{layer}.{name}"]) for layer in range(depth))
 
 
 def _densities(depth: int, spec: LanguageModelSpec, weights: Mapping[str, Tensor]) -> Densities:

@@ -57,7 +57,8 @@ class Groups:
         for part in self.slices:
             weight = weights[part.weight][part.rows]
             squares = weight * weight
-            along = squares.sum(1 - part.axis) if squares.ndim > 1 else squares
+            others = tuple(axis for axis in range(squares.ndim) if axis != part.axis)
+            along = squares.sum(others) if others else squares
             total = total + along[part.index].sum(1)
         return total
 
@@ -67,7 +68,7 @@ class Groups:
             weight = weights[part.weight][part.rows]  # a view
             along = weight.new_ones(weight.shape[part.axis])
             along[part.index] = factors.to(weight)[:, None]
-            weight.mul_(along[:, None] if part.axis == 0 and weight.ndim == 2 else along)
+            weight.mul_(along.reshape(-1, *[1] * (weight.ndim - 1 - part.axis)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +103,11 @@ def heads_and_neurons(architecture: Architecture, shapes: Shapes) -> list[Groups
     found = []
     for stack, item in stacks_of(architecture).items():
         for layer in range(item.layers):
-            prefix = f"{stack}.layers.{layer}"
-            found.append(_heads(architecture, f"{prefix}.self_attn", item.self_attention_heads[layer], {"qkv_proj": 3}))
+            prefix, heads = f"{stack}.layers.{layer}", item.self_attention_heads[layer]
+            if f"{prefix}.self_attn.qkv_weight" in shapes:
+                found.append(_windowed_heads(f"{prefix}.self_attn", heads))
+            else:
+                found.append(_heads(architecture, f"{prefix}.self_attn", heads, {"qkv_proj": 3}))
             if f"{prefix}.encoder_attn.q_proj.weight" in shapes:
                 heads = item.cross_attention_heads[layer]
                 found.append(_heads(architecture, f"{prefix}.encoder_attn", heads, {"q_proj": 1, "kv_proj": 2}))
@@ -123,6 +127,13 @@ def _heads(architecture: Architecture, place: str, heads: int, producers: Mappin
             index = np.arange(parts * heads * dim).reshape(heads, -1)
         slices += [Slices(f"{place}.{name}.{kind}", 0, index) for kind in ("weight", "bias")]
     return Groups(HEADS, place, tuple(slices))
+
+
+def _windowed_heads(place: str, heads: int) -> Groups:
+    """Of an attention to the last positions, whose weights have an axis of heads; the positions belong to all heads."""
+    index = np.arange(heads)[:, None]
+    parts = {"qkv_weight": 0, "qkv_bias": 0, "out_weight": 1}
+    return Groups(HEADS, place, tuple(Slices(f"{place}.{name}", axis, index) for name, axis in parts.items()))
 
 
 def _neurons(prefix: str, ffn_dim: int) -> Groups:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hat.compression.dense import Dense, Plan
     from hat.deploy.building.block_costs import DeviceCosts
     from hat.experiment.run_directory import RunDirectory
+    from hat.experiment.sections import Experiment
     from hat.training.options import TrainingOptions
     from latency_predictor.budget import LatencyBudget
     from latency_predictor.link.devices import Device
@@ -80,9 +81,12 @@ def _compress(options: argparse.Namespace) -> None:
         compress(Dense.planned(run, options.dense, plan), plan.aim, options.name, training_options)
         return
     structure, pruning = run.config.compressing.structure, options.weights is None and options.bits is None
-    _check_options(options, structure)
+    _check_options(options, run.config)
     costs = _measured_costs(run, options) if structure == "columns" and pruning else None
     dense = Dense(run, options.dense, costs=costs)
+    if options.bits is None:
+        _, asked = _target(options)
+        dense.check_bits(asked)
     if dense.earlier_rate > 1 and pruning:
         print(f"{dense.name} was pruned before, by {dense.earlier_rate:.3g}: rates multiply")
     if options.weights is not None:
@@ -99,16 +103,24 @@ def _compress(options: argparse.Namespace) -> None:
         print(f"all compressed networks: {write_page(dense.run)}")
 
 
-def _check_options(options: argparse.Namespace, structure: str) -> None:
-    """Raise UsageError for an option that says nothing, or that makes no sense for what the `structure` removes."""
-    from hat.errors import UsageError
-
+def _target(options: argparse.Namespace) -> tuple[str, str]:
+    """What is aimed at: (name of the option, the option as it was given)."""
     targets = ("size", "latency", "weights", "bits", "rate")
     (target,) = (name for name in targets if getattr(options, name) is not None)
+    value = getattr(options, target)
+    return target, f"--{target} {value:g}" if target == "rate" else f"--{target} {value}"
+
+
+def _check_options(options: argparse.Namespace, config: "Experiment") -> None:
+    """Raise UsageError for an option that says nothing, or that makes no sense for what the config removes."""
+    from hat.errors import UsageError
+
+    structure = config.compressing.structure
+    target, asked = _target(options)
     if structure == "weights" and target in ("size", "latency", "weights"):
         raise UsageError(
-            f"--{target} {getattr(options, target)}: zeros of single weights, which language models are pruned by, "
-            "make no bundle smaller or faster; use --rate, or --bits"
+            f"{asked}: zeros of single weights, which compression.structure removes here, make no bundle smaller or "
+            "faster; set that to 'whole', or use --rate or --bits"
         )
     given = [name for name in ("device", "precision") if getattr(options, name) is not None]
     if target in ("weights", "bits") and given:
@@ -117,7 +129,9 @@ def _check_options(options: argparse.Namespace, structure: str) -> None:
         )
     idle = [name for name in given if name == "device" or target == "rate"]
     if idle and target != "latency" and structure != "columns":
-        instead = ", or set that to 'columns', whose blocks a device decides on" if structure == "whole" else ""
+        instead = (
+            ", or set that to 'columns', whose blocks a device decides on" if "columns" in config.structures else ""
+        )
         raise UsageError(
             f"--{idle[0]}: says nothing without --latency where compression.structure is {structure!r}; leave it "
             f"out{instead}"
@@ -183,8 +197,9 @@ def _to_rate(dense: "Dense", options: argparse.Namespace, training: "TrainingOpt
 def _to_bits(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
     from hat.compression.stage import learn_few_bits
     from hat.errors import UsageError
+    from hat.models.language_model_spec import LanguageModelSpec
 
-    if not dense.is_sparse:
+    if not isinstance(dense.model.spec, LanguageModelSpec):
         raise UsageError(f"--bits {options.bits}: is for language models; use --weights int4 or kmeans4")
     if options.bits not in range(2, MOST_BITS + 1):
         raise UsageError(f"--bits {options.bits}: is not between 2 and {MOST_BITS}; use 9 or so")

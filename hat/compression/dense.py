@@ -82,6 +82,12 @@ class Dense:
         if (directory / "done.json").exists() and read_pruned(directory) is None:
             raise UsageError(f"--name {name}: {directory} was trained without pruning; give the result another name")
 
+    def check_bits(self, asked: str) -> None:
+        """Raise UsageError if it was trained for weights and states of few bits, which another training would undo."""
+        bits = getattr(self.model.spec, "bits", None)
+        if bits is not None:
+            raise UsageError(f"{asked}: would undo the {bits} bits of {self.name}; prune first")
+
     @property
     def earlier_rate(self) -> float:
         """By which it was pruned before: 1 if it wasn't."""
@@ -101,8 +107,6 @@ class Dense:
 
         Losses on the way are kept in `folder`. Raises UsageError if less than is possible would be left of a tensor.
         """
-        if self.model.spec.bits is not None:
-            raise UsageError(f"--rate {rate:g}: would undo the {self.model.spec.bits} bits of {self.name}; prune first")
         parameters = self._parameters_at(rate)
         try:
             return aim_by_sensitivity(self, parameters, folder / "sensitivity.json")

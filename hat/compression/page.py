@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hat import files
+from hat.architecture.groups import WEIGHTS
 from hat.compression.pruned import PRUNED, block_costs_of, read_pruned
 from hat.deploy.building.compaction import blocks_and_wholes, without_removed
 from hat.experiment.run_directory import RunDirectory
@@ -66,7 +67,7 @@ def write_page(run: RunDirectory) -> Path:
         precisions=[precision for precision in SHOWN if any(precision in each.bundles for each in accounts)],
         score=score,
         key=key,
-        is_sparse=_is_sparse(run),
+        is_sparse=any(_is_sparse(each) for each in reports.values()),
         figures=dict(zip(pruned, drawn.values(), strict=True)),
     )
     path = run.path / PAGE
@@ -74,9 +75,9 @@ def write_page(run: RunDirectory) -> Path:
     return path
 
 
-def _is_sparse(run: RunDirectory) -> bool:
-    """Whether its networks lose single weights, which bundles store and compute with all the same."""
-    return run.config.compressing.structure == "weights"
+def _is_sparse(pruned: dict[str, Any]) -> bool:
+    """Whether a network lost single weights, which bundles store and compute with all the same."""
+    return pruned["places"][0]["kind"] == WEIGHTS
 
 
 def _of(reports: dict[str, dict[str, Any]], original: str) -> list[str]:
@@ -87,7 +88,7 @@ def _account(run: RunDirectory, name: str, pruned: dict[str, Any] | None) -> Acc
     architecture, _, weights = load_weights(run.sub(name))
     costs = block_costs_of(run.sub(name))
     by_blocks, whole = 0, 0
-    if not _is_sparse(run):
+    if pruned and not _is_sparse(pruned):
         by_blocks, whole = blocks_and_wholes(without_removed(architecture, weights), costs.at(SHOWN[0]))
     layers = [weight for key, weight in weights.items() if ".layers." in key and weight.ndim > 1]
     return Account(

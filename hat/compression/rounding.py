@@ -5,6 +5,7 @@ What an update computes at the rounded weights moves the exact ones (the straigh
 beginning; so bundles of what was trained lose nothing more.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from hat.architecture.stacks import Architecture
 from hat.deploy.building.block_costs import UNMEASURED, DeviceCosts
-from hat.deploy.building.compaction import stored_parts
+from hat.deploy.building.compaction import output_axes, stored_parts
 from hat.deploy.building.quantisation import BLOCK, MIDDLE, codebook_of, quantise_blocks
 
 EXACT = "exact"  # key of the optimiser's state for a weight, so that checkpoints hold it
@@ -52,6 +53,22 @@ class ClusteredGrid:
     def nearest(self, weight: Tensor) -> Tensor:
         values = self._values = self._values.to(weight.device)
         return values[torch.bucketize(weight, (values[1:] + values[:-1]) / 2)]
+
+
+class HeadsGrid:
+    """A Grid of a matrix that a language model holds by heads as `name`, and bundles flat, with scaled queries."""
+
+    def __init__(self, precision: str, name: str, weight: np.ndarray, parts: Parts) -> None:
+        self._matrix = math.prod(weight.shape[: output_axes(name, weight.ndim)]), -1
+        self._factors = torch.ones(())
+        if name.endswith(".qkv_weight"):
+            self._factors = torch.tensor([weight.shape[-2] ** -0.5, 1.0, 1.0])[:, None, None]
+        scaled = (torch.from_numpy(weight) * self._factors).reshape(self._matrix)
+        self._grid = GRIDS[precision](scaled.numpy(), parts)
+
+    def nearest(self, weight: Tensor) -> Tensor:
+        factors = self._factors = self._factors.to(weight.device)
+        return self._grid.nearest((weight * factors).reshape(self._matrix)).view_as(weight) / factors
 
 
 class ChannelGrid:
@@ -102,9 +119,15 @@ def lay_grids(
     precision: str, architecture: Architecture, weights: Mapping[str, Tensor], costs: DeviceCosts = UNMEASURED
 ) -> dict[str, Grid]:
     """{name: Grid} of each matrix among the `weights` {name: tensor} of a network, whose bundles follow `costs`."""
+
+    def grid(name: str) -> Grid:
+        if arrays[name].ndim > 2:
+            return HeadsGrid(precision, name, arrays[name], parts[name])
+        return GRIDS[precision](arrays[name], parts[name])
+
     arrays = {name: weight.numpy() for name, weight in weights.items()}
     parts = stored_parts(architecture, arrays, costs.at(precision))
-    return {name: GRIDS[precision](arrays[name], parts[name]) for name in parts}
+    return {name: grid(name) for name in parts}
 
 
 class Rounder:

@@ -144,7 +144,7 @@ class LanguageExperiment(Experiment):
     task: Literal["language_modeling"]
     latency: LanguageLatency = field(default_factory=LanguageLatency)
 
-    structures: ClassVar = ("weights",)
+    structures: ClassVar = ("weights", "whole")
     compression_defaults: ClassVar = {"structure": "weights", "method": "gradual", "distillation": 0.0}
 
     def __post_init__(self) -> None:

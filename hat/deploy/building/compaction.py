@@ -4,7 +4,7 @@ Heads and FFN neurons go whole, and the products around them are smaller; produc
 zero in them. Where everything is zero nothing is left out: such weights only stand for others.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from hat.architecture.groups import heads_and_neurons
 from hat.architecture.stacks import Architecture
 from hat.deploy.building.block_costs import StackCosts
 from hat.deploy.building.column_blocks import ColumnBlocks
+
+NOT_MULTIPLIED = (".qkv_bias", ".positions")  # of language models: no matrices, although they have several axes
 
 
 def without_removed(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -51,16 +53,32 @@ def _column_blocks(weights: Mapping[str, np.ndarray]) -> Iterator[tuple[str, Col
             yield name, blocks
 
 
+def output_axes(name: str, axes: int) -> int:
+    """How many of a matrix's axes, the first ones, are its rows: language models hold some by heads."""
+    return 1 if name.endswith(".out_weight") else axes - 1
+
+
 def stored_parts(
     architecture: Architecture, weights: Mapping[str, np.ndarray], costs: StackCosts
 ) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     """{name: [(rows, columns)]} of the arrays that a graph stores of each matrix among `weights`."""
-    left = {name: [np.arange(size) for size in weight.shape] for name, weight in weights.items() if weight.ndim == 2}
+    matrices = {
+        name: weight for name, weight in weights.items() if weight.ndim > 1 and not name.endswith(NOT_MULTIPLIED)
+    }
+    left = {name: [np.arange(size) for size in weight.shape] for name, weight in matrices.items()}
     for name, axis, removed in _removed(architecture, weights):
         if name in left:
             left[name][axis] = np.setdiff1d(left[name][axis], removed)
     compact = with_column_blocks({name: weights[name][np.ix_(*places)] for name, places in left.items()}, costs)
-    return {name: list(_parts(compact[name], *places)) for name, places in left.items()}
+    return {name: list(_parts(compact[name], *_flat(name, weights[name].shape, left[name]))) for name in left}
+
+
+def _flat(name: str, shape: Sequence[int], left: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The rows and the columns of a matrix that are `left` along each axis of its `shape`."""
+    rows = output_axes(name, len(shape))
+    parts = (slice(rows), slice(rows, None))
+    first, second = (np.ravel_multi_index(np.ix_(*left[part]), shape[part]).ravel() for part in parts)
+    return first, second
 
 
 def _parts(

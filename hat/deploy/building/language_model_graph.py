@@ -9,6 +9,7 @@ from onnx import ModelProto
 
 from hat.architecture.stacks import Architecture
 from hat.deploy.building.blocks import HIDDEN, Blocks
+from hat.deploy.building.compaction import without_removed
 from hat.deploy.building.graph_builder import GraphBuilder
 from hat.deploy.building.network import Heads, Network
 from hat.deploy.building.products import PRODUCTS, Products, Ranges
@@ -35,14 +36,16 @@ def build_language_model_graphs(
     kept, head_dim), none kept at the beginning of a text. Outputs: log_probabilities (batch, time, vocabulary), and
     new_key.i, new_value.i, of which at most context - 1 are kept; with a cache also features (batch, time, embed_dim),
     its states, while log_probabilities are those without it. `weights` are float32 arrays named as the model's
-    state dict; `precision` is one of PRODUCTS; `ranges` {product name: (low, high)} are the calibrated ranges of the
-    inputs of int8 products, without which int8 graphs are good for timing only. In each precision the log-probabilities
-    are exact for the weights as they are stored. Raises UsageError for another precision.
+    state dict, of which pruned heads and FFN neurons are left out (see `compaction`); `precision` is one of PRODUCTS;
+    `ranges` {product name: (low, high)} are the calibrated ranges of the inputs of int8 products, without which int8
+    graphs are good for timing only. In each precision the log-probabilities are exact for the weights as they are
+    stored. Raises UsageError for another precision.
     """
     if precision not in products:
         raise UsageError(f"precision {precision!r} is not one of {', '.join(products)}")
     graph = GraphBuilder(STEP)
-    blocks = Blocks(graph, Network(architecture, spec, _arranged(architecture, weights), precision, ranges), products)
+    compact = _arranged(architecture, without_removed(architecture, weights))
+    blocks = Blocks(graph, Network(architecture, spec, compact, precision, ranges), products)
     words = graph.input("words", "int64", ["batch", "time"])
     x = graph.reshape(_embedded(blocks, words), [-1, architecture.decoder.embed_dim])
     shape = graph.node("Shape", [words])
@@ -99,7 +102,7 @@ def _embedded(blocks: Blocks, words: str) -> str:
 def _attention(blocks: Blocks, x: str, layer: int, shape: str, distances: "_Distances") -> str:
     """Attention to the last positions: x (batch * time, embed_dim) -> like x; `shape` is (batch, time)."""
     graph, decoder, prefix = blocks.graph, blocks.architecture.decoder, f"decoder.layers.{layer}.self_attn"
-    heads, context = Heads(decoder.self_attention_heads[layer], decoder.head_dim[layer]), decoder.context[layer]
+    heads, context = blocks.network.windowed_attention(layer), decoder.context[layer]
     by_head = graph.node("Concat", [shape, graph.constant([3 * heads.count, heads.dim])], axis=0)
     stacked = graph.reshape(blocks.products.linear(x, f"{prefix}.qkv_proj"), by_head)
     stacked = graph.node("Transpose", [stacked], perm=[0, 2, 1, 3])

@@ -39,13 +39,20 @@ class Network:
     def self_attention(self, stack: str, layer: int) -> Heads:
         """The Heads of a layer's self-attention in the `stack` of that name."""
         designed = getattr(self.architecture, stack).self_attention_heads[layer]
-        return self._heads(f"{stack}.layers.{layer}.self_attn", designed)
+        return self._heads(f"{stack}.layers.{layer}.self_attn", self._width(designed))
+
+    def windowed_attention(self, layer: int) -> Heads:
+        """The Heads of a decoder layer's attention to its last positions."""
+        return self._heads(f"decoder.layers.{layer}.self_attn", self.architecture.decoder.head_dim[layer])
 
     def cross_attention(self, layer: int) -> Heads:
         """The Heads of a decoder layer's encoder-decoder attention."""
         designed = self.architecture.decoder.cross_attention_heads[layer]
-        return self._heads(f"decoder.layers.{layer}.encoder_attn", designed)
+        return self._heads(f"decoder.layers.{layer}.encoder_attn", self._width(designed))
 
-    def _heads(self, name: str, designed: int) -> Heads:
-        dim = self.architecture.attention_dim(designed) // designed
+    def _width(self, designed: int) -> int:
+        """Of each of so many heads."""
+        return self.architecture.attention_dim(designed) // designed
+
+    def _heads(self, name: str, dim: int) -> Heads:
         return Heads(self.weights[f"{name}.out_proj.weight"].shape[1] // dim, dim)

@@ -87,11 +87,15 @@ def codebook_of(weight: np.ndarray) -> np.ndarray:
 
     Else the centres of K-means clusters, as in HAT. Zero is one of them, so that what is zero stays so.
     """
-    values = np.unique(weight)
+    values = _halves(weight)
     if len(values) > CODES:
-        values = np.append(_cluster_centres(weight.ravel()), 0)
-    values = np.unique(np.clip(values, -LARGEST_HALF, LARGEST_HALF).astype(np.float16))
+        values = _halves(np.append(_cluster_centres(weight.ravel()), 0))
     return np.pad(values, (0, CODES - len(values)), mode="edge")
+
+
+def _halves(values: np.ndarray) -> np.ndarray:
+    """As float16, each once, rising."""
+    return np.unique(np.clip(values, -LARGEST_HALF, LARGEST_HALF).astype(np.float16))
 
 
 def _cluster_centres(weight: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The account of a language model from its weights, against what is counted by hand in a pruned one."""
 
+import dataclasses
+
 import pytest
 import torch
 from tiny_language_models import ADAPTIVE, WORDS, language_spec
@@ -66,3 +68,24 @@ def test_without_zeros_there_is_no_mask():
     weights = {name: torch.ones_like(weight) for name, weight in model.state_dict().items()}
     found = micronet_account(accounted(ARCHITECTURE.decoder, model.spec, weights, SHARES))
     assert found["parameters"]["counted"] == found["total"]["nonzero"] == TOTAL
+
+
+def test_heads_and_neurons_that_are_gone_are_no_zeros_and_need_no_mask():
+    """As if it had been made with one head of 4 and FFN 7; all heads share the positions."""
+    model = LanguageModel(ARCHITECTURE, language_spec(**ADAPTIVE, bits=9, bounds=(1.0,) * 11))
+    weights = {name: torch.ones_like(weight) for name, weight in model.state_dict().items()}
+    layer = "decoder.layers.0"
+    for name in ("qkv_weight", "qkv_bias"):
+        weights[f"{layer}.self_attn.{name}"][1] = 0
+    weights[f"{layer}.self_attn.out_weight"][:, 1] = 0
+    for name in ("fc1.weight", "fc1.bias"):
+        weights[f"{layer}.{name}"][[1, 4, 9]] = 0
+    weights[f"{layer}.fc2.weight"][:, [1, 4, 9]] = 0
+    sizes = dataclasses.replace(ARCHITECTURE.decoder, ffn_dim=(7,), self_attention_heads=(1,))
+    smaller = LanguageModel(Architecture(decoder=sizes), model.spec)
+    ones = {name: torch.ones_like(weight) for name, weight in smaller.state_dict().items()}
+    found = accounted(ARCHITECTURE.decoder, model.spec, weights, SHARES)
+    assert found == accounted(sizes, model.spec, ones, SHARES)
+    assert (found.heads, found.ffn_dim, found.densities) == ((1,), (7,), None)
+    removed = (3 * 4 * 24 + 3 * 4 + 24 * 4) + 3 * (24 + 1 + 24)
+    assert micronet_account(found)["total"]["parameters"] == TOTAL - removed

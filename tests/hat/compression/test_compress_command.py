@@ -8,11 +8,11 @@ import onnx
 import pytest
 import tiny_classifier
 import tiny_run
+from compressing import assert_latency_is_met_and_the_rate_found_once, call, refused
 from deaths import assert_same_result, run_and_die
 
 from hat import Classifier, files
 from hat.architecture.complexity import count_parameters
-from hat.cli import compress as command
 from hat.cli import evaluate, export, train_sub
 from hat.compression.dense import Dense
 from hat.compression.stage import compress, learn_rounded
@@ -33,19 +33,6 @@ def run(tmp_path_factory):
     made = tiny_classifier.trained_run(folder, sub_training={"max_update": 120})
     call(made, "full", "--rate", "2")
     return made
-
-
-def call(run, *arguments):
-    command.main([*arguments, "--run", str(run.path), "--threads", "1"])
-
-
-def refused(capsys, run, *arguments):
-    """(exit status, error line)"""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        call(run, *arguments)
-    (line,) = capsys.readouterr().err.splitlines()
-    return ended.value.code, line
 
 
 def test_half_of_the_weights_still_know_the_task_and_are_all_that_the_bundle_holds(run):
@@ -216,12 +203,7 @@ def test_sizes_and_latencies_that_pruning_can_not_reach(run, capsys):
 
 
 def test_a_latency_is_met_and_the_rate_is_found_once(run, capsys):
-    call(run, "full", "--latency", "400%", "--name", "quick")
-    assert "quick takes" in capsys.readouterr().out
-    call(run, "full", "--latency", "400%", "--name", "quick")
-    again = capsys.readouterr().out
-    assert "quick is up to date" in again
-    assert "rate" not in again
+    assert_latency_is_met_and_the_rate_found_once(run, capsys)
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import signal
 
 import pytest
 import torch
+from compressing import call, refused
 from deaths import assert_same_result, run_and_die
-from tiny_language_run import TRAINING, make_run
+from tiny_language_run import TRAINING, make_run, trained_run
 
 from hat.architecture.complexity import parameter_shapes
 from hat.architecture.groups import single_weights
-from hat.cli import compress as command
 from hat.cli import export, inspect
 from hat.compression.moving_average import MovingAverage
 from hat.compression.pruning.pruner import Aim, Pruner, there
@@ -19,7 +19,6 @@ from hat.elastic.state_rounding import StateRounding
 from hat.errors import UsageError
 from hat.experiment.sections import CompressionConfig
 from hat.models.checkpoint import load_model
-from hat.training.sub import train_sub
 
 GRADUAL = CompressionConfig(max_update=20, warmup_updates=0, lr=0.1, structure="weights", method="gradual")
 
@@ -27,15 +26,9 @@ GRADUAL = CompressionConfig(max_update=20, warmup_updates=0, lr=0.1, structure="
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A language model's run with the full-size network trained, and half of its weights pruned."""
-    made = make_run(tmp_path_factory.mktemp("sparse"))
-    made.prepare()
-    train_sub(made, "full", made.config.search_space.full_transformer())
+    made = trained_run(tmp_path_factory.mktemp("sparse"))
     call(made, "full", "--rate", "2")
     return made
-
-
-def call(run, *arguments):
-    command.main([*arguments, "--run", str(run.path), "--threads", "1"])
 
 
 def prunable(model):
@@ -72,16 +65,14 @@ def test_it_is_found_and_trained_once_and_its_page_says_what_zeros_are_worth(run
     [
         (["--rate", "1"], "--rate 1: nothing would be removed"),
         (["--rate", "100"], "--rate 100 leaves too little of a tensor; the highest rate here is about"),
-        (["--size", "1MB"], "--size 1MB: zeros of single weights, which language models are pruned by, make no bundle"),
+        (["--size", "1MB"], "--size 1MB: zeros of single weights, which compression.structure removes here, make no"),
         (["--weights", "int4"], "--weights int4: zeros of single weights"),
         (["--bits", "1"], "--bits 1: is not between 2 and 16; use 9 or so"),
     ],
 )
 def test_what_can_not_be_reached_is_told_in_a_line(run, capsys, arguments, message):
-    with pytest.raises(SystemExit) as ended:
-        call(run, "full", *arguments)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert ended.value.code == 2
+    status, line = refused(capsys, run, "full", *arguments)
+    assert status == 2
     assert message in line
 
 
@@ -183,10 +174,9 @@ def test_its_account_counts_zeros_and_bits_beside_the_full_one(run, in_five_bits
 
 
 def test_pruning_comes_first(run, in_five_bits, capsys):
-    with pytest.raises(SystemExit) as ended:
-        call(run, "full-2x-5bit", "--rate", "2")
-    assert ended.value.code == 2
-    assert "--rate 2: would undo the 5 bits of full-2x-5bit; prune first" in capsys.readouterr().err
+    status, line = refused(capsys, run, "full-2x-5bit", "--rate", "2")
+    assert status == 2
+    assert "--rate 2: would undo the 5 bits of full-2x-5bit; prune first" in line
 
 
 def test_the_average_is_what_its_decays_give(tmp_path):
@@ -241,8 +231,8 @@ def test_what_was_removed_stays_zero_whatever_the_optimiser_does(tmp_path, kille
     ("section", "message"),
     [
         (
-            {"structure": "whole", "distillation": 0.0},
-            "compression.structure: whole can't be removed here; use weights",
+            {"structure": "columns", "distillation": 0.0},
+            "compression.structure: columns can't be removed here; use weights or whole",
         ),
         ({"structure": "weights"}, "compression.method: reweighted shrinks groups; for structure: weights use gradual"),
         ({"structure": "weights", "method": "gradual"}, "compression.distillation: 0.5: what is left of a language"),

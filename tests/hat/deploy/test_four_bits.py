@@ -54,3 +54,9 @@ def test_graphs_without_4_bits_have_no_functions():
     model = graph.model({})
     assert not model.functions
     assert OURS not in {opset.domain for opset in model.opset_import}
+
+
+def test_values_that_differ_by_a_rounding_alone_share_a_code():
+    values = np.linspace(-1, 1, 16).astype(np.float16).astype(np.float32)
+    weight = np.stack([values, np.nextafter(values, np.float32(2))])
+    np.testing.assert_array_equal(codebook_of(weight), values.astype(np.float16))
