@@ -6,8 +6,9 @@ The plain network has one table of words. All that is trained lies in the folder
 missing: killed and run again, it goes on. Trainings run two at a time, one thread each, where none waits for another;
 Hebbian softmax is trained upon the cache before it is known whether that helps. Perplexities are of running text, as
 hat-evaluate gives them; parameters and operations are those of hat-inspect --accounting micronet. A searched cache is
-searched for again in each later row. The JSON holds `rows`, `last` (the last row that stays, beside the plain one) and
-`core_minutes`, of all commands.
+searched for again in each later row. Minutes are of the wall clock, of all commands that a row's network takes beside
+that of the last row that stays. The JSON holds `rows`, `last` (the last row that stays, beside the plain one) and
+`core_minutes`, the sum over all commands, which have one thread each.
 """
 
 import signal
@@ -67,7 +68,11 @@ def _main(options):
     networks = _networks(options)
     networks.prepare(options.source)
     networks.train((), *(STEPS[:count] for count in (1, 2, 3)))
-    rows = list(rows_of(lambda steps: figures(networks, steps)))
+    rows = []
+    for row in rows_of(lambda steps: figures(networks, steps)):
+        rows.append(row)
+        verdict = ", left out" if row["left_out"] else ""
+        print(f"{row['network']}: validation perplexity {row['valid_perplexity']:.2f}{verdict}", flush=True)
     found = {"rows": rows, "last": last_of(rows), "core_minutes": sum(seconds_of(options.run).values()) / 60}
     print("\n".join(table(found)))
     if options.json:
@@ -90,21 +95,28 @@ def _networks(options):
 def figures(networks, steps):
     """What is measured of a network, made first where it isn't there; `seconds` are those of each of its stages."""
     run, name = networks.finished(steps)
-    quality = {
-        f"{split}_perplexity": evaluate(run, name, None, split, latency=False, again=True)["perplexity"]
-        for split in ("valid", "test")
-    }
     account = micronet_account(trained_network(run, name))
     plain = micronet_account(trained_network(*networks.finished(())))
     return {
         "network": f"{run.path.name}/sub/{name}",
-        **quality,
+        **perplexities(run, name),
         "parameters": account["total"]["parameters"],
         "counted_parameters": account["parameters"]["counted"],
         "operations": account["operations"],
         "score": compare(account, plain, "plain")["score"],
         "seconds": networks.seconds(steps),
     }
+
+
+def perplexities(run, name):
+    """{"valid_perplexity", "test_perplexity"} of a network, kept beside it."""
+    path, weights = run.sub(name) / "perplexities.json", files.sha256_of_file(run.sub(name) / "model.safetensors")
+    kept = files.read_json(path, "remove it") if path.exists() else {}
+    if kept.get("weights") != weights:
+        splits = {split: evaluate(run, name, None, split, latency=False) for split in ("valid", "test")}
+        kept = {f"{split}_perplexity": found["perplexity"] for split, found in splits.items()} | {"weights": weights}
+        files.write_json(path, kept)
+    return {key: value for key, value in kept.items() if key != "weights"}
 
 
 def rows_of(figures_of):

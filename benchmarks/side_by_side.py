@@ -38,16 +38,19 @@ class _Running:
         return self._process.poll() is not None
 
     def check(self):
-        """Record the time of the ended command; raises CommandFailedError if it failed."""
-        status = self._process.wait()
-        seconds = round(time.monotonic() - self._began, 1)
-        files.append_json_line(self._folder / TIMES, {"job": self._job, "seconds": seconds, "status": status})
-        if status:
+        """Raises CommandFailedError if the ended command failed."""
+        if status := self._record():
             raise CommandFailedError(self._command, status, self._log)
 
     def stop(self):
         self._process.terminate()
-        self._process.wait()
+        self._record()
+
+    def _record(self):
+        """Wait for the end, and keep how long it took; returns the status."""
+        status, seconds = self._process.wait(), round(time.monotonic() - self._began, 1)
+        files.append_json_line(self._folder / TIMES, {"job": self._job, "seconds": seconds, "status": status})
+        return status
 
 
 def run_side_by_side(folder, commands):
@@ -67,7 +70,7 @@ def run_side_by_side(folder, commands):
 
 
 def seconds_of(folder):
-    """{job: seconds that its commands took in all, also those that failed}"""
+    """{job: seconds that its commands took in all, also those that failed or were stopped}"""
     found = {}
     for line in files.read_json_lines(folder / TIMES):
         found[line["job"]] = found.get(line["job"], 0) + line["seconds"]

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))  # i
 
 import micronet_steps as benchmark
 from micronet_networks import STEPS
+from side_by_side import CommandFailedError, run_side_by_side, seconds_of
 
 from hat import files
 from hat.evaluation.evaluate import evaluate
@@ -63,6 +64,16 @@ def test_what_is_reached_is_that_of_the_last_row_that_stays():
     assert [line.split("|")[1].strip() for line in lines[2:10]] == ["plain", *(f"+ {step}" for step in STEPS)]
     assert [line.endswith("| left out |") for line in lines[2:10]] == [row["left_out"] for row in rows]
     assert "6.0 times fewer parameters and 6.0 times fewer operations than plain at 1.040 (valid)" in lines[-1]
+
+
+def test_two_commands_run_at_once_and_one_that_fails_stops_the_other(tmp_path, capsys):
+    meet = "touch {0}/{1}; until [ -e {0}/{2} ]; do sleep 0.05; done"
+    run_side_by_side(tmp_path, {a: ["sh", "-c", meet.format(tmp_path, a, b)] for a, b in ("xy", "yx")})
+    with pytest.raises(CommandFailedError, match=r"^sh ended with status 3: last \(see .*bad.log\)$") as raised:
+        run_side_by_side(tmp_path, {"long": ["sleep", "600"], "bad": ["sh", "-c", "echo first; echo last; exit 3"]})
+    assert raised.value.exit_status == 3
+    assert set(seconds_of(tmp_path)) == {"x", "y", "long", "bad"}
+    assert seconds_of(tmp_path)["long"] < 60
 
 
 @pytest.fixture(scope="module")
