@@ -7,7 +7,7 @@ from hat.architecture.complexity import Spec, count_flops, count_parameters
 from hat.architecture.file import load_architecture
 from hat.architecture.hat_format import space_from_hat
 from hat.architecture.space import SearchSpace
-from hat.architecture.stacks import STACKS, Architecture
+from hat.architecture.stacks import STACKS, WHOLE, Architecture
 from hat.config import from_mapping, read_yaml_mapping
 from hat.errors import UsageError
 from hat.experiment.config import load_experiment
@@ -93,8 +93,9 @@ def _render_stacks(architecture: dict[str, Any]) -> list[str]:
     head_width = "".join(f", {name} {architecture[name]}" for name in ("qkv_dim", "head_dim") if name in architecture)
     for name in (name for name in STACKS if name in architecture):
         stack = architecture[name]
-        lines.append(f"{name}: embed_dim {stack['embed_dim']}{head_width}")
-        columns = [field for field in stack if field != "embed_dim"]
+        bins = f", bin_dims {', '.join(map(str, stack['bin_dims']))}" if "bin_dims" in stack else ""
+        lines.append(f"{name}: embed_dim {stack['embed_dim']}{bins}{head_width}")
+        columns = [field for field in stack if field not in WHOLE]
         lines.append("  layer  " + "  ".join(columns))
         for layer in range(len(stack["ffn_dim"])):
             lines.append(f"  {layer + 1:5d}  " + "  ".join(f"{stack[field][layer]:>{len(field)}}" for field in columns))

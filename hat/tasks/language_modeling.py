@@ -138,7 +138,7 @@ class LanguageModeling(Task):
         return {"vocabulary": spec.vocabulary}
 
     def with_few_words(self, spec: "LanguageModelSpec", words: int) -> "LanguageModelSpec":
-        return replace(spec, vocabulary=words, cutoffs=(), bin_dims=())
+        return replace(spec, vocabulary=words, cutoffs=tuple(range(words - len(spec.cutoffs), words)))
 
     def calls(self, run: "RunDirectory", split: str, count: int, seed: int) -> dict[str, Any]:
         from hat.data.language_modeling.prompts import draw_prompts

@@ -1,5 +1,7 @@
 """The account of a language model from its weights, against what is counted by hand in a pruned one."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_language_models import ADAPTIVE, WORDS, language_spec
@@ -59,6 +61,19 @@ def test_in_nine_bits_by_hand():
     size = (TOTAL - REMOVED) * 9 / 32 + TOTAL / 32 + 11 * (1 + 23 / 32) + scales
     assert found["parameters"]["counted"] == pytest.approx(size)
     assert floating["operations"] - found["operations"] == pytest.approx(PRODUCTS * 23 / 32)
+
+
+def test_bins_of_its_own_widths_are_counted():
+    """Those of the spec, one column narrower each."""
+    narrow = Architecture(decoder=replace(ARCHITECTURE.decoder, bin_dims=(7, 3)))
+    found = [
+        micronet_account(accounted(each.decoder, model.spec, model.state_dict(), SHARES))["total"]
+        for each in (ARCHITECTURE, narrow)
+        for model in [LanguageModel(each, language_spec(**ADAPTIVE, bits=None))]
+    ]
+    fewer = {name: found[0][name] - found[1][name] for name in ("parameters", "multiplications")}
+    assert fewer["parameters"] == (18 + 20) + 2 * (24 + 24)
+    assert fewer["multiplications"] == pytest.approx((0.3 * 24 + 0.2 * 24) + (18 + 20) + (24 + 24))
 
 
 def test_without_zeros_there_is_no_mask():

@@ -99,7 +99,8 @@ def test_a_language_model_is_counted_with_its_contexts(tmp_path):
     assert found["flops"] == 2 * spec.multiply_adds(largest, 20)
     assert found["parameters"] == sum(weight.numel() for weight in LanguageModel(largest, spec).parameters())
     shown = hat_inspect(path).stdout
-    assert "self_attention_heads  head_dim  context" in shown
+    assert "decoder: embed_dim 24, bin_dims 8, 4\n  layer  ffn_dim  self_attention_heads  head_dim  context\n" in shown
+    assert "decoder: embed_dim 16, bin_dims 4, 2\n" in shown  # the smallest
     assert "at 30 target tokens" in shown
 
 
