@@ -24,6 +24,7 @@ from hat.architecture.stacks import Architecture, DecoderArchitecture
 from hat.errors import ArtifactError, UsageError
 from hat.models.checkpoint import load_model, load_weights, save_model
 from hat.models.language_model import LanguageModel
+from hat.tasks import TASKS
 
 MODELS = {
     "one table": {},
@@ -113,6 +114,14 @@ def test_a_word_has_no_effect_on_those_before_it_nor_beyond_what_the_layers_reac
         differs = (model(words)[0] - model(changed)[0]).abs().sum(-1)[0].gt(0).nonzero().flatten().tolist()
     reach = sum(context - 1 for context in architecture.decoder.context)
     assert (min(differs), max(differs)) == (10, 10 + reach)
+
+
+def test_with_few_words_each_later_bin_has_one():
+    few_words = TASKS["language_modeling"].with_few_words(language_spec(**ADAPTIVE), 20)
+    shapes = parameter_shapes(BINS_SPACE.smallest(), few_words)
+    assert [shapes[f"embedding.tables.{index}.weight"] for index in range(3)] == [(18, 16), (1, 3), (1, 1)]
+    alone = TASKS["language_modeling"].with_few_words(language_spec(), 20)
+    assert parameter_shapes(LANGUAGE_SPACE.smallest(), alone)["embedding.tables.0.weight"] == (20, 16)
 
 
 @pytest.mark.parametrize(
