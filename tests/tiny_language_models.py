@@ -1,4 +1,6 @@
-"""A tiny space of language models and its spec, for tests."""
+"""Two tiny spaces of language models and their spec, for tests."""
+
+from dataclasses import replace
 
 import torch
 
@@ -16,6 +18,7 @@ LANGUAGE_SPACE = SearchSpace(
         context=(7, 4, 1),
     )
 )
+BINS_SPACE = SearchSpace(decoder=replace(LANGUAGE_SPACE.decoder, bin_dims=((8, 5, 3), (4, 1))))  # for ADAPTIVE
 WORDS = 50
 ADAPTIVE = {"cutoffs": (12, 30), "bin_dims": (24, 8, 4)}
 
@@ -25,10 +28,10 @@ def language_spec(**options):
     return LanguageModelSpec(WORDS, full_embed_dim=24, **options)
 
 
-def super_language_model(**options):
-    """Of LANGUAGE_SPACE, in evaluation mode, all its weights drawn: biases and norms count."""
+def super_language_model(space=LANGUAGE_SPACE, **options):
+    """Of `space`, in evaluation mode, all its weights drawn: biases and norms count."""
     torch.manual_seed(1)
-    model = SuperLanguageModel(LANGUAGE_SPACE, language_spec(**options)).eval()
+    model = SuperLanguageModel(space, language_spec(**options)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

@@ -36,6 +36,7 @@ CONFIG = {
             "self_attention_heads": [2, 1],
             "head_dim": [8, 4],
             "context": [12, 5],
+            "bin_dims": [[8, 4], [4, 2]],
         }
     },
     "super_training": {**TRAINING, "max_update": 40, "strategy": "sandwich"},

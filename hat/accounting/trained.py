@@ -53,7 +53,7 @@ def accounted(
         head_dim=decoder.head_dim,
         context=decoder.context,
         cutoffs=spec.cutoffs,
-        bin_dims=tuple(spec.bin_widths(decoder.embed_dim)) if spec.cutoffs else (),
+        bin_dims=tuple(spec.bin_widths(decoder)) if spec.cutoffs else (),
         bin_shares=bin_shares if spec.cutoffs else (),
         densities=densities if pruned else None,
         cache=spec.cache,

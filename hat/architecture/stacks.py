@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 STACKS = ("encoder", "decoder")  # those an architecture or a search space may have, in the order of the data
 CROSS_ATTENTION = ("cross_attention_heads", "cross_attention_span")  # fields of a decoder beside an encoder
 WINDOWED = ("head_dim", "context")  # those of a decoder that attends to its own last positions only, by distance
+WHOLE = ("embed_dim", "layers", "bin_dims")  # what a stack has once; every other field has one value a layer
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,13 @@ class EncoderArchitecture:
 
 @dataclass(frozen=True)
 class DecoderArchitecture:
-    """Decoder of a SubTransformer; each tuple holds one value per layer, first layer first.
+    """Decoder of a SubTransformer; each tuple but `bin_dims` holds one value per layer, first layer first.
 
     `cross_attention_span` is how many of the last encoder layers the layer attends to (1 = the last); both
     `cross_attention_` tuples are empty where there is no encoder. A language model's decoder has a `head_dim` (width
     of each head's queries, keys and values) and a `context` (positions attended to, the own one included) in each
-    layer; both are empty in any other.
+    layer; both are empty in any other. Its `bin_dims` are the columns of the table of each bin of words after the
+    first, whose table is as wide as the stack; empty: those of the model's spec.
     """
 
     embed_dim: int
@@ -48,6 +50,7 @@ class DecoderArchitecture:
     cross_attention_span: tuple[int, ...] = left_out(())
     head_dim: tuple[int, ...] = left_out(())
     context: tuple[int, ...] = left_out(())
+    bin_dims: tuple[int, ...] = left_out(())
 
     @property
     def layers(self) -> int:
@@ -72,6 +75,9 @@ class Architecture:
         check_head_width(self, "architecture")
         for name, stack in stacks.items():
             self._check_stack(name, stack)
+        check_bins(self, "decoder.bin_dims")
+        if any(value < 1 for value in bins_of(self)):
+            raise UsageError(f"decoder.bin_dims: values must be positive, got {list(bins_of(self))}")
         if len(stacks) == len(STACKS):
             for span in self.decoder.cross_attention_span:
                 if span > self.encoder.layers:
@@ -123,9 +129,7 @@ def per_layer_fields(item: "Architecture | SearchSpace", name: str) -> dict[str,
     Without an encoder there is no encoder-decoder attention, with one no window of the last positions; raises
     UsageError if such fields are given all the same.
     """
-    fields = {
-        field: values for field, values in vars(getattr(item, name)).items() if field not in ("embed_dim", "layers")
-    }
+    fields = {field: values for field, values in vars(getattr(item, name)).items() if field not in WHOLE}
     if item.encoder is None:
         _drop(fields, CROSS_ATTENTION, name, "there is no encoder to attend to")
     else:
@@ -153,6 +157,17 @@ def check_head_width(item: "Architecture | SearchSpace", where: str) -> None:
     for name, value in given.items():
         if value < 1:
             raise UsageError(f"{where}.{name}: {value} is not positive")
+
+
+def bins_of(item: "Architecture | SearchSpace") -> tuple[Any, ...]:
+    """What an Architecture or a SearchSpace has of each bin of words after the first: () if it says nothing of them."""
+    return item.decoder.bin_dims if item.decoder is not None else ()
+
+
+def check_bins(item: "Architecture | SearchSpace", where: str) -> None:
+    """Raise UsageError if anything but a language model has bins."""
+    if bins_of(item) and not item.decoder.context:
+        raise UsageError(f"{where}: only a language model's words are in bins; leave it out")
 
 
 def check_heads(where: str, heads: Iterable[int], qkv_dim: int | None) -> None:

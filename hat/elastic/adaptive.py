@@ -1,4 +1,4 @@
-"""Adaptive embedding and softmax (Grave et al. 2017, Baevski and Auli 2019), elastic in the width of the states.
+"""Adaptive embedding and softmax (Grave et al. 2017, Baevski and Auli 2019), elastic in the width of each bin.
 
 Words are numbered by falling frequency and cut into bins; the tables of rarer bins have fewer columns, and projections
 to and from the states. Of the first bin the table is as wide as the states and there is no projection.
@@ -31,35 +31,34 @@ class _Bins:
 
 
 class ElasticAdaptiveEmbedding(nn.Module):
-    """A table for each bin, and for each but the first a projection to the states' width."""
+    """A table of `widths[i]` columns for bin i, and for each but the first a projection to the states' width.
 
-    def __init__(
-        self, vocabulary: int, embed_dim: int, cutoffs: Sequence[int] = (), bin_dims: Sequence[int] = ()
-    ) -> None:
+    That is the first of `widths`.
+    """
+
+    def __init__(self, vocabulary: int, cutoffs: Sequence[int], widths: Sequence[int]) -> None:
         super().__init__()
         self.bins = _Bins(vocabulary, cutoffs)
         sizes = [end - start for start, end in itertools.pairwise(self.bins.edges)]
-        widths = [embed_dim, *bin_dims[1:]]
         self.tables: Any = nn.ModuleList(map(ElasticEmbedding, sizes, widths))
-        self.projections: Any = nn.ModuleList(ElasticLinear(width, embed_dim, bias=False) for width in widths[1:])
-        self.activate(embed_dim)
+        self.projections: Any = nn.ModuleList(ElasticLinear(width, widths[0], bias=False) for width in widths[1:])
+        self.activate(widths)
 
-    def activate(self, embed_dim: int) -> None:
-        """Give the first `embed_dim` features from now on."""
-        self.active = embed_dim
-        for projection in self.projections:
-            projection.activate(projection.in_features, embed_dim)
+    def activate(self, widths: Sequence[int]) -> None:
+        """Use the first columns of each bin's table, and give so many features as of the first, from now on."""
+        self.active = tuple(widths)
+        for projection, width in zip(self.projections, widths[1:], strict=True):
+            projection.activate(width, widths[0])
 
     def weight(self, index: int) -> Tensor:
         """The active columns of a bin's table."""
-        table = self.tables[index].weight
-        return table if index else table[:, : self.active]
+        return self.tables[index].weight[:, : self.active[index]]
 
     def forward(self, words: Tensor) -> Tensor:
         """(batch, time) int64 -> (batch, time, embed_dim)"""
         if len(self.bins) == 1:
             return F.embedding(words, self.weight(0))
-        result = self.weight(0).new_zeros(*words.shape, self.active)
+        result = self.weight(0).new_zeros(*words.shape, self.active[0])
         for index in range(len(self.bins)):
             places = self.bins.places(words, index)
             found = F.embedding(words[places] - self.bins.edges[index], self.weight(index))
@@ -76,25 +75,25 @@ class ElasticAdaptiveSoftmax(nn.Module):
     def __init__(self, embedding: ElasticAdaptiveEmbedding) -> None:
         super().__init__()
         self._embedding = (embedding,)  # in a tuple: the weights are registered once, as the embedding's
-        dim, later = embedding.active, embedding.tables[1:]
+        dim, *later = embedding.active
         self.biases = nn.ParameterList(torch.zeros(table.num_embeddings) for table in embedding.tables)
-        self.projections: Any = nn.ModuleList(ElasticLinear(dim, table.embedding_dim, bias=False) for table in later)
+        self.projections: Any = nn.ModuleList(ElasticLinear(dim, width, bias=False) for width in later)
         self.rounded: Any = nn.ModuleList(StateRounding() for _ in later)
-        if len(later):
+        if later:
             self.classes = ElasticLinear(dim, len(later))
-        self.activate(dim)
+        self.activate(embedding.active)
 
     @property
     def embedding(self) -> ElasticAdaptiveEmbedding:
         """Whose tables are the output's."""
         return self._embedding[0]
 
-    def activate(self, embed_dim: int) -> None:
-        """Take the first `embed_dim` features from now on; to be told the embedding too."""
-        for projection in self.projections:
-            projection.activate(embed_dim, projection.out_features)
+    def activate(self, widths: Sequence[int]) -> None:
+        """Use the first columns of each bin's table, the first as many as features; to be told the embedding too."""
+        for projection, width in zip(self.projections, widths[1:], strict=True):
+            projection.activate(widths[0], width)
         if len(self.projections):
-            self.classes.activate(embed_dim, len(self.projections))
+            self.classes.activate(widths[0], len(self.projections))
 
     def losses(self, features: Tensor, words: Tensor) -> Tensor:
         """Negative log-likelihoods in nats: features (tokens, embed_dim), words (tokens,) int64 -> (tokens,)"""

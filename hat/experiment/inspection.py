@@ -7,10 +7,11 @@ from hat.architecture.complexity import Spec, count_flops, count_parameters
 from hat.architecture.file import load_architecture
 from hat.architecture.hat_format import space_from_hat
 from hat.architecture.space import SearchSpace
-from hat.architecture.stacks import STACKS, Architecture
+from hat.architecture.stacks import STACKS, WHOLE, Architecture, DecoderArchitecture
 from hat.config import from_mapping, read_yaml_mapping
 from hat.errors import UsageError
 from hat.experiment.config import load_experiment
+from hat.models.language_model_spec import LanguageModelSpec
 from hat.models.translation_spec import ModelSpec
 from hat.tasks import task_of
 
@@ -22,20 +23,36 @@ def inspect_file(path: Path | str, vocabulary: int | None, length: int) -> dict[
     """Describe the architecture, search space or experiment in a YAML or JSON file as a dictionary.
 
     `vocabulary` is the number of words, None for the experiment's or VOCABULARY; `length` is the source and target
-    tokens for FLOPs. An experiment is described with all that its model has, else the stacks with one shared embedding.
+    tokens for FLOPs. An experiment is described with all that its model has, else the stacks with one shared embedding,
+    that of a language model's bins too: an experiment alone says which words are in them.
     For a space, the figures are those of its largest architecture. Raises UsageError for any other file.
     """
     mapping = read_yaml_mapping(path)
     if "search_space" in mapping:
         return _describe_experiment(load_experiment(path), vocabulary, length)
     size = vocabulary or VOCABULARY
-    spec, space = ModelSpec(size, size), _space_of(mapping, path)
+    space = _space_of(mapping, path)
     if space is not None:
-        return _describe_space(space, spec, size, length)
+        return _describe_space(space, _spec_alone(space, size), size, length)
     is_architecture = any(key in STACKS or key.endswith("-subtransformer") for key in mapping)
     if not is_architecture:
         raise UsageError(f"{path} is neither an architecture, a search space nor an experiment config")
-    return {"kind": "architecture", **describe(load_architecture(path), spec, size, length)}
+    architecture = load_architecture(path)
+    return {"kind": "architecture", **describe(architecture, _spec_alone(architecture, size), size, length)}
+
+
+class _OneTable(LanguageModelSpec):
+    """Of a language model's words, whatever bins it has."""
+
+    def bin_widths(self, decoder: DecoderArchitecture) -> list[int]:
+        return [decoder.embed_dim]
+
+
+def _spec_alone(item: Architecture | SearchSpace, vocabulary: int) -> Spec:
+    """What is counted of stacks that no experiment says more of."""
+    if item.decoder is not None and item.decoder.context:
+        return _OneTable(vocabulary, full_embed_dim=1)  # of dropout alone
+    return ModelSpec(vocabulary, vocabulary)
 
 
 def _describe_experiment(config: Any, vocabulary: int | None, length: int) -> dict[str, Any]:
@@ -93,8 +110,9 @@ def _render_stacks(architecture: dict[str, Any]) -> list[str]:
     head_width = "".join(f", {name} {architecture[name]}" for name in ("qkv_dim", "head_dim") if name in architecture)
     for name in (name for name in STACKS if name in architecture):
         stack = architecture[name]
-        lines.append(f"{name}: embed_dim {stack['embed_dim']}{head_width}")
-        columns = [field for field in stack if field != "embed_dim"]
+        bins = f", bin_dims {', '.join(map(str, stack['bin_dims']))}" if "bin_dims" in stack else ""
+        lines.append(f"{name}: embed_dim {stack['embed_dim']}{bins}{head_width}")
+        columns = [field for field in stack if field not in WHOLE]
         lines.append("  layer  " + "  ".join(columns))
         for layer in range(len(stack["ffn_dim"])):
             lines.append(f"  {layer + 1:5d}  " + "  ".join(f"{stack[field][layer]:>{len(field)}}" for field in columns))

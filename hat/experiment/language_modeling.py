@@ -51,7 +51,8 @@ class LanguageModelConfig:
     """What is the same for every SubTransformer beside the search space.
 
     Words, the most frequent first, are cut at `cutoffs` into bins, whose tables have `bin_dims` columns; the first's
-    has those of the network, and its number here is the largest embed_dim. A neural `cache` looks at so many last
+    has those of the network, and its number here is the largest embed_dim. The others are the largest, too, where the
+    search space has choices. A neural `cache` looks at so many last
     states (while it is trained, at those of the same sequence); 0: none.
     """
 
@@ -186,6 +187,21 @@ class LanguageExperiment(Experiment):
             raise UsageError(
                 f"model.bin_dims: the first is {self.model.bin_dims[0]}; it is the largest embed_dim, "
                 f"{decoder.embed_dim[-1]}"
+            )
+        if decoder.bin_dims:
+            self._check_bins(decoder.bin_dims)
+
+    def _check_bins(self, choices: tuple[tuple[int, ...], ...]) -> None:
+        where, largest = "search_space.decoder.bin_dims", [of_bin[-1] for of_bin in choices]
+        if len(choices) != len(self.model.cutoffs):
+            raise UsageError(
+                f"{where}: {len(choices)} lists of choices, but {len(self.model.cutoffs)} bins after the first, whose "
+                "columns are embed_dim (model.cutoffs); give one for each of them"
+            )
+        if largest != list(self.model.bin_dims[1:]):
+            raise UsageError(
+                f"{where}: the largest are {largest}, but model.bin_dims says {list(self.model.bin_dims[1:])} of the "
+                "bins after the first; let them agree"
             )
 
     def model_spec(self, vocabulary: int, end_of_line: int, unknown: int) -> LanguageModelSpec:

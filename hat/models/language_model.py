@@ -58,8 +58,8 @@ class LanguageModel(nn.Module):
     def __init__(self, architecture: Architecture, spec: LanguageModelSpec) -> None:
         super().__init__()
         self.architecture, self.spec = architecture, spec
-        dim = architecture.decoder.embed_dim
-        self.embedding = ElasticAdaptiveEmbedding(spec.vocabulary, dim, spec.cutoffs, spec.bin_dims)
+        widths = spec.bin_widths(architecture.decoder)
+        self.embedding = ElasticAdaptiveEmbedding(spec.vocabulary, spec.cutoffs, widths)
         self.decoder = WindowedDecoder(architecture, spec)
         self.output = ElasticAdaptiveSoftmax(self.embedding)
         self.cache = NeuralCache(spec.cache) if spec.cache else None
@@ -68,11 +68,11 @@ class LanguageModel(nn.Module):
         self._activate(architecture)
 
     def _activate(self, architecture: Architecture) -> None:
-        dim = architecture.decoder.embed_dim
-        self.embedding.activate(dim)
+        widths = self.spec.bin_widths(architecture.decoder)
+        self.embedding.activate(widths)
         self.decoder.activate(architecture.decoder)
-        self.output.activate(dim)
-        self._dropout_scale = dim / self.spec.full_embed_dim
+        self.output.activate(widths)
+        self._dropout_scale = architecture.decoder.embed_dim / self.spec.full_embed_dim
 
     def forward(self, words: Tensor, memory: Memory | None = None) -> tuple[Tensor, list[KeysAndValues]]:
         """words (batch, time), memory of what stands before them -> (features (batch, time, embed_dim), new memory).

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from hat.architecture.complexity import Shapes, ffn_shapes, linear_shapes, norm_shapes
-from hat.architecture.stacks import Architecture
+from hat.architecture.stacks import Architecture, DecoderArchitecture
 from hat.config import left_out
+from hat.errors import UsageError
 
 
 @dataclass(frozen=True)
 class LanguageModelSpec:
     """A decoder alone, pre-norm, over adaptive tables; see hat.elastic.adaptive and hat.elastic.windowed_attention.
 
-    Words are numbered by falling frequency. `cutoffs` part them into bins whose tables have `bin_dims` columns; the
-    first of these is the width of the states, whatever is said here.
+    Words are numbered by falling frequency. `cutoffs` part them into bins whose tables have `bin_dims` columns, unless
+    an Architecture says how many; the first of these is the width of the states, whatever is said here.
     """
 
     vocabulary: int  # words, the end of a line and the unknown word among them
@@ -41,14 +42,20 @@ class LanguageModelSpec:
         """Words of each bin."""
         return [end - start for start, end in itertools.pairwise((0, *self.cutoffs, self.vocabulary))]
 
-    def bin_widths(self, embed_dim: int) -> list[int]:
-        """Columns of each bin's table in a network of that width."""
-        return [embed_dim, *self.bin_dims[1:]]
+    def bin_widths(self, decoder: DecoderArchitecture) -> list[int]:
+        """Columns of each bin's table; raises UsageError if the decoder's `bin_dims` are of another number of bins."""
+        later = decoder.bin_dims or self.bin_dims[1:]
+        if len(later) != len(self.cutoffs):
+            raise UsageError(
+                f"decoder.bin_dims: {len(later)} values, but {len(self.cutoffs)} bins after the first (model.cutoffs); "
+                "give one for each of them"
+            )
+        return [decoder.embed_dim, *later]
 
     def parameter_shapes(self, architecture: Architecture) -> Shapes:
         """Name -> shape of every weight, in the order of the state dict; see `hat.architecture.complexity`."""
         dim = architecture.decoder.embed_dim
-        sizes, widths = self.bin_sizes(), self.bin_widths(dim)
+        sizes, widths = self.bin_sizes(), self.bin_widths(architecture.decoder)
         later = list(enumerate(widths[1:]))
         shapes: Shapes = {
             f"embedding.tables.{index}.weight": shape for index, shape in enumerate(zip(sizes, widths, strict=True))

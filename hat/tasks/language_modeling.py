@@ -138,7 +138,8 @@ class LanguageModeling(Task):
         return {"vocabulary": spec.vocabulary}
 
     def with_few_words(self, spec: "LanguageModelSpec", words: int) -> "LanguageModelSpec":
-        return replace(spec, vocabulary=words, cutoffs=(), bin_dims=())
+        cutoffs = range(words - len(spec.cutoffs), words)  # as many bins, those after the first of one word each
+        return replace(spec, vocabulary=words, cutoffs=tuple(cutoffs))
 
     def calls(self, run: "RunDirectory", split: str, count: int, seed: int) -> dict[str, Any]:
         from hat.data.language_modeling.prompts import draw_prompts

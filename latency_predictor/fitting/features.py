@@ -110,6 +110,8 @@ class PerLayerFeatures:
             columns |= _widths_of_heads(totals)
         if ("decoder", "context") in by_layer:
             columns |= _windows(by_layer)
+        if ("decoder", "bin_dims") in by_layer:
+            columns |= _tables(by_layer)
         return columns
 
     @cached_property
@@ -130,7 +132,8 @@ class PerLayerFeatures:
         Raises UsageError naming the value that isn't a choice of the space.
         """
         widths = {dimension: len(columns) for dimension, columns in self.dimensions.items()}
-        matrix = np.array([_row(architecture, widths) for architecture in architectures], dtype=np.float64)
+        complete = map(self.space.completed, architectures)
+        matrix = np.array([_row(architecture, widths) for architecture in complete], dtype=np.float64)
         self._check(matrix, architectures)
         return matrix
 
@@ -214,3 +217,11 @@ def _windows(by_layer: Mapping[Any, np.ndarray]) -> dict[str, np.ndarray]:
         "decoder.context": context.sum(axis=1),  # positions whose distances are looked up
         "decoder.context*attention_dim": (context * widths).sum(axis=1),  # keys and values attended to
     }
+
+
+def _tables(by_layer: Mapping[Any, np.ndarray]) -> dict[str, np.ndarray]:
+    """{name: (n,)} of the tables of words, of (n, layers) of every field; of `bin_dims` (n, bins after the first)."""
+    bin_dims = by_layer["decoder", "bin_dims"]
+    columns = {f"decoder.bin_dims.{index}": width for index, width in enumerate(bin_dims.T)}  # of so many words each
+    projections = by_layer["decoder", "embed_dim"][:, 0] * bin_dims.sum(axis=1)
+    return columns | {"decoder.embed_dim*bin_dims": projections}

@@ -54,6 +54,8 @@ class _Column:
     def __init__(self, title: str, centre: float, side: int, stack: Any, choices: Any, floor: float) -> None:
         self.title, self.centre, self.stack = title, centre, stack
         self.label_x, self.label_anchor = centre + side * (COLUMN / 2 + LABEL_GAP), "start" if side > 0 else "end"
+        widths = (stack.embed_dim, *getattr(stack, "bin_dims", ()))  # of the words' bins, if they are a choice
+        self.embedding = f"embedding {' / '.join(map(str, widths))}"
         self.embedding_width = COLUMN * stack.embed_dim / choices.embed_dim[-1]
         self.boxes = []
         for layer, dim in enumerate(stack.ffn_dim):

@@ -109,6 +109,8 @@ def test_killed_while_measuring_and_searching_it_ends_with_a_choice_within_its_b
     assert 0 < choice["valid_nats"] < math.log(finished.prepared().vocabulary)
     samples = read_samples(finished.latency / "cpu.jsonl", finished.config.search_space)
     assert len(samples) == 14
+    assert len({sample.architecture.decoder.bin_dims for sample in samples}) > 2
+    assert choice["architecture"]["decoder"]["bin_dims"] in ([4, 2], [4, 4], [8, 2], [8, 4])
     assert samples[0].lengths[0].lengths == {"prefill": 6, "decode": 4}
     whole_ms = sum(timing.p25 for timing in samples[0].lengths[0].phases_ms.values())
     assert samples[0].timing(run_lengths(finished)).p25 == pytest.approx(whole_ms / 4)  # of a word
@@ -191,8 +193,28 @@ def test_settings_that_do_not_go_together_are_refused_by_name(tmp_path, section,
         load_experiment(tmp_path / "tiny.yaml")
 
 
+@pytest.mark.parametrize(
+    ("bin_dims", "message"),
+    [
+        ([[24], [8], [4]], r"3 lists of choices, but 2 bins after the first.* \(model.cutoffs\); give one for each"),
+        ([[8, 4]], "1 lists of choices, but 2 bins after the first"),
+        ([[8, 4], [2, 1]], r"the largest are \[8, 2\], but model.bin_dims says \[8, 4\] of the bins after the first"),
+        ([[25, 8], [4]], "25 is above the largest embed_dim, 24; use at most 24"),
+        ([[8, 4], [9, 4]], "9 is above the 8 of likelier words; use at most 8"),
+        ([8, 4], "expected a list, got 8"),
+    ],
+)
+def test_choices_of_bins_that_do_not_go_with_the_tables_are_refused_in_a_line(tmp_path, bin_dims, message):
+    decoder = CONFIG["search_space"]["decoder"] | {"bin_dims": bin_dims}
+    files.write_yaml(tmp_path / "tiny.yaml", CONFIG | {"search_space": {"decoder": decoder}})
+    with pytest.raises(UsageError, match=f"search_space.decoder.bin_dims: {message}") as refused:
+        load_experiment(tmp_path / "tiny.yaml")
+    assert "\n" not in str(refused.value)
+
+
 def test_a_decoder_without_a_context_is_no_language_model(tmp_path):
-    decoder = {name: choices for name, choices in CONFIG["search_space"]["decoder"].items() if name != "context"}
+    whole = CONFIG["search_space"]["decoder"].items()
+    decoder = {name: choices for name, choices in whole if name not in ("context", "bin_dims")}
     files.write_yaml(tmp_path / "tiny.yaml", CONFIG | {"search_space": {"decoder": decoder}})
     with pytest.raises(UsageError, match="decoder.context: give at least one choice"):
         load_experiment(tmp_path / "tiny.yaml")

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import DECODER_SPACE, ENCODER_SPACE, HEAD_DIM_SPACE, TINY_SPACE
+from tiny_language_models import BINS_SPACE, LANGUAGE_SPACE
 
 from hat.architecture.space import DecoderSpace, SearchSpace
 from hat.architecture.stacks import Architecture, DecoderArchitecture, EncoderArchitecture
@@ -47,7 +48,7 @@ def test_values_stand_under_their_names():
     assert row["decoder.ffn_dim.1"] == 0
 
 
-@pytest.mark.parametrize("space", [ENCODER_SPACE, DECODER_SPACE])
+@pytest.mark.parametrize("space", [ENCODER_SPACE, DECODER_SPACE, LANGUAGE_SPACE, BINS_SPACE])
 def test_a_stack_alone_is_told_apart_by_its_own_columns_only(space):
     features, rng = PerLayerFeatures(space), np.random.default_rng(4)
     drawn = list({space.sample(rng) for _ in range(40)})
@@ -110,6 +111,23 @@ def test_layers_with_windows_of_their_own_cost_what_they_attend_to():
     assert columns["decoder.embed_dim*attention_dim"].tolist() == projections
     assert columns["decoder.context*attention_dim"].tolist() == attended
     assert columns["decoder.context"].tolist() == [sum(each.context) for each in drawn]
+
+
+def test_bins_cost_their_tables_and_projections():
+    features, rng = PerLayerFeatures(BINS_SPACE), np.random.default_rng(2)
+    drawn = [BINS_SPACE.sample(rng) for _ in range(20)]
+    inputs = features.inputs(features.matrix(drawn))
+    columns = dict(zip(features.physical_names, inputs.physical.T, strict=True))
+    widths = np.array([each.decoder.bin_dims for each in drawn])
+    assert np.array_equal(np.stack([columns[f"decoder.bin_dims.{index}"] for index in (0, 1)], axis=1), widths)
+    projections = [each.decoder.embed_dim * sum(each.decoder.bin_dims) for each in drawn]
+    assert columns["decoder.embed_dim*bin_dims"].tolist() == projections
+    assert not any("bin_dims" in name for name in PerLayerFeatures(LANGUAGE_SPACE).physical_names)
+
+
+def test_an_architecture_from_before_bins_were_elastic_has_the_largest():
+    features = PerLayerFeatures(BINS_SPACE)
+    assert np.array_equal(*features.matrix([LANGUAGE_SPACE.largest(), BINS_SPACE.largest()]))
 
 
 @given(GENOMES)

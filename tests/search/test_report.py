@@ -9,7 +9,7 @@ import pytest
 from html_pages import check_self_contained, svgs, text_of
 from report_runs import FULL_MS, NAMES, SLOWER, Predictor, run, take_share, write_latencies, write_other_quantile
 from tiny import ENCODER_SPACE
-from tiny_language_models import LANGUAGE_SPACE
+from tiny_language_models import BINS_SPACE, LANGUAGE_SPACE
 
 from hat import files
 from hat.architecture.stacks import Architecture, stacks_of
@@ -177,6 +177,12 @@ def test_a_stack_alone_attends_to_itself_only(space):
     layers = zip(stack.ffn_dim, stack.self_attention_heads, strict=True)
     assert labels == [f"{dim} · {heads} h" for dim, heads in layers]
     assert not [item for item in drawing.iter("path") if item.get("class") == "attends"]
+
+
+def test_drawing_says_how_wide_bins_of_words_are():
+    for space, label in ((LANGUAGE_SPACE, "embedding 16"), (BINS_SPACE, "embedding 16 / 3 / 1")):
+        drawing = ElementTree.fromstring(draw_architecture(space.smallest(), space))
+        assert label in [item.text for item in drawing.iter("text")]
 
 
 @pytest.mark.parametrize(("busy", "verdicts"), [([], 2), (NAMES[:1], 1), (["full"], 0)])

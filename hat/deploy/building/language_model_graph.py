@@ -83,14 +83,14 @@ def _arranged(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> 
 
 def _embedded(blocks: Blocks, words: str) -> str:
     """Embeddings of words, scaled: (batch, time, embed_dim)"""
-    graph, spec, dim = blocks.graph, blocks.spec, blocks.architecture.decoder.embed_dim
-    found, start = "", 0
-    for index, size in enumerate(spec.bin_sizes()):
+    graph, decoder, spec = blocks.graph, blocks.architecture.decoder, blocks.spec
+    found, start, dim = "", 0, decoder.embed_dim
+    for index, (size, width) in enumerate(zip(spec.bin_sizes(), spec.bin_widths(decoder), strict=True)):
         own = graph.node("Sub", [words, graph.constant(start)])
         own = graph.node("Clip", [own, graph.constant(0), graph.constant(size - 1)])
         x = blocks.products.look_up(own, f"embedding.tables.{index}.weight")
         if index:
-            flat = graph.reshape(x, [-1, spec.bin_widths(dim)[index]])
+            flat = graph.reshape(x, [-1, width])
             flat = blocks.products.linear(flat, f"embedding.projections.{index - 1}")
             x = graph.reshape(flat, graph.shape_like(words, [dim]))
             later = graph.node("GreaterOrEqual", [words, graph.constant(start)])
@@ -171,20 +171,20 @@ class _Distances:
 
 def _log_probabilities(blocks: Blocks, x: str) -> str:
     """Of all words: x (batch * time, embed_dim) -> (batch * time, vocabulary)"""
-    graph, spec, dim = blocks.graph, blocks.spec, blocks.architecture.decoder.embed_dim
-    later = len(spec.bin_sizes()) - 1
+    graph, spec = blocks.graph, blocks.spec
+    dim, *later = spec.bin_widths(blocks.architecture.decoder)
     logits = [_table_logits(blocks, x, 0, dim)]
     if later:
         logits.append(blocks.products.linear(x, "output.classes"))
     head = graph.node("LogSoftmax", [graph.node("Concat", logits, axis=1)], axis=1)
     if not later:
         return head
-    sizes = graph.constant([spec.bin_sizes()[0], *[1] * later])
-    words, *of_bins = graph.node("Split", [head, sizes], later + 1, axis=1)
+    sizes = graph.constant([spec.bin_sizes()[0], *[1] * len(later)])
+    words, *of_bins = graph.node("Split", [head, sizes], len(later) + 1, axis=1)
     parts = [words]
-    for index, of_bin in enumerate(of_bins, start=1):
+    for index, (of_bin, width) in enumerate(zip(of_bins, later, strict=True), start=1):
         projected = blocks.products.linear(x, f"output.projections.{index - 1}")
-        tail = _table_logits(blocks, projected, index, spec.bin_widths(dim)[index])
+        tail = _table_logits(blocks, projected, index, width)
         parts.append(graph.node("Add", [graph.node("LogSoftmax", [tail], axis=1), of_bin]))
     return graph.node("Concat", parts, axis=1)
 

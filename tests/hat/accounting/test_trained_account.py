@@ -1,6 +1,6 @@
 """The account of a language model from its weights, against what is counted by hand in a pruned one."""
 
-import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
@@ -63,6 +63,19 @@ def test_in_nine_bits_by_hand():
     assert floating["operations"] - found["operations"] == pytest.approx(PRODUCTS * 23 / 32)
 
 
+def test_bins_of_its_own_widths_are_counted():
+    """Those of the spec, one column narrower each."""
+    narrow = Architecture(decoder=replace(ARCHITECTURE.decoder, bin_dims=(7, 3)))
+    found = [
+        micronet_account(accounted(each.decoder, model.spec, model.state_dict(), SHARES))["total"]
+        for each in (ARCHITECTURE, narrow)
+        for model in [LanguageModel(each, language_spec(**ADAPTIVE, bits=None))]
+    ]
+    fewer = {name: found[0][name] - found[1][name] for name in ("parameters", "multiplications")}
+    assert fewer["parameters"] == (18 + 20) + 2 * (24 + 24)
+    assert fewer["multiplications"] == pytest.approx((0.3 * 24 + 0.2 * 24) + (18 + 20) + (24 + 24))
+
+
 def test_without_zeros_there_is_no_mask():
     model = LanguageModel(ARCHITECTURE, language_spec(**ADAPTIVE))
     weights = {name: torch.ones_like(weight) for name, weight in model.state_dict().items()}
@@ -81,7 +94,7 @@ def test_heads_and_neurons_that_are_gone_are_no_zeros_and_need_no_mask():
     for name in ("fc1.weight", "fc1.bias"):
         weights[f"{layer}.{name}"][[1, 4, 9]] = 0
     weights[f"{layer}.fc2.weight"][:, [1, 4, 9]] = 0
-    sizes = dataclasses.replace(ARCHITECTURE.decoder, ffn_dim=(7,), self_attention_heads=(1,))
+    sizes = replace(ARCHITECTURE.decoder, ffn_dim=(7,), self_attention_heads=(1,))
     smaller = LanguageModel(Architecture(decoder=sizes), model.spec)
     ones = {name: torch.ones_like(weight) for name, weight in smaller.state_dict().items()}
     found = accounted(ARCHITECTURE.decoder, model.spec, weights, SHARES)

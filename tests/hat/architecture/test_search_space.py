@@ -2,32 +2,38 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import DECODER_SPACE, ENCODER_SPACE, HEAD_DIM_SPACE, TINY_SPACE
+from tiny_language_models import BINS_SPACE, LANGUAGE_SPACE
 
 from hat.architecture.space import DecoderSpace, EncoderSpace, SearchSpace
 from hat.architecture.stacks import Architecture, stacks_of
 from hat.config import from_mapping
 from hat.errors import UsageError
 
-SPACES = (TINY_SPACE, ENCODER_SPACE, DECODER_SPACE, HEAD_DIM_SPACE)
+SPACES = (TINY_SPACE, ENCODER_SPACE, DECODER_SPACE, HEAD_DIM_SPACE, LANGUAGE_SPACE, BINS_SPACE)
 SMALL = SearchSpace(
     qkv_dim=8,
     encoder=EncoderSpace((8,), (1, 2), (8, 16), (2,)),
     decoder=DecoderSpace((8, 16), (1, 2), (8,), (1, 2), (2,), (1, 2)),
 )
 SMALL_ALONE = DecoderSpace((8, 16), (1, 2), (8, 16), (1, 2))  # attends to nothing
+SMALL_BINS = replace(SMALL_ALONE, head_dim=(4,), context=(3,), bin_dims=((4, 2), (2, 1, 1), (1,)))
 
 
 def genomes(space):
     return st.tuples(*(st.integers(0, len(gene.choices) - 1) for gene in space.genes))
 
 
-@pytest.mark.parametrize("space", [SMALL, SearchSpace(8, SMALL.encoder), SearchSpace(8, decoder=SMALL_ALONE)])
+@pytest.mark.parametrize(
+    "space",
+    [SMALL, SearchSpace(8, SMALL.encoder), SearchSpace(8, decoder=SMALL_ALONE), SearchSpace(decoder=SMALL_BINS)],
+)
 def test_size_counts_distinct_architectures(space):
     every = itertools.product(*(range(len(gene.choices)) for gene in space.genes))
     assert space.size() == len({space.decode(genome) for genome in every})
@@ -57,7 +63,8 @@ def test_architectures_survive_yaml_and_json_mappings(data):
     architecture = space.decode(data.draw(genomes(space)))
     mapping = json.loads(json.dumps(architecture.to_dict()))
     assert Architecture.from_dict(mapping) == architecture
-    assert mapping.keys() == {"head_dim" if space is HEAD_DIM_SPACE else "qkv_dim", *stacks_of(space)}
+    head_width = [name for name in ("qkv_dim", "head_dim") if getattr(space, name) is not None]
+    assert mapping.keys() == {*head_width, *stacks_of(space)}
     assert from_mapping(SearchSpace, json.loads(json.dumps(space.to_dict())), "space") == space
 
 
@@ -140,3 +147,57 @@ def test_impossible_choices_are_named(change, message):
 def test_span_above_the_encoder_depth_is_refused():
     with pytest.raises(UsageError, match="3 is above the encoder depth 2"):
         SearchSpace(8, EncoderSpace((8,), (2,), (8,), (2,)), DecoderSpace((8,), (1,), (8,), (2,), (2,), (1, 3)))
+
+
+def test_each_bin_has_choices_of_its_own():
+    samples = [BINS_SPACE.sample(np.random.default_rng(seed)).decoder.bin_dims for seed in range(60)]
+    assert set(samples) == set(itertools.product((3, 5, 8), (1, 4)))
+    assert BINS_SPACE.size() == 6 * LANGUAGE_SPACE.size()
+    assert (BINS_SPACE.smallest().decoder.bin_dims, BINS_SPACE.largest().decoder.bin_dims) == ((3, 1), (8, 4))
+
+
+def test_an_architecture_that_says_nothing_of_bins_has_the_largest():
+    earlier = LANGUAGE_SPACE.smallest()
+    assert "bin_dims" not in earlier.to_dict()["decoder"]
+    assert earlier in BINS_SPACE
+    meant = BINS_SPACE.decode(BINS_SPACE.encode(earlier))
+    assert meant == BINS_SPACE.completed(earlier) == with_bins(earlier, (8, 4))
+    assert LANGUAGE_SPACE.completed(earlier) == earlier
+
+
+def with_bins(architecture, bin_dims):
+    return replace(architecture, decoder=replace(architecture.decoder, bin_dims=bin_dims))
+
+
+def test_bins_that_are_not_of_the_space_are_named():
+    smallest = BINS_SPACE.smallest()
+    with pytest.raises(UsageError, match=r"decoder.bin_dims.1 = 2 is not one of \[1, 4\]"):
+        BINS_SPACE.encode(with_bins(smallest, (3, 2)))
+    with pytest.raises(UsageError, match="decoder.bin_dims has 1 values, the space choices for 2"):
+        BINS_SPACE.encode(with_bins(smallest, (3,)))
+    with pytest.raises(UsageError, match="decoder.bin_dims has 2 values, the space choices for 0"):
+        LANGUAGE_SPACE.encode(smallest)
+
+
+@pytest.mark.parametrize(
+    ("bin_dims", "message"),
+    [
+        (((8, 4), ()), "bin_dims.1: give at least one choice"),
+        (((8, 0), (4,)), "bin_dims.0: give at least one choice, all positive"),
+        (((25, 8), (4,)), "bin_dims: 25 is above the largest embed_dim, 24; use at most 24"),
+        (((4, 8), (9, 2)), "bin_dims: 9 is above the 8 of likelier words; use at most 8"),
+    ],
+)
+def test_impossible_bins_are_named(bin_dims, message):
+    with pytest.raises(UsageError, match=f"search_space.decoder.{message}"):
+        SearchSpace(decoder=replace(LANGUAGE_SPACE.decoder, bin_dims=bin_dims))
+
+
+def test_only_language_models_have_bins():
+    message = "decoder.bin_dims: only a language model's words are in bins; leave it out"
+    with pytest.raises(UsageError, match=message):
+        SearchSpace(8, SMALL.encoder, replace(SMALL.decoder, bin_dims=((4, 2),)))
+    with pytest.raises(UsageError, match=message):
+        with_bins(SMALL.largest(), (4,))
+    with pytest.raises(UsageError, match="decoder.bin_dims: values must be positive, got"):
+        with_bins(LANGUAGE_SPACE.largest(), (4, 0))

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from tiny_language_models import ADAPTIVE, LANGUAGE_SPACE, WORDS, some_words, super_language_model
+from tiny_language_models import ADAPTIVE, BINS_SPACE, LANGUAGE_SPACE, WORDS, some_words, super_language_model
 
 import hat
 from hat.config import to_mapping
@@ -20,9 +20,9 @@ from hat.errors import ArtifactError, DataError, UsageError
 NAMES = ["<eos>", "<unk>", *(f"w{number}" for number in range(2, WORDS))]
 
 
-def drawn_architectures():
+def drawn_architectures(space):
     rng = np.random.default_rng(4)
-    return [LANGUAGE_SPACE.sample(rng) for _ in range(4)] + [LANGUAGE_SPACE.smallest(), LANGUAGE_SPACE.largest()]
+    return [space.sample(rng) for _ in range(4)] + [space.smallest(), space.largest()]
 
 
 def graphs_of(network, precision="fp32", ranges=None):
@@ -55,10 +55,19 @@ def bundle(network, tmp_path_factory):
     return write(tmp_path_factory.mktemp("bundle") / "fp32", network)
 
 
-@pytest.mark.parametrize("tables", [{}, ADAPTIVE, {**ADAPTIVE, "activation": "gelu"}], ids=["one", "adaptive", "gelu"])
-def test_graph_gives_pytorch_s_probabilities_however_the_text_is_parted(tables):
-    for architecture in drawn_architectures():
-        model, words = super_language_model(**tables).extract(architecture), some_words(2, 20)
+@pytest.mark.parametrize(
+    ("space", "tables"),
+    [
+        (LANGUAGE_SPACE, {}),
+        (LANGUAGE_SPACE, ADAPTIVE),
+        (LANGUAGE_SPACE, {**ADAPTIVE, "activation": "gelu"}),
+        (BINS_SPACE, ADAPTIVE),
+    ],
+    ids=["one", "adaptive", "gelu", "elastic bins"],
+)
+def test_graph_gives_pytorch_s_probabilities_however_the_text_is_parted(space, tables):
+    for architecture in drawn_architectures(space):
+        model, words = super_language_model(space, **tables).extract(architecture), some_words(2, 20)
         session = onnxruntime.InferenceSession(graphs_of(model)["step"].SerializeToString())
         with torch.no_grad():
             expected = model.output.log_probabilities(model(words)[0]).numpy()

@@ -9,7 +9,7 @@ import torch
 from deployed import blocking_imports
 from test_language_model_bundle import write
 from test_standalone import RUNNER
-from tiny_language_models import ADAPTIVE, LANGUAGE_SPACE, some_words, super_language_model
+from tiny_language_models import ADAPTIVE, BINS_SPACE, LANGUAGE_SPACE, some_words, super_language_model
 
 import hat
 from hat.deploy.building.quantisation import quantise_rows
@@ -27,13 +27,22 @@ def network():
     return super_language_model(**ADAPTIVE).extract(LANGUAGE_SPACE.largest())
 
 
+def calibrated(network):
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    text = some_words(1, 2000, seed=9)[0].numpy()
+    return calibrate_language_model(network.architecture, network.spec, weights, calibration_parts(text))
+
+
+def by_pytorch(network, words):
+    """Log-probabilities (time, vocabulary) after words (1, time)."""
+    with torch.no_grad():
+        return network.output.log_probabilities(network(words)[0])[0].numpy()
+
+
 @pytest.fixture(scope="module")
 def bundles(network, tmp_path_factory):
     """{precision: bundle}, with the one-file runtime in each."""
-    folder = tmp_path_factory.mktemp("bundles")
-    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    text = some_words(1, 2000, seed=9)[0].numpy()
-    ranges = calibrate_language_model(network.architecture, network.spec, weights, calibration_parts(text))
+    folder, ranges = tmp_path_factory.mktemp("bundles"), calibrated(network)
     made = {name: write(folder / name, network, precision=name, ranges=ranges) for name in ("fp32", *TOLERANCES)}
     for bundle in made.values():
         add_runtime(bundle)
@@ -43,9 +52,7 @@ def bundles(network, tmp_path_factory):
 @pytest.mark.parametrize("precision", TOLERANCES)
 def test_log_probabilities_are_near_pytorch_s_and_exact(network, bundles, precision):
     words = some_words(1, 40)
-    model = hat.LanguageModel(bundles[precision])
-    with torch.no_grad():
-        expected = network.output.log_probabilities(network(words)[0])[0].numpy()
+    model, expected = hat.LanguageModel(bundles[precision]), by_pytorch(network, words)
     found, memory = model.step(words[0, :30].tolist())
     more = []
     for word in words[0, 30:].tolist():
@@ -54,6 +61,13 @@ def test_log_probabilities_are_near_pytorch_s_and_exact(network, bundles, precis
     found = np.concatenate([found, *more])
     np.testing.assert_allclose(np.exp(found.astype(np.float64)).sum(axis=1), 1, atol=1e-5)
     assert 0 < np.abs(found - expected).mean() < TOLERANCES[precision]
+
+
+def test_int8_products_of_narrow_bins_are_near_pytorch_s(tmp_path):
+    network, words = super_language_model(BINS_SPACE, **ADAPTIVE).extract(BINS_SPACE.smallest()), some_words(1, 40)
+    bundle = write(tmp_path / "int8", network, precision="int8", ranges=calibrated(network))
+    found, _ = hat.LanguageModel(bundle).step(words[0].tolist())
+    assert 0 < np.abs(found - by_pytorch(network, words)).mean() < TOLERANCES["int8"]
 
 
 def test_tables_are_stored_once_and_in_a_byte_a_weight(network, bundles):

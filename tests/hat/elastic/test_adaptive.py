@@ -15,7 +15,7 @@ WORDS, CUTOFFS = 40, (10, 25)
 
 def both(cutoffs=CUTOFFS, embed_dim=16):
     torch.manual_seed(0)
-    embedding = ElasticAdaptiveEmbedding(WORDS, embed_dim, cutoffs, (embed_dim, 4, 2)[: len(cutoffs) + 1])
+    embedding = ElasticAdaptiveEmbedding(WORDS, cutoffs, (embed_dim, 4, 2)[: len(cutoffs) + 1])
     softmax = ElasticAdaptiveSoftmax(embedding)
     with torch.no_grad():
         for parameter in [*embedding.parameters(), *softmax.parameters()]:
@@ -23,26 +23,33 @@ def both(cutoffs=CUTOFFS, embed_dim=16):
     return embedding, softmax
 
 
-def fairseqs(embedding, softmax):
-    """fairseq's modules (of factor 4, 16 / 4 / 1 columns or the tables' own) with the same weights, no biases."""
+def activate(embedding, softmax, widths):
+    for module in (embedding, softmax):
+        module.activate(widths)
+
+
+def fairseqs(embedding, softmax, widths):
+    """fairseq's modules (of factor 4, 16 / 4 / 1 columns or those of `widths`) with the same weights, no biases."""
     adaptive_input = fairseq_input.AdaptiveInput(WORDS, 0, 16, 4, 16, list(CUTOFFS))
-    for index, table in enumerate(embedding.tables):
-        projection = torch.eye(16) if index == 0 else embedding.projections[index - 1].weight
-        adaptive_input.embeddings[index][0] = torch.nn.Embedding.from_pretrained(table.weight.data)
+    for index, (table, width) in enumerate(zip(embedding.tables, widths, strict=True)):
+        projection = torch.eye(16) if index == 0 else embedding.projections[index - 1].weight[:, :width]
+        adaptive_input.embeddings[index][0] = torch.nn.Embedding.from_pretrained(table.weight.data[:, :width])
         adaptive_input.embeddings[index][1].weight = torch.nn.Parameter(projection.detach())
     output = fairseq_softmax.AdaptiveSoftmax(WORDS, 16, list(CUTOFFS), 0, adaptive_inputs=adaptive_input)
     output.head.class_proj.weight.data = softmax.classes.weight.data
     for index, projection in enumerate(softmax.projections):
-        output.tail[index][0].weight.data = projection.weight.data
+        output.tail[index][0].weight.data = projection.weight.data[: widths[index + 1]]
     return adaptive_input, output
 
 
-def test_equals_fairseqs_modules_with_the_same_weights():
+@pytest.mark.parametrize("widths", [(16, 4, 2), (16, 3, 2), (16, 1, 1)])
+def test_equals_fairseqs_modules_with_the_same_weights(widths):
     embedding, softmax = both()
+    activate(embedding, softmax, widths)
     with torch.no_grad():  # fairseq has no biases
         for bias in [*softmax.biases, softmax.classes.bias]:
             bias.zero_()
-    adaptive_input, output = fairseqs(embedding, softmax)
+    adaptive_input, output = fairseqs(embedding, softmax, widths)
     words, features = torch.randint(WORDS, (3, 20)), torch.randn(3, 20, 16)
     with torch.no_grad():
         torch.testing.assert_close(embedding(words), adaptive_input(words), atol=1e-5, rtol=0)
@@ -53,12 +60,11 @@ def test_equals_fairseqs_modules_with_the_same_weights():
 
 
 @pytest.mark.parametrize("cutoffs", [CUTOFFS, (7,), ()])
-@pytest.mark.parametrize("active", [16, 11])
-def test_probabilities_add_up_to_1_and_losses_are_their_logarithms(cutoffs, active):
+@pytest.mark.parametrize("widths", [(16, 4, 2), (11, 4, 2), (11, 3, 1)])
+def test_probabilities_add_up_to_1_and_losses_are_their_logarithms(cutoffs, widths):
     embedding, softmax = both(cutoffs)
-    embedding.activate(active)
-    softmax.activate(active)
-    features, words = torch.randn(30, active), torch.randint(WORDS, (30,))
+    activate(embedding, softmax, widths[: len(cutoffs) + 1])
+    features, words = torch.randn(30, widths[0]), torch.randint(WORDS, (30,))
     with torch.no_grad():
         log_probabilities = softmax.log_probabilities(features)
         torch.testing.assert_close(log_probabilities.exp().sum(-1), torch.ones(30), atol=1e-5, rtol=0)

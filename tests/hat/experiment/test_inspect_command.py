@@ -8,6 +8,7 @@ import pytest
 from test_config_files import EXPERIMENT, HAT_YAML
 from tiny import DECODER_SPACE, ENCODER_SPACE, TINY_SPACE
 from tiny_classifier import CONFIG
+from tiny_language_models import BINS_SPACE, LANGUAGE_SPACE
 from tiny_language_run import CONFIG as LANGUAGE_CONFIG
 from torch import nn
 
@@ -15,6 +16,7 @@ from hat import files
 from hat.experiment.config import load_experiment
 from hat.models.classification import Classifier
 from hat.models.language_model import LanguageModel
+from hat.models.language_model_spec import LanguageModelSpec
 
 
 def hat_inspect(*arguments):
@@ -99,8 +101,23 @@ def test_a_language_model_is_counted_with_its_contexts(tmp_path):
     assert found["flops"] == 2 * spec.multiply_adds(largest, 20)
     assert found["parameters"] == sum(weight.numel() for weight in LanguageModel(largest, spec).parameters())
     shown = hat_inspect(path).stdout
-    assert "self_attention_heads  head_dim  context" in shown
+    assert "decoder: embed_dim 24, bin_dims 8, 4\n  layer  ffn_dim  self_attention_heads  head_dim  context\n" in shown
+    assert "decoder: embed_dim 16, bin_dims 4, 2\n" in shown  # the smallest
     assert "at 30 target tokens" in shown
+
+
+def test_a_language_model_s_architecture_and_space_alone_count_one_table(tmp_path):
+    space = BINS_SPACE
+    files.write_yaml(tmp_path / "space.yaml", space.to_dict())
+    files.write_yaml(tmp_path / "smallest.yaml", space.smallest().to_dict())
+    network = LanguageModel(LANGUAGE_SPACE.smallest(), LanguageModelSpec(40, full_embed_dim=24))
+    of_space, alone = (
+        json.loads(hat_inspect(tmp_path / name, "--json", "--vocabulary", 40).stdout)
+        for name in ("space.yaml", "smallest.yaml")
+    )
+    assert of_space["size"] == space.size()
+    assert of_space["smallest"]["parameters"] == alone["parameters"] == sum(of.numel() for of in network.parameters())
+    assert "decoder: embed_dim 16, bin_dims 3, 1\n" in hat_inspect(tmp_path / "smallest.yaml").stdout
 
 
 def test_the_vocabulary_that_is_asked_for_counts_whatever_the_config_says(tmp_path):
