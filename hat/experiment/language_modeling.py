@@ -7,6 +7,7 @@ from hat.config import Between, left_out, to_mapping
 from hat.data.language_modeling.corpora import GENERATED
 from hat.errors import UsageError
 from hat.experiment.sections import (
+    CompressionConfig,
     Count,
     CountOrNone,
     DistillationConfig,
@@ -124,6 +125,27 @@ class LanguageSubTrainingConfig(SubTrainingConfig):
 
 
 @dataclass(frozen=True)
+class LanguageCompressionConfig(CompressionConfig):
+    """Pruning of single weights, of each tensor as many as its sensitivity allows (see
+    hat.compression.pruning.sensitivity); what is left learns from text alone.
+    """
+
+    structures: ClassVar = ("weights",)
+    label_smoothing: ShareBelowOne = 0.0
+    method: Literal["gradual", "one_shot"] = "gradual"  # the others shrink groups
+    structure: Literal["whole", "columns", "weights"] = "weights"
+    distillation: Share = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.distillation:
+            raise self._error(
+                f"distillation: {self.distillation}: what is left of a language model learns from text alone; set it "
+                "to 0"
+            )
+
+
+@dataclass(frozen=True)
 class LanguageLatency(LatencyConfig):
     """A latency is that of a word: the time of a call that reads a prompt and writes `words`, divided by these.
 
@@ -143,9 +165,9 @@ class LanguageExperiment(Experiment):
     model: LanguageModelConfig
     task: Literal["language_modeling"]
     latency: LanguageLatency = field(default_factory=LanguageLatency)
+    compression: LanguageCompressionConfig | None = left_out(None)
 
-    structures: ClassVar = ("weights",)
-    compression_defaults: ClassVar = {"structure": "weights", "method": "gradual", "distillation": 0.0}
+    compression_class: ClassVar = LanguageCompressionConfig
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -153,11 +175,6 @@ class LanguageExperiment(Experiment):
         self._check_space()
         if self.super_training.distillation is not None:
             raise UsageError("super_training.distillation: language models learn from text alone here; leave it out")
-        if self.compression is not None and self.compression.distillation:
-            raise UsageError(
-                f"compression.distillation: {self.compression.distillation}: what is left of a language model learns "
-                "from text alone; set it to 0"
-            )
         for training in (self.super_training, self.sub_training):
             where = training.section
             if training.label_smoothing:
