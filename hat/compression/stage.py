@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +110,7 @@ def _recipe(dense: Dense, ours: dict[str, Any], name: str, options: TrainingOpti
 def _lessons(dense: Dense) -> DistillationConfig:
     """The dense network teaches word by word; a text that a teacher translated stays what is learnt from."""
     settings = dense.run.config.sub_training.distillation or DistillationConfig()
-    return replace(settings, word_level=dense.config.distillation, teachers=(dense.name,))
+    return settings.taught_by(dense.name, dense.config.distillation)
 
 
 class _Compression:

@@ -92,16 +92,14 @@ class LanguageDistillationConfig(DistillationConfig):
     last_word_level: Share = 0.05
     top_k: Count = 30
 
+    share_keys: ClassVar = ("word_level", "last_word_level")
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.sequence_level != "none":
             raise UsageError(
                 "sub_training.distillation.sequence_level: a language model learns from the text itself; set it to none"
             )
-
-    @property
-    def shares(self) -> tuple[float, ...]:
-        return self.word_level, self.last_word_level
 
     @property
     def labels(self) -> int:

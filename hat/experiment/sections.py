@@ -2,8 +2,8 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import STACKS
@@ -54,10 +54,13 @@ class DistillationConfig:
     sequence_teacher: str = "full"
     sequence_beam: Count = 5
 
+    share_keys: ClassVar[tuple[str, ...]] = ("word_level",)  # all that say how much is learnt word by word
+
     def __post_init__(self) -> None:
         where = "sub_training.distillation"
-        if self.word_level and not self.teachers:
-            raise UsageError(f"{where}.teachers: empty; name one, such as full, or set word_level to 0")
+        if self.by_word and not self.teachers:
+            remedy = f"name one, such as full, or set {' and '.join(self.share_keys)} to 0"
+            raise UsageError(f"{where}.teachers: empty; {remedy}")
         if len(set(self.teachers)) < len(self.teachers):
             raise UsageError(f"{where}.teachers: {', '.join(self.teachers)} names one twice")
         if self.sequence_teacher == SUPER:
@@ -66,7 +69,17 @@ class DistillationConfig:
     @property
     def shares(self) -> tuple[float, ...]:
         """What a task's `learn_from` is told beside the teachers."""
-        return (self.word_level,)
+        return tuple(getattr(self, key) for key in self.share_keys)
+
+    @property
+    def by_word(self) -> bool:
+        """Whether anything is learnt from the teachers' word distributions."""
+        return any(self.shares)
+
+    def taught_by(self, teacher: str, share: float) -> Self:
+        """The same where one teacher alone teaches word by word, with this share throughout."""
+        shares: Any = dict.fromkeys(self.share_keys, share)
+        return replace(self, teachers=(teacher,), **shares)
 
     @property
     def labels(self) -> int | None:

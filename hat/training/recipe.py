@@ -82,7 +82,7 @@ def begin(
     prepared, data_arguments = _training_text(run, recipe)
     arguments, checkpoints = model_arguments + data_arguments, directory / "checkpoints"
     trainer = make_trainer(run, prepared, recipe.training, arguments, recipe.options, checkpoints)
-    if recipe.distillation and recipe.distillation.word_level:
+    if recipe.distillation and recipe.distillation.by_word:
         trainer.task.learn_from(trainer, _teachers(run, recipe), *recipe.distillation.shares)
     if weights is not None:
         trainer.get_model().transformer.load_state_dict(weights)
