@@ -102,9 +102,8 @@ def _recipe(dense: Dense, ours: dict[str, Any], name: str, options: TrainingOpti
         "architecture": architecture.to_dict(),
         "prepared": stamp(run.data),
     }
-    return Recipe(
-        name, architecture, run.prepared(), training, "scratch", _lessons(dense), inputs, options, origin=dense.name
-    )
+    origin = run.sub(dense.name)
+    return Recipe(name, architecture, run.prepared(), training, origin, _lessons(dense), inputs, options)
 
 
 def _lessons(dense: Dense) -> DistillationConfig:
