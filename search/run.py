@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hat import files
@@ -54,12 +55,9 @@ def search(
             real_calls = stack.enter_context(real_calls_on(run, device, quantile))
             make, timing_inputs = instruments_maker(run, device_name, measurer, quantile, options, real_calls)
             inputs = {"super": stamp(run.super_), **timing_inputs}
-            pending = _pending(run, alike, _all_inputs(run, inputs, limits))
-            if pending:  # the budgets of every quantile are checked before anything is scored
-                _prepare(run, _tasks(run, device.name, pending, inputs, limits), inputs, make())
-            searches.append((alike, inputs, make))
-        for alike, inputs, make in searches:
-            search_with(run, device.name, alike, inputs, make, limits)
+            searches.append(_find_possible(run, device.name, alike, inputs, make, limits))
+        for possible in filter(None, searches):  # the budgets of every quantile were checked before anything is scored
+            _search_all(run, possible)
     return list(named)
 
 
@@ -132,23 +130,66 @@ def search_with(
     limits: Limits = NO_LIMITS,
 ) -> list[str]:
     """`search` of budgets of one quantile, its instruments given: a function, called only if there is work to do."""
+    possible = _find_possible(run, device_name, named, inputs, make_instruments, limits)
+    if possible is not None:
+        _search_all(run, possible)
+    return list(named)
+
+
+@dataclass(frozen=True)
+class _Possible:
+    """Searches of one quantile that were found possible, each of the `tasks` Prepared by what was known then.
+
+    `super_stamp` is that of the SuperTransformer.
+    """
+
+    tasks: list[Task]
+    super_stamp: str | None
+    instruments: Instruments
+    reference: Reference
+    known: KnownLatencies
+    prepared: dict[str, Prepared]
+
+
+def _find_possible(
+    run: RunDirectory,
+    device_name: str,
+    named: Mapping[str, LatencyBudget],
+    inputs: dict[str, Any],
+    make_instruments: Callable[[], Instruments],
+    limits: Limits,
+) -> _Possible | None:
+    """The searches of budgets of one quantile that have no current result; None if all have one.
+
+    Raises BudgetError if one is impossible.
+    """
     pending = _pending(run, named, _all_inputs(run, inputs, limits))
     for name in named:
         if name not in pending:
             print(f"search {name}: up to date")
-    if pending:
-        instruments = make_instruments()
-        tasks = _tasks(run, device_name, pending, inputs, limits)
-        reference, prepared = _prepare(run, tasks, inputs, instruments)
-        print("\n".join(outlook(run.config.search_space, reference, prepared, run.config.seed)))
-        evaluations = open_evaluations(run, inputs["super"])
-        known = known_latencies(run, device_name, tasks[0].budget.quantile, inputs)
-        for task in tasks:
-            pairs = known.pairs(reference.full_ms)  # of the searches before this one, too
-            conversion = kept_conversion(run.search(task.name), task.inputs, reference, pairs)
+    if not pending:
+        return None
+    tasks, instruments = _tasks(run, device_name, pending, inputs, limits), make_instruments()
+    budgets = [task.budget for task in tasks]
+    quantile = budgets[0].quantile
+    reference = run_reference(run, device_name, quantile, inputs, instruments, budgets)
+    known = known_latencies(run, device_name, quantile, inputs)
+    conversion = find_conversion(reference, known.pairs(reference.full_ms))
+    prepared = {task.name: prepare(run.config, task, conversion, reference, instruments) for task in tasks}
+    return _Possible(tasks, inputs["super"], instruments, reference, known, prepared)
+
+
+def _search_all(run: RunDirectory, possible: _Possible) -> None:
+    """Do the searches, each Prepared anew where the ones before it taught more about what calls take."""
+    reference, known, instruments = possible.reference, possible.known, possible.instruments
+    print("\n".join(outlook(run.config.search_space, reference, possible.prepared, run.config.seed)))
+    evaluations = open_evaluations(run, possible.super_stamp)
+    for task in possible.tasks:
+        conversion = kept_conversion(run.search(task.name), task.inputs, reference, known.pairs(reference.full_ms))
+        aim = possible.prepared[task.name]
+        if conversion != aim.conversion:
             aim = prepare(run.config, task, conversion, reference, instruments)
-            known.add(BudgetSearch(run, task, aim, reference, evaluations).run(), instruments.predict)
-    return list(named)
+        known.add(BudgetSearch(run, task, aim, reference, evaluations).run(), instruments.predict)
 
 
 def open_evaluations(run: RunDirectory, super_stamp: str | None) -> Evaluations:
@@ -177,18 +218,6 @@ def _tasks(
 ) -> list[Task]:
     shared = _all_inputs(run, inputs, limits)
     return [Task(name, device_name, budget, limits, _search_inputs(shared, budget)) for name, budget in named.items()]
-
-
-def _prepare(
-    run: RunDirectory, tasks: Sequence[Task], inputs: dict[str, Any], instruments: Instruments
-) -> tuple[Reference, dict[str, Prepared]]:
-    """(Reference, {name: Prepared}) of Tasks of one quantile; BudgetError if one is impossible."""
-    device_name, quantile = tasks[0].device_name, tasks[0].budget.quantile
-    budgets = [task.budget for task in tasks]
-    reference = run_reference(run, device_name, quantile, inputs, instruments, budgets)
-    known = known_latencies(run, device_name, quantile, inputs).pairs(reference.full_ms)
-    conversion = find_conversion(reference, known)
-    return reference, {task.name: prepare(run.config, task, conversion, reference, instruments) for task in tasks}
 
 
 def run_reference(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,15 +102,14 @@ def _recipe(dense: Dense, ours: dict[str, Any], name: str, options: TrainingOpti
         "architecture": architecture.to_dict(),
         "prepared": stamp(run.data),
     }
-    return Recipe(
-        name, architecture, run.prepared(), training, "scratch", _lessons(dense), inputs, options, origin=dense.name
-    )
+    origin = run.sub(dense.name)
+    return Recipe(name, architecture, run.prepared(), training, origin, _lessons(dense), inputs, options)
 
 
 def _lessons(dense: Dense) -> DistillationConfig:
     """The dense network teaches word by word; a text that a teacher translated stays what is learnt from."""
     settings = dense.run.config.sub_training.distillation or DistillationConfig()
-    return replace(settings, word_level=dense.config.distillation, teachers=(dense.name,))
+    return settings.taught_by(dense.name, dense.config.distillation)
 
 
 class _Compression:

@@ -17,8 +17,6 @@ from hat.deploy.word_steps import Memory, WordSteps, in_parts
 from hat.deploy.words import Vocabulary
 from hat.errors import ArtifactError, DataError, UsageError
 
-PAST = "past"  # names what a cache keeps in a Memory
-
 
 class LineScore(NamedTuple):
     """What a line costs: its log-probability in nats over `words`, its end among them, of which some are unknown."""
@@ -53,9 +51,8 @@ class LanguageModel:
                 f"{self.bundle.tokenizer('words')} has other words than the model, {own[0]} instead of "
                 f"{spec['vocabulary']} or in another order; export it again with hat-export"
             )
-        self._cache = Cache.of(self.bundle.description)
         session = Sessions(self.bundle.graphs(), threads, accelerator)["step"]
-        self._steps = WordSteps(session, ("features",) if self._cache else ())
+        self._steps = WordSteps(session, Cache.of(self.bundle.description))
 
     def score(self, lines: Iterable[str]) -> list[LineScore]:
         """The LineScore of each line of a running text, every word seen after all before it.
@@ -103,12 +100,7 @@ class LanguageModel:
         """Numbers of words after those that `memory` keeps (None: none) -> log-probabilities of the word after each of
         them (words, vocabulary), and the memory for the next step.
         """
-        memory = self._steps.empty if memory is None else memory
-        (found, *states), kept = self._steps(words, memory)
-        if self._cache is None:
-            return found, kept
-        mixed, past = self._cache.look_up(found, states[0], words, memory.get(PAST))
-        return mixed, {**kept, PAST: past}
+        return self._steps(words, self._steps.empty if memory is None else memory)
 
     def _drawn(self, log_probabilities: np.ndarray, temperature: float, rng: np.random.Generator) -> int:
         scores = log_probabilities.astype(np.float64)

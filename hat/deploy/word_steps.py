@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnxruntime
 
+from hat.deploy.cache import Cache
+
 WORDS_AT_A_TIME = 64  # that are read in one call
-Memory = dict  # {input of the graph: array}: keys and values of the words before
+Memory = dict  # {input of the graph: array}: keys and values of the words before; by PAST what a cache keeps of them
+PAST = "past"
 
 
 def in_parts(words: Sequence[int]) -> list[Sequence[int]]:
@@ -26,19 +29,22 @@ def empty_memory(session: onnxruntime.InferenceSession) -> Memory:
 
 
 class WordSteps:
-    """A session of the step graph; `others` are outputs that are asked for beside the log-probabilities."""
+    """A session of the step graph, and the Cache that its log-probabilities are mixed with, if there is one."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, others: Sequence[str] = ()) -> None:
-        self._session = session
+    def __init__(self, session: onnxruntime.InferenceSession, cache: Cache | None = None) -> None:
+        self._session, self._cache = session, cache
         self.empty = empty_memory(session)
-        self._shown = ["log_probabilities", *others]
-        self._kept = [f"new_{name}" for name in self.empty]
+        shown = ["log_probabilities"] if cache is None else ["log_probabilities", "features"]
+        self._asked = [*shown, *(f"new_{name}" for name in self.empty)]
 
-    def __call__(self, words: Sequence[int], memory: Memory) -> tuple[list[np.ndarray], Memory]:
-        """Numbers of words after those that `memory` keeps -> ([log-probabilities of the word after each of them
-        (words, vocabulary), the other outputs (words, ...)], the memory for the next call).
+    def __call__(self, words: Sequence[int], memory: Memory) -> tuple[np.ndarray, Memory]:
+        """Numbers of words after those that `memory` keeps -> log-probabilities of the word after each of them (words,
+        vocabulary), and the memory for the next call.
         """
         given = {"words": np.array([words], np.int64), **{name: memory[name] for name in self.empty}}
-        found = self._session.run(self._shown + self._kept, given)
-        count = len(self._shown)
-        return [each[0] for each in found[:count]], dict(zip(self.empty, found[count:]))
+        found = dict(zip(self._asked, self._session.run(self._asked, given)))
+        log_probabilities, kept = found["log_probabilities"][0], {name: found[f"new_{name}"] for name in self.empty}
+        if self._cache is None:
+            return log_probabilities, kept
+        mixed, past = self._cache.look_up(log_probabilities, found["features"][0], words, memory.get(PAST))
+        return mixed, {**kept, PAST: past}

@@ -7,6 +7,7 @@ from hat.config import Between, left_out, to_mapping
 from hat.data.language_modeling.corpora import GENERATED
 from hat.errors import UsageError
 from hat.experiment.sections import (
+    CompressionConfig,
     Count,
     CountOrNone,
     DistillationConfig,
@@ -92,16 +93,14 @@ class LanguageDistillationConfig(DistillationConfig):
     last_word_level: Share = 0.05
     top_k: Count = 30
 
+    share_keys: ClassVar = ("word_level", "last_word_level")
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.sequence_level != "none":
             raise UsageError(
                 "sub_training.distillation.sequence_level: a language model learns from the text itself; set it to none"
             )
-
-    @property
-    def shares(self) -> tuple[float, ...]:
-        return self.word_level, self.last_word_level
 
     @property
     def labels(self) -> int:
@@ -125,6 +124,29 @@ class LanguageSubTrainingConfig(SubTrainingConfig):
 
 
 @dataclass(frozen=True)
+class LanguageCompressionConfig(CompressionConfig):
+    """Pruning of single weights, of each tensor as many as its sensitivity allows (see
+    hat.compression.pruning.sensitivity), or of whole heads and FFN neurons; what is left learns from text alone.
+    """
+
+    structures: ClassVar = ("weights", "whole")
+    label_smoothing: ShareBelowOne = 0.0
+    method: Literal["reweighted", "lasso", "gradual", "one_shot"] = "gradual"
+    structure: Literal["whole", "columns", "weights"] = "weights"
+    distillation: Share = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.structure == "weights" and self.method not in ("gradual", "one_shot"):
+            raise self._error(f"method: {self.method} shrinks groups; for structure: weights use gradual or one_shot")
+        if self.distillation:
+            raise self._error(
+                f"distillation: {self.distillation}: what is left of a language model learns from text alone; set it "
+                "to 0"
+            )
+
+
+@dataclass(frozen=True)
 class LanguageLatency(LatencyConfig):
     """A latency is that of a word: the time of a call that reads a prompt and writes `words`, divided by these.
 
@@ -144,9 +166,9 @@ class LanguageExperiment(Experiment):
     model: LanguageModelConfig
     task: Literal["language_modeling"]
     latency: LanguageLatency = field(default_factory=LanguageLatency)
+    compression: LanguageCompressionConfig | None = left_out(None)
 
-    structures: ClassVar = ("weights", "whole")
-    compression_defaults: ClassVar = {"structure": "weights", "method": "gradual", "distillation": 0.0}
+    compression_class: ClassVar = LanguageCompressionConfig
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -154,11 +176,6 @@ class LanguageExperiment(Experiment):
         self._check_space()
         if self.super_training.distillation is not None:
             raise UsageError("super_training.distillation: language models learn from text alone here; leave it out")
-        if self.compression is not None and self.compression.distillation:
-            raise UsageError(
-                f"compression.distillation: {self.compression.distillation}: what is left of a language model learns "
-                "from text alone; set it to 0"
-            )
         for training in (self.super_training, self.sub_training):
             where = training.section
             if training.label_smoothing:

@@ -1,10 +1,9 @@
 """The sections of an experiment config that every task has, and what all its tasks have in common."""
 
 import itertools
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import STACKS
@@ -55,10 +54,13 @@ class DistillationConfig:
     sequence_teacher: str = "full"
     sequence_beam: Count = 5
 
+    share_keys: ClassVar[tuple[str, ...]] = ("word_level",)  # all that say how much is learnt word by word
+
     def __post_init__(self) -> None:
         where = "sub_training.distillation"
-        if self.word_level and not self.teachers:
-            raise UsageError(f"{where}.teachers: empty; name one, such as full, or set word_level to 0")
+        if self.by_word and not self.teachers:
+            remedy = f"name one, such as full, or set {' and '.join(self.share_keys)} to 0"
+            raise UsageError(f"{where}.teachers: empty; {remedy}")
         if len(set(self.teachers)) < len(self.teachers):
             raise UsageError(f"{where}.teachers: {', '.join(self.teachers)} names one twice")
         if self.sequence_teacher == SUPER:
@@ -67,7 +69,17 @@ class DistillationConfig:
     @property
     def shares(self) -> tuple[float, ...]:
         """What a task's `learn_from` is told beside the teachers."""
-        return (self.word_level,)
+        return tuple(getattr(self, key) for key in self.share_keys)
+
+    @property
+    def by_word(self) -> bool:
+        """Whether anything is learnt from the teachers' word distributions."""
+        return any(self.shares)
+
+    def taught_by(self, teacher: str, share: float) -> Self:
+        """The same where one teacher alone teaches word by word, with this share throughout."""
+        shares: Any = dict.fromkeys(self.share_keys, share)
+        return replace(self, teachers=(teacher,), **shares)
 
     @property
     def labels(self) -> int | None:
@@ -161,14 +173,15 @@ class CompressionConfig(TrainingConfig):
     rest is trained alone. `method`: "reweighted" is group lasso whose weights are renewed `renewals` times (Li et al.
     2020, arXiv 2009.08065), "lasso" the plain one, "gradual" removes the smallest along a cubic course (Zhu and Gupta
     2017), "one_shot" all of them before the first update. `structure`: "whole" heads and FFN neurons, "columns" within
-    blocks of `block_rows` rows (None: as many as pay on the device, 32 where that wasn't measured), or single
-    "weights", of each tensor as many as its sensitivity allows (see hat.compression.pruning.sensitivity). What is kept
-    of others is decided `over_all` or in each place alike. The plain lasso's shrinking adds up to `strength` times the
-    size of the smallest group that is to stay; `epsilon` is added to the root mean square that a renewed weight is the
-    inverse of. The dense network's outputs take the share `distillation` of the references' place.
+    blocks of `block_rows` rows (None: as many as pay on the device, 32 where that wasn't measured), or a language
+    model's single "weights". What is kept of others is decided `over_all` or in each place alike. The plain lasso's
+    shrinking adds up to `strength` times the size of the smallest group that is to stay; `epsilon` is added to the root
+    mean square that a renewed weight is the inverse of. The dense network's outputs take the share `distillation` of
+    the references' place.
     """
 
     section: ClassVar = "compression"
+    structures: ClassVar[tuple[str, ...]] = ("whole", "columns")  # that can be removed here
     method: Literal["reweighted", "lasso", "gradual", "one_shot"] = "reweighted"
     structure: Literal["whole", "columns", "weights"] = "whole"
     block_rows: Count | None = None
@@ -182,8 +195,8 @@ class CompressionConfig(TrainingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.structure == "weights" and self.method not in ("gradual", "one_shot"):
-            raise self._error(f"method: {self.method} shrinks groups; for structure: weights use gradual or one_shot")
+        if self.structure not in self.structures:
+            raise self._error(f"structure: {self.structure} can't be removed here; use {' or '.join(self.structures)}")
         if self.method != "one_shot" and not 0 < self.removal_update < self.max_update:
             raise self._error(
                 f"removal: {self.removal} of {self.max_update} updates leaves none before or after; use about 0.5"
@@ -274,15 +287,9 @@ class Experiment:
     seed: Seed = 1
     search: SearchConfig = field(default_factory=SearchConfig)
 
-    structures: ClassVar[tuple[str, ...]] = ("whole", "columns")  # that can be removed
-    compression_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    compression_class: ClassVar[type[CompressionConfig]] = CompressionConfig  # of the section `compression`
 
     def __post_init__(self) -> None:
-        if self.compression is not None and self.compression.structure not in self.structures:
-            raise UsageError(
-                f"compression.structure: {self.compression.structure} can't be removed here; use "
-                f"{' or '.join(self.structures)}"
-            )
         last, end = max(self.search.halving_updates, default=0), self.sub_training.max_update
         if last > end:
             raise UsageError(f"search.halving_updates: {last} is above sub_training.max_update: {end}")
@@ -294,7 +301,7 @@ class Experiment:
             return self.compression
         shared = {each.name: getattr(self.sub_training, each.name) for each in fields(TrainingConfig)}
         rates = {"lr": self.sub_training.lr / 2, "warmup_init_lr": self.sub_training.warmup_init_lr / 2}
-        return CompressionConfig(**{**shared, **rates, **self.compression_defaults})
+        return self.compression_class(**{**shared, **rates})
 
     def check_stacks(self: Any, stacks: Iterable[str]) -> None:
         """Raise UsageError unless the search space has just the `stacks` of these names."""

@@ -135,7 +135,7 @@ class LanguageModeling(Task):
         return build_language_model_graphs(architecture, spec, weights, precision)
 
     def workload(self, spec: "LanguageModelSpec", latency: "LanguageLatency") -> dict[str, int]:
-        return {"vocabulary": spec.vocabulary}
+        return {"vocabulary": spec.vocabulary, **({"cache": spec.cache} if spec.cache else {})}
 
     def with_few_words(self, spec: "LanguageModelSpec", words: int) -> "LanguageModelSpec":
         cutoffs = range(words - len(spec.cutoffs), words)  # as many bins, those after the first of one word each

@@ -55,9 +55,9 @@ def distillation_inputs(run: RunDirectory, name: str, spec: Any, max_update: int
     for teacher in _teachers(settings):
         _check(run, teacher, spec)
     inputs: dict[str, Any] = {}
-    if settings.word_level:
+    if settings.by_word:
         inputs |= {"word_level": settings.word_level, "teachers": teacher_digests(run, settings)}
-    if settings.word_level and settings.labels:
+    if settings.by_word and settings.labels:
         if settings.labels > spec.vocabulary:
             raise UsageError(f"{KEY}.top_k: {settings.labels} is above the vocabulary's {spec.vocabulary}; lower it")
         inputs |= {"shares": list(settings.shares), "labels": settings.labels, "until": max_update}
@@ -88,7 +88,7 @@ def load_teachers(run: RunDirectory, settings: DistillationConfig) -> list[Any]:
 
 def _teachers(settings: DistillationConfig) -> tuple[str, ...]:
     """Names of all teachers that have a part in it, each once."""
-    by_word = settings.teachers if settings.word_level else ()
+    by_word = settings.teachers if settings.by_word else ()
     by_sequence = (settings.sequence_teacher,) if settings.sequence_level != "none" else ()
     return tuple(dict.fromkeys((*by_word, *by_sequence)))
 

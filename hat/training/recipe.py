@@ -50,18 +50,18 @@ class Extra(Protocol):
 class Recipe:
     """How a SubTransformer is trained, in whatever folder; `inputs` is all that the result depends on.
 
-    With an `origin`, a finished sub-training, it begins with that one's weights, whatever `init` says.
+    `origin` is the folder of the network whose weights it begins with, the run's SuperTransformer or a finished
+    sub-training; None: they are drawn, or pretrained.
     """
 
     name: str
     architecture: Architecture
     prepared: object
     training: SubTrainingConfig | CompressionConfig
-    init: str
+    origin: Path | None
     distillation: DistillationConfig | None
     inputs: dict
     options: TrainingOptions
-    origin: str | None = None
 
     @property
     def course(self) -> str:
@@ -82,7 +82,7 @@ def begin(
     prepared, data_arguments = _training_text(run, recipe)
     arguments, checkpoints = model_arguments + data_arguments, directory / "checkpoints"
     trainer = make_trainer(run, prepared, recipe.training, arguments, recipe.options, checkpoints)
-    if recipe.distillation and recipe.distillation.word_level:
+    if recipe.distillation and recipe.distillation.by_word:
         trainer.task.learn_from(trainer, _teachers(run, recipe), *recipe.distillation.shares)
     if weights is not None:
         trainer.get_model().transformer.load_state_dict(weights)
@@ -174,11 +174,9 @@ def _load_best(trainer: HatTrainer, transformer: Any, choices: "list[dict[str, T
 
 def _initial_weights(run: RunDirectory, recipe: Recipe) -> "dict[str, Tensor] | None":
     """{name: tensor} before the first update; None where they are drawn."""
-    if recipe.origin:
-        return load_model(run.sub(recipe.origin)).state_dict()
-    if recipe.init == "inherit":
+    if recipe.origin is None:
+        return run.task.pretrained_weights(run, recipe.architecture) if run.task.pretrained_files(run.config) else None
+    if recipe.origin == run.super_:
         check_supertransformer(run, " or --init scratch")
         return load_model(run.super_).extract(recipe.architecture).state_dict()
-    if run.task.pretrained_files(run.config):
-        return run.task.pretrained_weights(run, recipe.architecture)
-    return None
+    return load_model(recipe.origin).state_dict()

@@ -136,7 +136,8 @@ def _recipe(run: RunDirectory, name: str, architecture: Architecture, options: T
         "super": stamp(run.super_) if init == "inherit" else None,
         **(pretrained_inputs(run) if init == "scratch" else {}),
     }
-    return Recipe(name, architecture, prepared, training, init, distillation_of(run, name), inputs, options)
+    origin = run.super_ if init == "inherit" else None
+    return Recipe(name, architecture, prepared, training, origin, distillation_of(run, name), inputs, options)
 
 
 def _initial(run: RunDirectory, name: str, options: TrainingOptions) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime
 
 from hat.deploy.beam_search import BeamSearch
+from hat.deploy.cache import Cache
 from hat.deploy.search_options import SearchOptions
 from hat.deploy.sessions import Sessions
 from hat.deploy.word_steps import WordSteps, in_parts
@@ -21,6 +22,7 @@ from hat.deploy.word_steps import WordSteps, in_parts
 SEED = 1  # of sentences, whose words don't matter
 FIRST_WORD = 4  # token ids below are special symbols
 END = 2  # of a sentence
+CACHE_PARAMETERS = 0.05, 0.1  # theta and share, whose values don't matter
 
 
 def translations(
@@ -65,20 +67,22 @@ def _classify(session: onnxruntime.InferenceSession, inputs: Mapping[str, np.nda
 def continuations(
     sessions: Sessions, numbers: Mapping[str, int], points: Sequence[Sequence[int]], clock: Callable[[], float]
 ) -> list[Callable[[], Sequence[float]]]:
-    """A prompt of words below `vocabulary` is read, then words are written one at a time, each the likeliest."""
-    steps = WordSteps(sessions["step"])
-    prompts = [_sentence(1 + prompt, numbers["vocabulary"]) for prompt, _ in points]  # a line's end stands before it
+    """A prompt is read, then words are written one at a time, each the likeliest; with a `cache` of so many states."""
+    session, states = sessions["step"], numbers.get("cache", 0)
+    steps = WordSteps(session, Cache(states, *CACHE_PARAMETERS) if states else None)
+    (vocabulary,) = (each.shape[-1] for each in session.get_outputs() if each.name == "log_probabilities")
+    prompts = [_sentence(1 + prompt, vocabulary) for prompt, _ in points]  # a line's end stands before it
     return [functools.partial(_continue, steps, prompt, words, clock) for prompt, (_, words) in zip(prompts, points)]
 
 
 def _continue(steps: WordSteps, prompt: list[int], words: int, clock: Callable[[], float]) -> tuple[float]:
     memory, start = steps.empty, clock()
     for part in in_parts(prompt):
-        (found,), memory = steps(part, memory)
+        found, memory = steps(part, memory)
     word = int(found[-1].argmax())
     seconds = clock() - start
     for _ in range(words - 1):  # the first came with the prompt
-        (found,), memory = steps([word], memory)
+        found, memory = steps([word], memory)
         word = int(found[-1].argmax())
     return (seconds,)
 

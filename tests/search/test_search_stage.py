@@ -13,7 +13,9 @@ from hat.architecture.file import load_architecture
 from hat.errors import ArtifactError, BudgetError, UsageError
 from hat.experiment.run_directory import RunDirectory, is_current
 from latency_predictor.budget import parse_budget
+from search import run as stage
 from search.aim import HEADROOM
+from search.budget_search import prepare
 from search.candidate import LOSS_UNIT
 from search.finalists import ROUNDS
 from search.reference import ATTEMPTS
@@ -78,6 +80,15 @@ def test_budgets_share_evaluations_and_nothing_is_scored_twice(run):
     choice = chosen(run, "cpu-60pct")
     assert choice["budget_ms"] == pytest.approx(0.6 * FULL_MS)
     assert choice["measured_ms"] <= choice["budget_ms"]
+
+
+def test_each_search_is_prepared_once_and_again_where_the_one_before_it_taught_more(run, monkeypatch):
+    prepared = []
+    monkeypatch.setattr(stage, "prepare", lambda *given: (prepared.append(given[1].name), prepare(*given))[1])
+    find(run, "9ms")
+    assert prepared == ["cpu-9ms"]
+    find(run, "9ms", "60%", "50%")
+    assert prepared[1:] == ["cpu-60pct", "cpu-50pct", "cpu-50pct"]
 
 
 def test_up_to_date_results_stay_without_making_instruments(run, capsys):

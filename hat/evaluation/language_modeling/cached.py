@@ -42,6 +42,7 @@ def give_cache(run: RunDirectory, name: str, states: int, result: str) -> None:
         cached = LanguageModel(model.architecture, replace(model.spec, cache=states))
         parameters = {f"cache.{key}": value for key, value in cache.state_dict().items()}
         cached.load_state_dict({**model.state_dict(), **parameters})
+        (directory / "done.json").unlink(missing_ok=True)  # of an earlier one, whose files are replaced one by one
         files.write_yaml(directory / "architecture.yaml", model.architecture.to_dict())
         save_model(directory, cached)
         found: dict[str, Any] = {"network": name, **cache.described(), "valid_nats": loss, "nats_without": without}

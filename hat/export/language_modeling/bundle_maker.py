@@ -34,13 +34,13 @@ TOLERANCE = 1e-4  # of a log-probability
 class LanguageBundleMaker:
     """Makes and judges the bundles of one sub-training.
 
-    `weights` are (Architecture, LanguageModelSpec, arrays), `ranges` the calibrated ones of int8 products; the bundles'
-    log-probabilities after each of `words`, as numbers, are held against PyTorch's, `expected` (words, vocabulary);
-    quality is their perplexity on `lines`.
+    `weights` are (Architecture, LanguageModelSpec, arrays); int8 products are calibrated on `parts` of the training
+    text; the bundles' log-probabilities after each of `words`, as numbers, are held against PyTorch's, `expected`
+    (words, vocabulary); quality is their perplexity on `lines`.
     """
 
     weights: "tuple[Architecture, LanguageModelSpec, dict[str, np.ndarray]]"
-    ranges: dict
+    parts: list
     words_file: Path
     description: dict
     words: list
@@ -55,7 +55,7 @@ class LanguageBundleMaker:
         weights: "tuple[Architecture, Any, dict[str, np.ndarray]]",
         inputs: Mapping[str, Any],
     ) -> "LanguageBundleMaker":
-        """The LanguageBundleMaker of the sub-training `name`, calibrated here."""
+        """The LanguageBundleMaker of the sub-training `name`."""
         import torch
 
         prepared, model = run.prepared(), load_model(run.sub(name))
@@ -66,12 +66,13 @@ class LanguageBundleMaker:
             expected = model.log_probabilities(model(torch.tensor([words]))[0], following)[0].numpy()
         description = describe_language_model(run, name, model, inputs)
         lines = prepared.lines("valid")[:JUDGED_LINES]
-        ranges = calibrate_language_model(*weights, calibration_parts(prepared.stream("train")))
-        return cls(weights, ranges, prepared.words_file, description, words, expected, lines)
+        parts = calibration_parts(prepared.stream("train"))
+        return cls(weights, parts, prepared.words_file, description, words, expected, lines)
 
     def write(self, precision: str, bundle: Path) -> None:
         """Write the bundle of this precision into the new folder `bundle`."""
-        graphs = build_language_model_graphs(*self.weights, precision, self.ranges)
+        ranges = calibrate_language_model(*self.weights, self.parts) if precision == "int8" else None
+        graphs = build_language_model_graphs(*self.weights, precision, ranges)
         write_bundle(bundle, graphs, {"words": self.words_file}, {"precision": precision, **self.description})
 
     def judge(self, bundles: Mapping[str, Path]) -> dict[str, Any]:

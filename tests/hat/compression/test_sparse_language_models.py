@@ -17,10 +17,10 @@ from hat.compression.pruning.pruner import Aim, Pruner, there
 from hat.compression.sparse import tensors
 from hat.elastic.state_rounding import StateRounding
 from hat.errors import UsageError
-from hat.experiment.sections import CompressionConfig
+from hat.experiment.language_modeling import LanguageCompressionConfig
 from hat.models.checkpoint import load_model
 
-GRADUAL = CompressionConfig(max_update=20, warmup_updates=0, lr=0.1, structure="weights", method="gradual")
+GRADUAL = LanguageCompressionConfig(max_update=20, warmup_updates=0, lr=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -227,15 +227,21 @@ def test_what_was_removed_stays_zero_whatever_the_optimiser_does(tmp_path, kille
     assert counts == expected + 10 * [aim]
 
 
+def test_a_section_means_by_itself_what_no_section_does(tmp_path):
+    plain = make_run(tmp_path).config.compressing
+    assert (plain.structure, plain.method, plain.distillation, plain.label_smoothing) == ("weights", "gradual", 0, 0)
+    shared = {name: value for name, value in TRAINING.items() if name != "label_smoothing"}
+    section = {**shared, "max_update": 40, "lr": TRAINING["lr"] / 2, "warmup_init_lr": plain.warmup_init_lr}
+    (tmp_path / "other").mkdir()
+    assert make_run(tmp_path / "other", compression=section).config.compressing == plain
+
+
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        (
-            {"structure": "columns", "distillation": 0.0},
-            "compression.structure: columns can't be removed here; use weights or whole",
-        ),
-        ({"structure": "weights"}, "compression.method: reweighted shrinks groups; for structure: weights use gradual"),
-        ({"structure": "weights", "method": "gradual"}, "compression.distillation: 0.5: what is left of a language"),
+        ({"structure": "columns"}, "compression.structure: columns can't be removed here; use weights or whole"),
+        ({"method": "reweighted"}, "compression.method: reweighted shrinks groups; for structure: weights use gradual"),
+        ({"distillation": 0.5}, "compression.distillation: 0.5: what is left of a language model learns from text"),
     ],
 )
 def test_settings_that_do_not_suit_single_weights_are_refused(tmp_path, section, message):

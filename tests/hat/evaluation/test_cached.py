@@ -2,14 +2,18 @@
 
 import json
 import math
+import signal
 
 import pytest
+from deaths import dying_at, run_and_die
 from tiny_language_run import make_run
 from tiny_run import make_run as make_translation_run
 
 from hat.cli import cache, evaluate, export
-from hat.errors import UsageError
+from hat.elastic.cache import NeuralCache
+from hat.errors import ArtifactError, UsageError
 from hat.evaluation.language_modeling.cached import give_cache
+from hat.experiment.run_directory import check_trained
 from hat.models.checkpoint import load_model
 from hat.training.sub import train_sub
 
@@ -61,6 +65,40 @@ def test_one_that_is_searched_for_helps_as_much_as_it_says(tmp_path, monkeypatch
     with pytest.raises(SystemExit, match="4"):
         cache.main(["absent", "--run", str(run.path)])
     assert "there are: full, full-cache" in capsys.readouterr().err
+
+
+def contents(folder):
+    files = [path for path in folder.iterdir() if path.is_file() and not path.name.endswith(".tmp")]
+    return {path.name: path.read_bytes() for path in files}
+
+
+def test_killed_in_the_search_or_in_writing_nothing_is_damaged_and_run_again_it_is_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = train(tmp_path, sub_training={"max_update": 10, "lr": 0.001})
+    network = contents(run.sub("full"))
+
+    def call(name, states=STATES):
+        cache.main(["full", "--states", str(states), "--name", name, "--run", str(run.path)])
+
+    def searching(losses):
+        NeuralCache.losses = dying_at(losses, NeuralCache.losses)
+        call("again")
+
+    call("full-cache")
+    for losses in (1, 20):
+        assert run_and_die(lambda losses=losses: searching(losses)) == -signal.SIGKILL
+        assert not (run.sub("again") / "model.safetensors").exists()
+    for replacements in range(2, 7):  # after that of runs/latest; the last one is of done.json
+        assert run_and_die(lambda: call("again"), replacements) == -signal.SIGKILL
+        with pytest.raises(ArtifactError, match="holds no trained network 'again'"):
+            check_trained(run, "again")
+    call("again")
+    assert contents(run.sub("again")) == contents(run.sub("full-cache"))
+
+    assert run_and_die(lambda: call("again", 12), replacements=4) == -signal.SIGKILL  # half of it is of another cache
+    call("again")
+    assert contents(run.sub("again")) == contents(run.sub("full-cache"))
+    assert contents(run.sub("full")) == network
 
 
 def test_one_that_does_not_help_is_not_written(tmp_path, monkeypatch):

@@ -135,6 +135,11 @@ def test_a_range_holds_what_arithmetic_says(value, low, width, open_end):
         ("super_training", {"adam_betas": [0.9]}, r"super_training.adam_betas: give two numbers, got \[0.9\]"),
         ("search", {"mutations": 0, "crossovers": 0}, r"search.iterations: 30 generations need children"),
         ("latency", {"source_length": 30}, r"latency.source_length and latency.target_steps: give both"),
+        (
+            "compression",
+            {"max_update": 10, "warmup_updates": 1, "lr": 0.1, "structure": "weights"},
+            r"compression.structure: weights can't be removed here; use whole or columns",
+        ),
     ],
 )
 def test_keys_that_do_not_go_together_are_refused(tmp_path, section, changes, message):

@@ -272,7 +272,7 @@ def test_teachers_that_can_not_teach(run):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"word_level": 0.5, "teachers": ()}, "teachers: empty"),
+        ({"word_level": 0.5, "teachers": ()}, "teachers: empty; name one, such as full, or set word_level to 0"),
         ({"teachers": ("full", "full")}, "teachers: full, full names one twice"),
         ({"sequence_teacher": "super"}, "sequence_teacher: super has no bundle"),
     ],

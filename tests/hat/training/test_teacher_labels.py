@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from hat import files
 from hat.errors import ArtifactError, UsageError
+from hat.experiment.language_modeling import LanguageDistillationConfig
 from hat.experiment.run_directory import FULL, RunDirectory
 from hat.models.checkpoint import load_model, save_model
 from hat.training import teacher_labels
@@ -113,16 +114,43 @@ def test_the_labels_are_the_teachers_most_probable_words(trained):
     assert (words.dtype, probabilities.dtype) == (np.uint8, np.float16)
 
 
-def test_a_pupil_learns_and_how_much_the_teacher_counts_falls(trained, run):
-    assert files.read_json_lines(trained.sub("small") / "metrics.jsonl")[-1]["valid"]["mean"] < 0.9 * math.log(15)
-    recorded = []
+def shares_in_training(run):
+    """The teacher's share of the loss in each batch of the small network's training."""
+    recorded, lerp = [], torch.lerp
     with pytest.MonkeyPatch.context() as patch:
-        lerp = torch.lerp
         patch.setattr(torch, "lerp", lambda *arguments: (recorded.append(arguments[2]), lerp(*arguments))[1])
         train_small(run)
+    return recorded
+
+
+def test_a_pupil_learns_and_how_much_the_teacher_counts_falls(trained, run):
+    assert files.read_json_lines(trained.sub("small") / "metrics.jsonl")[-1]["valid"]["mean"] < 0.9 * math.log(15)
+    recorded = shares_in_training(run)
     assert (recorded[0], recorded[-1]) == pytest.approx((0.5, 0.05))
     assert sorted(recorded, reverse=True) == recorded
     assert_same_result(trained.sub("small"), run.sub("small"))
+
+
+def with_distillation(run, **settings):
+    """`run` with these settings in place of those of its config."""
+    config = run.config.to_dict()
+    config["sub_training"]["distillation"] |= settings
+    files.write_yaml(run.path / "config.yaml", config)
+    return RunDirectory(run.path)
+
+
+def test_a_share_may_climb_from_nothing(run):
+    recorded = shares_in_training(with_distillation(run, word_level=0.0, last_word_level=0.4))
+    assert (recorded[0], recorded[-1]) == pytest.approx((0, 0.4))
+    assert sorted(recorded) == recorded
+
+
+def test_without_any_share_nobody_teaches(run):
+    run = with_distillation(run, word_level=0.0, last_word_level=0.0, teachers=["absent"])
+    assert shares_in_training(run) == []
+    with pytest.raises(UsageError, match="teachers: empty; name one, .* or set word_level and last_word_level to 0"):
+        with_distillation(run, last_word_level=0.1, teachers=[])
+    assert not LanguageDistillationConfig().taught_by(FULL, 0.0).by_word  # as what is left of a pruned one
 
 
 def test_killed_while_labels_are_written_and_in_training_it_ends_with_the_same(trained, run):
@@ -175,8 +203,5 @@ def test_another_teacher_writes_labels_of_its_own_and_foreign_ones_are_refused(r
 
 
 def test_more_labels_than_words_are_refused(run):
-    config = run.config.to_dict()
-    config["sub_training"]["distillation"]["top_k"] = 99
-    files.write_yaml(run.path / "config.yaml", config)
     with pytest.raises(UsageError, match="distillation.top_k: 99 is above the vocabulary's 15; lower it"):
-        train_small(RunDirectory(run.path))
+        train_small(with_distillation(run, top_k=99))
