@@ -130,7 +130,9 @@ def _check_options(options: argparse.Namespace, config: "Experiment") -> None:
     idle = [name for name in given if name == "device" or target == "rate"]
     if idle and target != "latency" and structure != "columns":
         instead = (
-            ", or set that to 'columns', whose blocks a device decides on" if "columns" in config.structures else ""
+            ", or set that to 'columns', whose blocks a device decides on"
+            if "columns" in config.compressing.structures
+            else ""
         )
         raise UsageError(
             f"--{idle[0]}: says nothing without --latency where compression.structure is {structure!r}; leave it "
