@@ -126,5 +126,8 @@ def _find(name: str) -> Path:
     known = {path.stem: path for folder in reversed(FOLDERS) for path in sorted(folder.glob("*.yaml"))}
     if name not in known:
         listed = ", ".join(sorted(known)) or "none"
-        raise DeviceError(f"there is no device {name!r}; known: {listed}; add {FOLDERS[0]}/NAME.yaml for a new one")
+        raise DeviceError(
+            f"there is no device {name!r}; known: {listed}; name its file, --device PATH/{name}.yaml, or add it as "
+            f"{FOLDERS[0]}/{name}.yaml"
+        )
     return known[name]
