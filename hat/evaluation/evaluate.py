@@ -1,7 +1,7 @@
 """The evaluation stage: quality on some text, parameters, size on disk, measured latency."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ NOT_MEASURED = dict.fromkeys(
         "latency_p90_ms",
         "latency_p90_range_ms",
         "latency_taken",
+        "latency_busy",
         "latency_with_text",
         "no_latency",
         "device",
@@ -181,5 +182,15 @@ def evaluations_table(judge: Any, evaluations: Sequence[dict[str, Any]]) -> list
         for row, text in pairs
         if "against" in row
     ]
-    reasons = {f"- latency of {row['target']}: {row['no_latency']}" for row in evaluations if row.get("no_latency")}
+    reasons = {f"- latency of {row['target']}: {said}" for row in evaluations if (said := _said_of_latency(row))}
     return lines + sorted(reasons) + compared + sorted({judge.signatures(row) for row in evaluations})
+
+
+def _said_of_latency(evaluation: Mapping[str, Any]) -> str | None:
+    """Why there is none, or what is wrong with it."""
+    if evaluation.get("latency_busy"):
+        return (
+            f"other work had the processor {evaluation['latency_taken']:.0%} of the time while it was taken; end that "
+            "work and evaluate again"
+        )
+    return evaluation.get("no_latency")

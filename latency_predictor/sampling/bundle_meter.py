@@ -36,6 +36,7 @@ class BundleMeter:
             "latency_p90_ms": p90.ms,
             "latency_p90_range_ms": [p90.low_ms, p90.high_ms],
             "latency_taken": median.taken,
+            "latency_busy": median.busy,
             "latency_with_text": text,
             "device": self._device.name,
         }

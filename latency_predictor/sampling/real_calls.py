@@ -2,6 +2,7 @@
 
 import base64
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,7 @@ class RealCalls:
         self._device = device
         self._connection: Connection | None = None
         self._sent: set[tuple[int, str]] = set()
+        self._told = False  # that text is missing
         self._request = run.task.calls(run, SPLIT, sentences_needed(quantile), run.config.seed)
         self._shares = run.task.latency_shares(run.config)
 
@@ -97,11 +99,22 @@ class RealCalls:
         answers = [self._measured(named, at) for at in range(0, len(self._request["ids"]), AT_ONCE)]
         taken = [answer["taken"] for answer in answers]
         busy = None if None in taken else sum(taken) / len(taken)
+        self._tell_of_text(all(answers[0]["text"]))
         found = {
             name: Calls(tuple(ms / self._shares for answer in answers for ms in answer["calls_ms"][which]), busy, text)
             for which, (name, text) in enumerate(zip(named, answers[0]["text"], strict=True))
         }
         return [found[name] for name in names]
+
+    def _tell_of_text(self, there: bool) -> None:
+        """Warn once where calls neither begin nor end with text."""
+        if not there and not self._told:
+            print(
+                f"warning: {self._device.name}: latencies are without making tokens of text and text of tokens, since "
+                "the package for that (sentencepiece or tokenizers) isn't there; install it there with pip",
+                file=sys.stderr,
+            )
+            self._told = True
 
     def _measured(self, named: Mapping[str, Path], at: int) -> dict[str, Any]:
         """The answer for the AT_ONCE sentences from number `at`; `named` bundles are sent if need be."""

@@ -68,6 +68,17 @@ def test_a_device_without_sentencepiece_times_the_search_alone_and_says_so(run, 
     assert len(answer["calls_ms"][0]) == 1
 
 
+def test_that_text_is_missing_is_told_once(run, bundle, monkeypatch, capsys):
+    def without_text(_calls, named, at):
+        return {"missing": [], "calls_ms": [[1.0]], "taken": 0.0, "text": [False]}
+
+    with RealCalls(run, CPU) as real_calls:
+        monkeypatch.setattr(RealCalls, "_measured", without_text)
+        assert not any(real_calls.time([bundle])[0].text for _ in range(2))
+    told = capsys.readouterr().err
+    assert told.count("warning: cpu: latencies are without making tokens of text and text of tokens") == 1
+
+
 def test_two_folders_with_the_same_bundle_take_what_it_takes(run, bundle, tmp_path):
     copy(bundle, tmp_path / "again")
     with RealCalls(run, CPU) as real_calls:

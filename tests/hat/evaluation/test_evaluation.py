@@ -15,7 +15,7 @@ from hat.architecture.complexity import parameter_shapes
 from hat.cli.evaluate import main
 from hat.deploy.batching import usable_cores
 from hat.deploy.translator import Translator
-from hat.evaluation.evaluate import evaluate
+from hat.evaluation.evaluate import evaluate, evaluations_table
 from hat.evaluation.targets import find_target
 from hat.evaluation.translation.scores import score_translations
 from hat.models.checkpoint import load_model, save_model
@@ -239,3 +239,14 @@ def test_latency_is_that_of_real_calls_of_a_bundle_that_a_model_would_make(run):
     assert row["latency_with_text"] is True
     assert 0 <= row["latency_taken"] <= 1
     assert row["device"] == "cpu"
+
+
+def test_a_latency_taken_beside_other_work_says_so(run):
+    row = evaluate(run, "small", BundleMeter(run, "cpu")) | {"latency_taken": 0.4, "latency_busy": True}
+    told = [line for line in evaluations_table(run.task.judge(run), [row]) if line.startswith("- latency")]
+    assert told == [
+        "- latency of small: other work had the processor 40% of the time while it was taken; end that work and "
+        "evaluate again"
+    ]
+    quiet = row | {"latency_taken": 0.01, "latency_busy": False}
+    assert not any(line.startswith("-") for line in evaluations_table(run.task.judge(run), [quiet]))
