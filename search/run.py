@@ -67,7 +67,7 @@ def real_calls_on(run: RunDirectory, device: Device, quantile: float) -> Iterato
 
     That is so in this process's PyTorch, and where the config fixes a length that sentences don't have.
     """
-    if device.backend == "torch" or run.task.fixed_lengths(run.config) is not None:
+    if device.backend == "torch" or not run.task.calls_fit(run.config):
         yield None
     else:
         with InheritedCalls(run, RealCalls(run, device, quantile), device.precision) as real_calls:

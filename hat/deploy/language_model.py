@@ -103,11 +103,12 @@ class LanguageModel:
         return self._steps(words, self._steps.empty if memory is None else memory)
 
     def _drawn(self, log_probabilities: np.ndarray, temperature: float, rng: np.random.Generator) -> int:
-        scores = log_probabilities.astype(np.float64)
+        scores = log_probabilities.copy()
         scores[self.vocabulary.unknown] = -np.inf
+        likeliest = scores.argmax()
         if temperature == 0:
-            return int(scores.argmax())
-        sums = np.cumsum(np.exp((scores - scores.max()) / temperature))
+            return int(likeliest)
+        sums = np.cumsum(np.exp((scores - scores[likeliest]) / temperature), dtype=np.float64)
         return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))  # rng.choice, in half its time
 
 

@@ -115,6 +115,9 @@ class LanguageModeling(Task):
         prompts = tuple(len(line.split()) for line in prepared.lines(split))
         return prompts, (config.latency.words,) * len(prompts)
 
+    def calls_fit(self, config: "LanguageExperiment") -> bool:
+        return True  # prompts of any length are cut out of running text
+
     def latency_shares(self, config: "LanguageExperiment") -> int:
         return config.latency.words
 

@@ -120,6 +120,10 @@ class Task(abc.ABC):
     def corpus_lengths(self, config: Any, prepared: Any, split: str) -> Sequence[tuple[int, ...]]:
         """The lengths of each phase, a tuple each with a number for each sentence of a split."""
 
+    def calls_fit(self, config: Any) -> bool:
+        """Whether `calls` have the lengths that latencies are about; a config may fix others than the text has."""
+        return self.fixed_lengths(config) is None
+
     def latency_shares(self, config: Any) -> int:
         """Into how many equal shares the time of a call is parted, of which a latency is one: words that it writes."""
         return 1

@@ -55,7 +55,7 @@ def check_sentences(run: RunDirectory, budgets: Iterable[LatencyBudget]) -> None
 
     Where the config fixes a length, sentences don't count.
     """
-    if run.task.fixed_lengths(run.config) is not None:
+    if not run.task.calls_fit(run.config):
         return
     count = run.prepared().sentences[SPLIT]
     for budget in budgets:
