@@ -31,9 +31,10 @@ def training_of(steps):
 
 def config_of(config, steps, updates):
     """A LanguageExperiment for these steps alone: what `config` says of them, or their defaults."""
-    model, training = config.model, with_max_update(config.sub_training, updates)
+    model, space, training = config.model, config.search_space, with_max_update(config.sub_training, updates)
     if "adaptive" not in steps:
         model = replace(model, cutoffs=(), bin_dims=())
+        space = replace(space, decoder=replace(space.decoder, bin_dims=()))
     hebbian, distillation = None, None
     if "hebbian" in steps:
         hebbian = training.hebbian or HebbianConfig()
@@ -41,6 +42,7 @@ def config_of(config, steps, updates):
         distillation = replace(training.distillation or LanguageDistillationConfig(), teachers=(PLAIN,))
     return replace(
         config,
+        search_space=space,
         model=replace(model, cache=(model.cache or CACHE_STATES) if "cache" in steps else 0),
         sub_training=replace(training, hebbian=hebbian, distillation=distillation),
         compression=with_max_update(config.compressing, round(COMPRESSION_SHARE * updates)),

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_language_run import make_run
+from tiny_language_run import CONFIG, make_run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))  # its modules import each other by name
 
@@ -156,7 +156,8 @@ def test_another_configuration_wants_another_folder(measured, capsys):
 
 
 def test_a_config_without_bins_is_refused(tmp_path, capsys):
-    make_run(tmp_path, model={"cutoffs": [], "bin_dims": []})
+    decoder = {name: choices for name, choices in CONFIG["search_space"]["decoder"].items() if name != "bin_dims"}
+    make_run(tmp_path, model={"cutoffs": [], "bin_dims": []}, search_space={"decoder": decoder})
     with pytest.raises(SystemExit, match="2"):
         benchmark.main(["--config", str(tmp_path / "tiny.yaml"), "--run", str(tmp_path / "steps")])
     assert "has no model.cutoffs" in capsys.readouterr().err
