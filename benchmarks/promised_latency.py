@@ -3,8 +3,8 @@
     python benchmarks/promised_latency.py --run runs/quickstart --json promised.json
 
 Every bundle of every search, and those of the full-size Transformer, is called with validation sentences one at a time,
-by `hat.Translator` or `hat.Classifier`, in this process, in blocks that take turns. The sentences are drawn by another
-seed than the run's.
+by `hat.Translator` or the like, in this process, in blocks that take turns. The sentences are drawn by another seed
+than the run's. A language model's times are those of a word: of a call, divided by the words that it writes.
 
 For each bundle the JSON holds `promised_ms`, what its evaluation says of the quantile that its budget is about (other
 quantiles than p50 and p90 are in none: there it is what the search measured of the chosen one), `seen_ms` here and
@@ -47,7 +47,9 @@ def _main(options):
         )
     given = run.task.calls(run, "valid", options.calls, SEED)
     sentences = list(itertools.islice(itertools.cycle(given["sentences"]), options.calls))
-    calls_ms, taken = call_in_turns({promise["bundle"] for promise in promises}, sentences)
+    whole_ms, taken = call_in_turns({promise["bundle"] for promise in promises}, sentences)
+    shares = run.task.latency_shares(run.config)
+    calls_ms = {bundle: [ms / shares for ms in milliseconds] for bundle, milliseconds in whole_ms.items()}
     quantiles = {promise["quantile"] for promise in promises}
     full_ms = {quantile: _quantile(calls_ms, run.export(FULL), quantile) for quantile in quantiles}
     rows = [_row(promise, calls_ms[promise["bundle"]], full_ms) for promise in promises]
