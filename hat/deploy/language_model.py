@@ -108,7 +108,8 @@ class LanguageModel:
         likeliest = scores.argmax()
         if temperature == 0:
             return int(likeliest)
-        sums = np.cumsum(np.exp((scores - scores[likeliest]) / temperature), dtype=np.float64)
+        differences = (scores - scores[likeliest]).astype(np.float64)  # which any temperature divides without NaN
+        sums = np.cumsum(np.exp(differences / temperature))
         return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))  # rng.choice, in half its time
 
 

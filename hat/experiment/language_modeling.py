@@ -53,8 +53,8 @@ class LanguageModelConfig:
 
     Words, the most frequent first, are cut at `cutoffs` into bins, whose tables have `bin_dims` columns; the first's
     has those of the network, and its number here is the largest embed_dim. The others are the largest, too, where the
-    search space has choices. A neural `cache` looks at so many last
-    states (while it is trained, at those of the same sequence); 0: none.
+    search space has choices. A neural `cache` looks at so many last states (while it is trained, at those of the same
+    sequence); 0: none.
     """
 
     cutoffs: tuple[Count, ...] = ()

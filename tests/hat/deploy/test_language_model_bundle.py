@@ -107,6 +107,16 @@ def _id(word):
     return NAMES.index(word) if word in NAMES else 1
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_any_temperature_draws(bundle, seed):
+    model = hat.LanguageModel(bundle)
+    likeliest = model.generate("w5 w9", words=12, temperature=0)
+    assert model.generate("w5 w9", words=12, temperature=1e-60, seed=seed) == likeliest  # below float32's smallest
+    hot = model.generate("w5 w9", words=40, temperature=1e60, seed=seed).split()  # above its largest: all alike
+    assert "<unk>" not in hot
+    assert len(set(hot)) > 10
+
+
 def test_at_temperature_0_each_word_is_pytorch_s_likeliest(network, bundle):
     ids = [0, _id("w5"), _id("w9")]
     for _ in range(12):
