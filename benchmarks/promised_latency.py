@@ -21,7 +21,7 @@ import numpy as np
 
 from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.experiment.run_directory import FULL, RunDirectory
-from search.report.report_data import LATENCY_KEYS
+from latency_predictor.sampling.bundle_meter import LATENCY_KEYS
 
 BLOCK = 5  # sentences in a row with one bundle
 SEED = 20_000  # of the sentences, whatever the run's seed is

@@ -75,10 +75,10 @@ class Meter(BundleMeter):
 
     measured = []
 
-    def measure(self, bundle, precision):
-        assert open_bundle(bundle).description["precision"] == precision
-        self.measured.append((bundle, precision))
-        return {"latency_ms": 12.5, "latency_p90_ms": 20.0, "device": self._device.name}
+    def measure(self, bundles):
+        assert all(open_bundle(bundle).description["precision"] == precision for bundle, precision in bundles)
+        self.measured.extend(bundles)
+        return [{"latency_ms": 12.5, "latency_p90_ms": 20.0, "device": self._device.name} for _ in bundles]
 
 
 def evaluated(capsys, run, *arguments):

@@ -97,7 +97,8 @@ class Pipeline:
         names = self._search()
         self._train_subs([FULL, *names])
         for name in [FULL, *names]:
-            self._deploy(name)
+            self._export(name)
+        self._evaluate([FULL, *names])
         return self._report(names)
 
     def _prepare(self) -> None:
@@ -145,26 +146,27 @@ class Pipeline:
         title = f"train {', '.join(names)}"
         self._log.stage(title, results, lambda: train_all(run, jobs, self._options, title))
 
-    def _deploy(self, name: str) -> None:
-        """Export one Transformer and judge its bundles."""
-        from hat.evaluation.evaluate import evaluate
+    def _export(self, name: str) -> None:
         from hat.export.bundles import export
-        from latency_predictor.sampling.bundle_meter import BundleMeter
 
-        run, exported = self._run, self._run.export(name)
+        run = self._run
         # Nothing is refused here: the report shows what int8 costs, and is what the user asked for.
         self._log.stage(
             f"export {name}",
-            [exported / "done.json"],
+            [run.export(name) / "done.json"],
             lambda: export(run, name, run.task.precisions, allowed_drop=float("inf")),
         )
-        for precision in run.task.precisions:
-            results, bundle = [exported / f"evaluation.{precision}.json"], exported / precision
-            self._log.stage(
-                f"evaluate {name} ({precision})",
-                results,
-                lambda b=bundle: evaluate(run, b, BundleMeter(run, self._device_name)),  # type: ignore[misc]
-            )
+
+    def _evaluate(self, names: Sequence[str]) -> None:
+        """Judge all bundles, whose calls take turns."""
+        from hat.evaluation.evaluate import evaluate_missing
+        from latency_predictor.sampling.bundle_meter import BundleMeter
+
+        run = self._run
+        bundles = [run.export(name) / precision for name in names for precision in run.task.precisions]
+        results = [bundle.parent / f"evaluation.{bundle.name}.json" for bundle in bundles]
+        meter = BundleMeter(run, self._device_name)
+        self._log.stage("evaluate the bundles", results, lambda: evaluate_missing(run, bundles, meter))
 
     def _report(self, names: Sequence[str]) -> "tuple[Path, ReportData]":
         from search.report.run_report import write_report

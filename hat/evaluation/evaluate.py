@@ -1,5 +1,6 @@
 """The evaluation stage: quality on some text, parameters, size on disk, measured latency."""
 
+import itertools
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,10 @@ NOT_MEASURED = dict.fromkeys(
         "latency_range_ms",
         "latency_p90_ms",
         "latency_p90_range_ms",
+        "full_latency_ms",
+        "full_latency_range_ms",
+        "full_latency_p90_ms",
+        "full_latency_p90_range_ms",
         "latency_taken",
         "latency_busy",
         "latency_with_text",
@@ -47,15 +52,24 @@ def evaluate(
 
     Returns the evaluation of `evaluate_all`; what is kept and still true is returned as it is, unless `again`.
     """
+    return evaluate_missing(run, [target], meter, split, latency, again)[0]
+
+
+def evaluate_missing(
+    run: RunDirectory,
+    targets: Iterable[Path | str],
+    meter: Any,
+    split: str = KEPT_SPLIT,
+    latency: bool = True,
+    again: bool = False,
+) -> list[dict[str, Any]]:
+    """The evaluations of all `targets`, of which those are made that aren't kept, or aren't true any more."""
     text = run.task.judge(run).split_text(split)
-    found = find_target(run, target)
-    kept = _kept_at(found, text, latency)
-    if kept is not None and not again:
-        current = _read_current(kept, _inputs(run, found, meter))
-        if current is not None:
-            return current
-    evaluation, _answers = next(_evaluations(run, found, [text], meter, latency))
-    return evaluation
+    found = [find_target(run, target) for target in targets]
+    kept = [None if again else _current(run, target, text, meter, latency) for target in found]
+    missing = [target for target, evaluation in zip(found, kept, strict=True) if evaluation is None]
+    made = (evaluation for evaluation, _answers in _evaluations(run, missing, [text], meter, latency))
+    return [next(made) if evaluation is None else evaluation for evaluation in kept]
 
 
 def evaluate_all(
@@ -71,40 +85,45 @@ def evaluate_all(
     Its quality is what the task's judge says. The latency, in ms, is what calls of the bundle take on the
     device of `meter` (a BundleMeter, see latency_predictor.sampling): the median sentence of the run's validation text,
     and the one that nine of ten take no longer than; of a model it is that of the bundle it would make. None without
-    `latency`. On the test split and with its latency, an evaluation is kept beside the model or bundle. With
-    `against`, another target, its evaluations come first, and those of the others have as `against` what
-    the judge says of the two. Raises UsageError if one of the targets is that other one itself.
+    `latency`. All bundles and, as `full_latency`, the run's full-size one take turns. On the test split and with its
+    latency, an evaluation is kept beside the model or bundle. With `against`, another target, its evaluations come
+    first, and those of the others have as `against` what the judge says of the two. Raises UsageError if one of the
+    targets is that other one itself.
     """
     judge = run.task.judge(run)
     found = [find_target(run, target) for target in targets]
-    baselines: list[Any] = [None for _ in texts]
-    if against is not None:
-        baseline = find_target(run, against)
-        _check_different(baseline, found)
-        for number, (evaluation, answers) in enumerate(_evaluations(run, baseline, texts, meter, latency)):
-            baselines[number] = answers
-            yield evaluation
-    for target in found:
-        evaluations = _evaluations(run, target, texts, meter, latency)
-        for text, other, (evaluation, answers) in zip(texts, baselines, evaluations, strict=True):
-            if other is not None:
-                evaluation["against"] = {"target": baseline.name, **judge.compare(answers, other, text.references)}
-            yield evaluation
+    if against is None:
+        yield from (evaluation for evaluation, _answers in _evaluations(run, found, texts, meter, latency))
+        return
+    baseline = find_target(run, against)
+    _check_different(baseline, found)
+    evaluations = _evaluations(run, [baseline, *found], texts, meter, latency)
+    baselines: list[Any] = []
+    for evaluation, answers in itertools.islice(evaluations, len(texts)):
+        baselines.append(answers)
+        yield evaluation
+    for (evaluation, answers), text, other in zip(
+        evaluations, itertools.cycle(texts), itertools.cycle(baselines), strict=False
+    ):
+        evaluation["against"] = {"target": baseline.name, **judge.compare(answers, other, text.references)}
+        yield evaluation
 
 
 def _evaluations(
-    run: RunDirectory, found: Target, texts: "Sequence[EvaluationText]", meter: Any, latency: bool
+    run: RunDirectory, targets: Sequence[Target], texts: "Sequence[EvaluationText]", meter: Any, latency: bool
 ) -> Iterator[tuple[dict[str, Any], list[str]]]:
-    """Yield (evaluation, answers) of a Target on each EvaluationText; keeps what is to be kept."""
+    """Yield (evaluation, answers) of each Target on each EvaluationText; keeps what is to be kept."""
     judge = run.task.judge(run)
-    costs = _costs(found, meter if latency else None)
-    for text in texts:
-        answers = found.answer(text.sources)
-        evaluation = _quality(found, text, judge.score(answers, text.references)) | costs
-        kept = _kept_at(found, text, latency)
-        if kept is not None:
-            files.write_json(kept, evaluation | {"inputs": _inputs(run, found, meter)})
-        yield evaluation, answers
+    measured = _measured(targets, meter) if latency else [{} for _ in targets]
+    for found, latencies in zip(targets, measured, strict=True):
+        costs = _counted(found) | NOT_MEASURED | latencies
+        for text in texts:
+            answers = found.answer(text.sources)
+            evaluation = _quality(found, text, judge.score(answers, text.references)) | costs
+            kept = _kept_at(found, text, latency)
+            if kept is not None:
+                files.write_json(kept, evaluation | {"inputs": _inputs(run, found, meter)})
+            yield evaluation, answers
 
 
 def _check_different(baseline: Target, others: Iterable[Target]) -> None:
@@ -119,17 +138,19 @@ def _kept_at(found: Target, text: "EvaluationText", latency: bool) -> Path | Non
 
 
 def _inputs(run: RunDirectory, found: Target, meter: Any) -> str:
-    return files.fingerprint(
-        [found.content, KEPT_SPLIT, stamp(run.data), run.sections("evaluation", "seed"), meter.inputs()]
-    )
+    settings = run.sections("evaluation", "seed")
+    return files.fingerprint([found.content, KEPT_SPLIT, stamp(run.data), settings, meter.inputs(found.precision)])
 
 
-def _read_current(path: Path, inputs: str) -> dict[str, Any] | None:
-    """The evaluation kept at `path` if it is of these inputs, else None."""
-    if not path.exists():
+def _current(
+    run: RunDirectory, found: Target, text: "EvaluationText", meter: Any, latency: bool
+) -> dict[str, Any] | None:
+    """The evaluation that is kept, if it is of the same inputs, else None."""
+    path = _kept_at(found, text, latency)
+    if path is None or not path.exists():
         return None
     evaluation = files.read_json(path, "remove it and evaluate again")
-    return evaluation if evaluation.pop("inputs", None) == inputs else None
+    return evaluation if evaluation.pop("inputs", None) == _inputs(run, found, meter) else None
 
 
 def _quality(found: Target, text: "EvaluationText", scores: dict[str, Any]) -> dict[str, Any]:
@@ -143,22 +164,26 @@ def _quality(found: Target, text: "EvaluationText", scores: dict[str, Any]) -> d
     }
 
 
-def _costs(found: Target, meter: Any) -> dict[str, Any]:
+def _counted(found: Target) -> dict[str, Any]:
     parameters, without_embeddings = count_parameters(found.architecture, found.spec)
-    counted = {
+    return {
         "parameters": parameters - found.removed_parameters,
         "parameters_without_embeddings": without_embeddings - found.removed_parameters,
         "size_bytes": found.size_bytes,
     }
-    return counted | NOT_MEASURED | (_measure(found, meter) if meter else {})
 
 
-def _measure(found: Target, meter: Any) -> dict[str, Any]:
-    reason = meter.why_not(found.precision)
-    if reason:
-        return {"no_latency": reason}
+def _measured(targets: Sequence[Target], meter: Any) -> list[dict[str, Any]]:
+    """What there is to say of the latency of each Target; those that can be timed take turns."""
+    reasons = [meter.why_not(found.precision) for found in targets]
     with tempfile.TemporaryDirectory(prefix="hat-evaluate-") as folder:
-        return meter.measure(found.bundle(Path(folder) / "bundle"), found.precision)
+        timed = [
+            (found.bundle(Path(folder) / str(number)), found.precision)
+            for number, (found, reason) in enumerate(zip(targets, reasons, strict=True))
+            if not reason
+        ]
+        latencies = iter(meter.measure(timed) if timed else [])
+    return [{"no_latency": reason} if reason else next(latencies) for reason in reasons]
 
 
 def evaluations_table(judge: Any, evaluations: Sequence[dict[str, Any]]) -> list[str]:

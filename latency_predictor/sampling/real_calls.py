@@ -24,7 +24,7 @@ SENTENCES = 100  # of them
 BEYOND = 5  # so many at least must take longer than the share that a budget is about
 AT_ONCE = 20  # sentences in one request, which mustn't take too long on a slow device
 CHUNK_BYTES = 4 << 20  # of a file, sent at a time
-ROUNDS = 5  # of each bundle, where one is timed by itself
+ROUNDS = 5  # of each bundle, where it is evaluated
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,12 @@ class RealCalls:
 
 
 def latencies_of(
-    run: RunDirectory, device: Device, bundle: Path, quantiles: Sequence[float]
-) -> tuple[list[Latency], bool]:
-    """([Latency of each quantile], whether text is in them) of the bundle in this folder, timed by itself."""
+    run: RunDirectory, device: Device, bundles: Sequence[Path], quantiles: Sequence[float]
+) -> list[tuple[list[Latency], bool]]:
+    """([Latency of each quantile], whether text is in them) of the bundle in each of these folders, in turns."""
     with RealCalls(run, device, max(quantiles)) as real_calls:
-        rounds = [real_calls.time([bundle])[0] for _ in range(ROUNDS)]
-    return [of_rounds([calls.latency(quantile) for calls in rounds]) for quantile in quantiles], rounds[0].text
+        rounds = [real_calls.time(bundles) for _ in range(ROUNDS)]
+    return [
+        ([of_rounds([calls.latency(quantile) for calls in found]) for quantile in quantiles], found[0].text)
+        for found in zip(*rounds, strict=True)
+    ]

@@ -15,11 +15,11 @@ from latency_predictor.budget import parse_budget
 from latency_predictor.fitting.conversion import Conversion
 from latency_predictor.fitting.predictor import LatencyPredictor
 from latency_predictor.latency import Latency
+from latency_predictor.sampling.bundle_meter import LATENCY_KEYS
 from latency_predictor.sampling.lengths import run_lengths
 from latency_predictor.sampling.sample import quantile_suffix
 from search.limits import Limits
 
-LATENCY_KEYS = {0.5: "latency", 0.9: "latency_p90"}  # of an evaluation, by the quantile of the sentences
 REMEDY = "run hat-run with this run directory's config again"
 
 
@@ -57,8 +57,8 @@ class Bundle:
 class System:
     """A trained Transformer: the full-size one, or one chosen for a budget (then with `budget` and `budget_ms`).
 
-    `measured` is the latency of its bundle, of the quantile of sentences that the budget is about; `full` is the
-    full-size Transformer's.
+    `measured` is the latency of its bundle, of the quantile of sentences that the budget is about; `full` is that of
+    the full-size Transformer's, which took turns with it.
     """
 
     name: str
@@ -186,7 +186,7 @@ def _points(path: Path) -> list[tuple[float, float, str]]:
 def _full(run: RunDirectory, predictor: LatencyPredictor, choices: Sequence[dict[str, Any]]) -> System:
     full, choice = run.config.search_space.full_transformer(), choices[0]
     conversion = from_mapping(Conversion, choice["conversion"], "choice.json: conversion")
-    measured = _as_deployed(run, FULL, choice) or _searched(choice, "full")
+    measured, _ = _as_deployed(run, FULL, choice) or (_searched(choice, "full"), None)
     return _system(
         run,
         FULL,
@@ -201,15 +201,21 @@ def _full(run: RunDirectory, predictor: LatencyPredictor, choices: Sequence[dict
     )
 
 
-def _as_deployed(run: RunDirectory, name: str, choice: dict[str, Any]) -> Latency | None:
-    """The Latency of the quantile of a choice, of the trained bundle; None where that wasn't measured."""
+def _as_deployed(run: RunDirectory, name: str, choice: dict[str, Any]) -> tuple[Latency, Latency] | None:
+    """The Latency of the quantile of a choice, of the trained bundle and of the full-size one that it took turns with.
+
+    None where they weren't measured.
+    """
     key = LATENCY_KEYS.get(choice["quantile"])
     evaluation = _evaluation(run, name, choice["precision"])
-    if key is None or evaluation[f"{key}_ms"] is None:
+    if key is None or evaluation.get(f"full_{key}_ms") is None:
         return None
-    return Latency(  # type: ignore[call-arg]
-        evaluation[f"{key}_ms"], *evaluation[f"{key}_range_ms"], evaluation["latency_taken"]
+    taken = evaluation["latency_taken"]
+    measured, full = (
+        Latency(evaluation[f"{which}_ms"], *evaluation[f"{which}_range_ms"], taken)  # type: ignore[call-arg]
+        for which in (key, f"full_{key}")
     )
+    return measured, full
 
 
 def _searched(choice: dict[str, Any], which: str) -> Latency:
@@ -227,11 +233,9 @@ def _picks(run: RunDirectory, choices: dict[str, dict[str, Any]]) -> list[System
 
 def _chosen(run: RunDirectory, name: str, choice: dict[str, Any]) -> System:
     architecture = Architecture.from_dict(choice["architecture"], f"{name}/choice.json")
-    measured, full, budget_ms = _searched(choice, "measured"), _searched(choice, "full"), choice["budget_ms"]
-    deployed, full_deployed = _as_deployed(run, name, choice), _as_deployed(run, FULL, choice)
-    if deployed and full_deployed:
-        measured, full = deployed, full_deployed
-        budget_ms = parse_budget(choice["budget"]).resolve(full.ms)
+    deployed = _as_deployed(run, name, choice)
+    measured, full = deployed or (_searched(choice, "measured"), _searched(choice, "full"))
+    budget_ms = parse_budget(choice["budget"]).resolve(full.ms) if deployed else choice["budget_ms"]
     return _system(
         run,
         name,

@@ -150,7 +150,7 @@ def test_a_trial_bundle_translates_as_its_model_does(run, tmp_path):
 
 
 def test_rounds_give_the_median_and_nine_of_ten(run, bundle):
-    (median, p90), text = latencies_of(run, CPU, bundle, (0.5, 0.9))
+    (((median, p90), text),) = latencies_of(run, CPU, [bundle], (0.5, 0.9))
     assert median.low_ms <= median.ms <= median.high_ms
     assert median.ms <= p90.ms
     assert text

@@ -89,7 +89,7 @@ def test_missed_budget_is_shown_as_missed(run):
 
 def test_what_the_trained_bundles_take_counts_where_it_was_measured(run):
     for name, milliseconds in zip(["full", *NAMES], [20.0, 11.9, 8.1], strict=True):
-        write_latencies(run, name, milliseconds)
+        write_latencies(run, name, milliseconds, 20.0)
     report, data = write_report(run, "cpu", NAMES, [])
     assert [system.measured.ms for system in data.systems] == [20.0, 11.9, 8.1]
     assert [system.budget_ms for system in data.picks] == pytest.approx([12.0, 8.0])  # 60 and 40 % of what it takes now
@@ -98,10 +98,21 @@ def test_what_the_trained_bundles_take_counts_where_it_was_measured(run):
     assert "11.90 ms (11.78 to 12.14)" in text_of(report.read_text(encoding="utf-8"))
 
 
+def test_speed_ups_and_shares_are_of_the_rounds_in_which_both_took_turns(run):
+    """While the second pick was timed the machine went at half its pace."""
+    for name, milliseconds, full_ms in (("full", 20.0, 20.0), (NAMES[0], 11.9, 20.0), (NAMES[1], 15.8, 40.0)):
+        write_latencies(run, name, milliseconds, full_ms)
+    _, data = write_report(run, "cpu", NAMES, [])
+    assert [system.measured.ms for system in data.systems] == [20.0, 11.9, 15.8]
+    assert [system.budget_ms for system in data.picks] == pytest.approx([12.0, 16.0])
+    assert [system.speedup for system in data.picks] == pytest.approx([20 / 11.9, 40 / 15.8])
+    assert all(system.meets_budget for system in data.picks)
+
+
 def test_a_budget_for_nine_of_ten_is_held_against_their_latency(run):
     names = write_other_quantile(run, 1.5)
     for name, milliseconds in zip(["full", *names], [20.0, 11.9, 8.1], strict=True):
-        write_latencies(run, name, milliseconds)
+        write_latencies(run, name, milliseconds, 20.0)
     _, data = write_report(run, "cpu", names, [])
     assert [system.measured.ms for system in data.systems] == pytest.approx([30.0, 17.85, 12.15])
 
@@ -185,11 +196,11 @@ def test_drawing_says_how_wide_bins_of_words_are():
         assert label in [item.text for item in drawing.iter("text")]
 
 
-@pytest.mark.parametrize(("busy", "verdicts"), [([], 2), (NAMES[:1], 1), (["full"], 0)])
+@pytest.mark.parametrize(("busy", "verdicts"), [([], 2), (NAMES[:1], 1), (["full"], 2), (["full", *NAMES], 0)])
 def test_on_a_busy_machine_a_budget_is_called_neither_met_nor_missed(run, busy, verdicts):
-    """What the full-size Transformer takes is what a budget in % and all speed-ups are about."""
+    """What counts is how busy it was while a pick and the full-size Transformer took turns."""
     for name, milliseconds in zip(["full", *NAMES], [20.0, 11.9, 8.1], strict=True):
-        write_latencies(run, name, milliseconds)
+        write_latencies(run, name, milliseconds, 20.0)
         take_share(run, name, 0.23 if name in busy else 0.01)
     path, data = write_report(run, "cpu", NAMES, [])
     text = text_of(path.read_text())

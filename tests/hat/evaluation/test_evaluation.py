@@ -1,7 +1,9 @@
 """hat-evaluate on a model that really learnt a few phrases, as model, bundle and with inherited weights."""
 
+import itertools
 import json
 import math
+import shutil
 import time
 
 import pytest
@@ -15,13 +17,15 @@ from hat.architecture.complexity import parameter_shapes
 from hat.cli.evaluate import main
 from hat.deploy.batching import usable_cores
 from hat.deploy.translator import Translator
-from hat.evaluation.evaluate import evaluate, evaluations_table
+from hat.evaluation.evaluate import evaluate, evaluate_missing, evaluations_table
 from hat.evaluation.targets import find_target
 from hat.evaluation.translation.scores import score_translations
+from hat.experiment.run_directory import FULL
 from hat.models.checkpoint import load_model, save_model
 from hat.models.translation import Transformer
 from hat.models.translation_spec import ModelSpec
 from latency_predictor.sampling.bundle_meter import BundleMeter
+from latency_predictor.sampling.real_calls import Calls, RealCalls
 
 pytestmark = pytest.mark.alone
 
@@ -239,6 +243,55 @@ def test_latency_is_that_of_real_calls_of_a_bundle_that_a_model_would_make(run):
     assert row["latency_with_text"] is True
     assert 0 <= row["latency_taken"] <= 1
     assert row["device"] == "cpu"
+
+
+@pytest.fixture
+def full_size(run):
+    """The folder of a full-size bundle, of the largest of the space."""
+    torch.manual_seed(5)
+    model = load_model(run.super_).extract(TINY_SPACE.largest())
+    folder = run.export(FULL) / "fp32"
+    run.task.write_trial_bundle(run, model, "fp32", folder)
+    yield folder
+    shutil.rmtree(run.export(FULL))
+
+
+def test_bundles_take_turns_with_the_full_size_one(run, full_size, monkeypatch):
+    """Its Latency is kept beside theirs, and is as old: the machine goes ever slower here."""
+    small, calls, pace = run.export("small") / "fp32", [], itertools.count(1)
+
+    def time_slower(_calls, bundles):
+        calls.append(list(bundles))
+        slow = next(pace)
+        return [Calls((slow * (9.0 if bundle == full_size else 3.0),) * 100, 0.0, True) for bundle in bundles]
+
+    monkeypatch.setattr(RealCalls, "time", time_slower)
+    (alone,) = evaluate_missing(run, [small], BundleMeter(run, "cpu"), again=True)
+    first, second = evaluate_missing(run, [full_size, small], BundleMeter(run, "cpu"), again=True)
+    assert all({small, full_size} == set(bundles) for bundles in calls)
+    assert (alone["latency_ms"], alone["full_latency_ms"]) == (9.0, 27.0)
+    assert (first["latency_ms"], first["full_latency_ms"]) == (72.0, 72.0)
+    assert (second["latency_ms"], second["full_latency_ms"]) == (24.0, 72.0)
+    assert second["full_latency_range_ms"] == [54.0, 90.0]
+
+
+def test_another_full_size_bundle_makes_an_evaluation_stale(run, full_size, measured):
+    small = run.export("small") / "fp32"
+    evaluate(run, small, Meter(run), again=True)
+    evaluate(run, small, Meter(run))
+    assert len(measured) == 1
+    evaluate(run, run.export("small") / "int8", Meter(run), again=True)
+    description = full_size / "bundle.json"
+    description.write_text(description.read_text() + "\n")
+    evaluate(run, small, Meter(run))
+    evaluate(run, run.export("small") / "int8", Meter(run))  # there is no full-size one of its precision
+    assert [precision for _, precision in measured] == ["fp32", "int8", "fp32"]
+
+
+def test_without_a_full_size_bundle_there_is_no_latency_of_one(run):
+    row = evaluate(run, "small", BundleMeter(run, "cpu"), again=True)
+    assert row["latency_ms"] > 0
+    assert row["full_latency_ms"] is row["full_latency_range_ms"] is row["full_latency_p90_ms"] is None
 
 
 def test_a_latency_taken_beside_other_work_says_so(run):
