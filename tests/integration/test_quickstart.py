@@ -39,7 +39,7 @@ search: {latency: [95%, 90%], population: 10, parents: 3, mutations: 4, crossove
 evaluation: {beam: 1, max_len_a: 0.0, max_len_b: 20}
 """
 SENTENCES = {"train": 400, "valid": 60, "test": 60}
-STAGES = 16  # beside the check of the budgets, which is done before training only
+STAGES = 11  # beside the check of the budgets, which is done before training only
 DEADLINE = 600  # seconds; on a slow machine a run takes three minutes
 FAKE_CUDA = Path(__file__).parent.parent / "fake_cuda"
 
