@@ -8,9 +8,10 @@ than the run's. A language model's times are those of a word: of a call, divided
 
 For each bundle the JSON holds `promised_ms`, what its evaluation says of the quantile that its budget is about (other
 quantiles than p50 and p90 are in none: there it is what the search measured of the chosen one), `seen_ms` here and
-`ratio`, seen / promised. Where the bundle has the precision that was searched for also `chosen_ms`
-of choice.json, `budget_ms`, `within`, the share of calls within the budget, and `met`, whether that is at least the
-quantile. `taken` is the share of the time in which other work had the processor.
+`ratio`, seen / promised; `paced`, that ratio over the full-size bundle's, which took turns with it then as here, so
+that a faster or slower machine doesn't count (None where it isn't known). Where the bundle has the precision that was
+searched for also `chosen_ms` of choice.json, `budget_ms`, `within`, the share of calls within the budget, and `met`,
+whether that is at least the quantile. `taken` is the share of the time in which other work had the processor.
 """
 
 import itertools
@@ -71,6 +72,7 @@ def _promises(run):
             searched = bundle.name == choice["precision"]
             key = LATENCY_KEYS.get(choice["quantile"])
             promised_ms = evaluation[f"{key}_ms"] if key else choice["measured_ms"] if searched else None
+            full_ms = evaluation.get(f"full_{key}_ms") if key else choice["full_ms"]
             if promised_ms is None:
                 continue  # not measured
             yield {
@@ -79,6 +81,7 @@ def _promises(run):
                 "precision": bundle.name,
                 "quantile": choice["quantile"],
                 "promised_ms": promised_ms,
+                "full_promised_ms": full_ms,
                 "chosen_ms": choice["measured_ms"] if searched else None,
                 "budget": parse_budget(choice["budget"]) if searched else None,
             }
@@ -114,10 +117,13 @@ def _quantile(calls_ms, exported, quantile):
 
 def _row(promise, calls_ms, full_ms):
     quantile, budget = promise["quantile"], promise["budget"]
-    seen_ms = float(np.quantile(calls_ms, quantile))
-    row = promise | {"seen_ms": seen_ms, "ratio": seen_ms / promise["promised_ms"], "budget": None}
+    seen_ms, promised_ms = float(np.quantile(calls_ms, quantile)), promise["promised_ms"]
+    full_seen_ms, full_promised_ms = full_ms[quantile].get(promise["precision"]), promise["full_promised_ms"]
+    known = full_seen_ms is not None and full_promised_ms is not None
+    paced = (seen_ms / full_seen_ms) / (promised_ms / full_promised_ms) if known else None
+    row = promise | {"seen_ms": seen_ms, "ratio": seen_ms / promised_ms, "paced": paced, "budget": None}
     if budget is not None:
-        budget_ms = budget.resolve(full_ms[quantile][promise["precision"]])
+        budget_ms = budget.resolve(full_seen_ms)
         within = float(np.mean(np.array(calls_ms) <= budget_ms))
         row |= {"budget": budget.text, "budget_ms": budget_ms, "within": within, "met": within >= quantile}
     return row
@@ -126,11 +132,11 @@ def _row(promise, calls_ms, full_ms):
 def _table(rows, taken):
     """Lines of text."""
     width = max(len(row["name"]) for row in rows)
-    yield f"{'':{width}}  precision  promised      seen   ratio    budget  calls within"
+    yield f"{'':{width}}  precision  promised      seen   ratio   paced    budget  calls within"
     for row in rows:
         line = (
             f"{row['name']:{width}}  {row['precision']:9} {row['promised_ms']:6.2f} ms {row['seen_ms']:6.2f} ms "
-            f"{row['ratio']:7.3f}"
+            f"{row['ratio']:7.3f} {'-' if row['paced'] is None else format(row['paced'], '.3f'):>7}"
         )
         if row["budget"]:
             verdict = "met" if row["met"] else "MISSED"
