@@ -159,14 +159,14 @@ class Pipeline:
 
     def _evaluate(self, names: Sequence[str]) -> None:
         """Judge all bundles, whose calls take turns."""
-        from hat.evaluation.evaluate import evaluate_missing
+        from hat.evaluation.evaluate import evaluate_together
         from latency_predictor.sampling.bundle_meter import BundleMeter
 
         run = self._run
         bundles = [run.export(name) / precision for name in names for precision in run.task.precisions]
         results = [bundle.parent / f"evaluation.{bundle.name}.json" for bundle in bundles]
         meter = BundleMeter(run, self._device_name)
-        self._log.stage("evaluate the bundles", results, lambda: evaluate_missing(run, bundles, meter))
+        self._log.stage("evaluate the bundles", results, lambda: evaluate_together(run, bundles, meter))
 
     def _report(self, names: Sequence[str]) -> "tuple[Path, ReportData]":
         from search.report.run_report import write_report

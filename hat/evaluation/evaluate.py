@@ -52,10 +52,10 @@ def evaluate(
 
     Returns the evaluation of `evaluate_all`; what is kept and still true is returned as it is, unless `again`.
     """
-    return evaluate_missing(run, [target], meter, split, latency, again)[0]
+    return evaluate_together(run, [target], meter, split, latency, again)[0]
 
 
-def evaluate_missing(
+def evaluate_together(
     run: RunDirectory,
     targets: Iterable[Path | str],
     meter: Any,
@@ -63,13 +63,18 @@ def evaluate_missing(
     latency: bool = True,
     again: bool = False,
 ) -> list[dict[str, Any]]:
-    """The evaluations of all `targets`, of which those are made that aren't kept, or aren't true any more."""
+    """The evaluations of all `targets`: those that are kept if all are still true, else all are made anew.
+
+    So latencies in one table are of the same rounds.
+    """
     text = run.task.judge(run).split_text(split)
     found = [find_target(run, target) for target in targets]
-    kept = [None if again else _current(run, target, text, meter, latency) for target in found]
-    missing = [target for target, evaluation in zip(found, kept, strict=True) if evaluation is None]
-    made = (evaluation for evaluation, _answers in _evaluations(run, missing, [text], meter, latency))
-    return [next(made) if evaluation is None else evaluation for evaluation in kept]
+    if not again:
+        kept = [_current(run, target, text, meter, latency) for target in found]
+        current = [evaluation for evaluation in kept if evaluation is not None]
+        if len(current) == len(found):
+            return current
+    return [evaluation for evaluation, _answers in _evaluations(run, found, [text], meter, latency)]
 
 
 def evaluate_all(

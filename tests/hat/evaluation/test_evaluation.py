@@ -17,7 +17,7 @@ from hat.architecture.complexity import parameter_shapes
 from hat.cli.evaluate import main
 from hat.deploy.batching import usable_cores
 from hat.deploy.translator import Translator
-from hat.evaluation.evaluate import evaluate, evaluate_missing, evaluations_table
+from hat.evaluation.evaluate import evaluate, evaluate_together, evaluations_table
 from hat.evaluation.targets import find_target
 from hat.evaluation.translation.scores import score_translations
 from hat.experiment.run_directory import FULL
@@ -266,8 +266,8 @@ def test_bundles_take_turns_with_the_full_size_one(run, full_size, monkeypatch):
         return [Calls((slow * (9.0 if bundle == full_size else 3.0),) * 100, 0.0, True) for bundle in bundles]
 
     monkeypatch.setattr(RealCalls, "time", time_slower)
-    (alone,) = evaluate_missing(run, [small], BundleMeter(run, "cpu"), again=True)
-    first, second = evaluate_missing(run, [full_size, small], BundleMeter(run, "cpu"), again=True)
+    (alone,) = evaluate_together(run, [small], BundleMeter(run, "cpu"), again=True)
+    first, second = evaluate_together(run, [full_size, small], BundleMeter(run, "cpu"), again=True)
     assert all({small, full_size} == set(bundles) for bundles in calls)
     assert (alone["latency_ms"], alone["full_latency_ms"]) == (9.0, 27.0)
     assert (first["latency_ms"], first["full_latency_ms"]) == (72.0, 72.0)
@@ -286,6 +286,17 @@ def test_another_full_size_bundle_makes_an_evaluation_stale(run, full_size, meas
     evaluate(run, small, Meter(run))
     evaluate(run, run.export("small") / "int8", Meter(run))  # there is no full-size one of its precision
     assert [precision for _, precision in measured] == ["fp32", "int8", "fp32"]
+
+
+def test_what_is_shown_together_is_timed_together(run, full_size, measured):
+    """One that isn't true any more, or isn't there yet, has the others timed again as well."""
+    bundles = [full_size, run.export("small") / "fp32"]
+    evaluate(run, bundles[1], Meter(run), again=True)
+    measured.clear()
+    rows = evaluate_together(run, bundles, Meter(run))
+    assert [bundle for bundle, _ in measured] == bundles
+    assert evaluate_together(run, bundles, Meter(run)) == rows
+    assert len(measured) == 2
 
 
 def test_without_a_full_size_bundle_there_is_no_latency_of_one(run):
