@@ -10,7 +10,7 @@ from hat.deploy.bundle import DESCRIPTION
 from hat.experiment.run_directory import FULL, RunDirectory
 from latency_predictor.latency import Latency
 from latency_predictor.link.devices import load_device, why_not, with_precision
-from latency_predictor.sampling.real_calls import latencies_of
+from latency_predictor.sampling.turns import latencies_of
 
 LATENCY_KEYS = {0.5: "latency", 0.9: "latency_p90"}  # of an evaluation, by the quantile of the sentences
 

@@ -15,7 +15,7 @@ from hat.deploy.bundle import DESCRIPTION, open_bundle
 from hat.errors import UsageError
 from hat.experiment.run_directory import RunDirectory
 from latency_predictor.budget import LatencyBudget
-from latency_predictor.latency import Latency, of_rounds
+from latency_predictor.latency import Latency
 from latency_predictor.link.connection import Connection
 from latency_predictor.link.devices import Device
 
@@ -24,7 +24,6 @@ SENTENCES = 100  # of them
 BEYOND = 5  # so many at least must take longer than the share that a budget is about
 AT_ONCE = 20  # sentences in one request, which mustn't take too long on a slow device
 CHUNK_BYTES = 4 << 20  # of a file, sent at a time
-ROUNDS = 5  # of each bundle, where it is evaluated
 
 
 @dataclass(frozen=True)
@@ -150,15 +149,3 @@ class RealCalls:
     def _put(self, content: bytes, **place: Any) -> None:
         encoded = base64.b64encode(content).decode()
         self._connection.ask({"type": "put", "content": encoded, **place})
-
-
-def latencies_of(
-    run: RunDirectory, device: Device, bundles: Sequence[Path], quantiles: Sequence[float]
-) -> list[tuple[list[Latency], bool]]:
-    """([Latency of each quantile], whether text is in them) of the bundle in each of these folders, in turns."""
-    with RealCalls(run, device, max(quantiles)) as real_calls:
-        rounds = [real_calls.time(bundles) for _ in range(ROUNDS)]
-    return [
-        ([of_rounds([calls.latency(quantile) for calls in found]) for quantile in quantiles], found[0].text)
-        for found in zip(*rounds, strict=True)
-    ]

@@ -18,7 +18,8 @@ from hat.models.translation import Transformer
 from latency_predictor.budget import parse_budget
 from latency_predictor.link.devices import Device
 from latency_predictor.on_device.call_bench import KEPT, CallBench
-from latency_predictor.sampling.real_calls import RealCalls, check_sentences, latencies_of
+from latency_predictor.sampling.real_calls import RealCalls, check_sentences
+from latency_predictor.sampling.turns import latencies_of
 
 CPU = Device("cpu", "onnxruntime")
 
