@@ -21,6 +21,7 @@ RUNS = Path("runs")
 LATEST = RUNS / "latest"
 TOKEN_PREFIX = ".disk-"  # of files that processes on several machines leave for a moment to see whether they share one
 CALLS = ".calls"  # after a device's name, names the file of its real calls, which lies beside its latency samples
+CACHE = "cache.json"  # lies beside a network that hat-cache gave a cache, and says what it found
 FULL = "full"  # name of the full-size Transformer among the sub-trainings of a run
 
 # What trained weights depend on: a run directory keeps these for life. The other sections may change,
