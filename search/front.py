@@ -198,8 +198,9 @@ class FrontSearch:
         budget_ms = min((row["measured_ms"] for row in points), key=lambda ms: abs(ms - full["measured_ms"] / 2))
         number = 1 + [row["measured_ms"] for row in points].index(budget_ms)
         path = self._directory / "points" / f"{number}.yaml"
+        device = self._run.measured_device(self._device_name)
         return [
-            f"hat-search --device {self._device_name} --latency {_rounded_up(budget_ms / HEADROOM):g}ms",
+            f"hat-search --device {device} --latency {_rounded_up(budget_ms / HEADROOM):g}ms",
             f"hat-train-sub --architecture {path} --name {self._name}-{number}",
         ]
 

@@ -15,7 +15,7 @@ from hat.compression.pruning.pruner import Aim, chosen, scale, there
 from hat.compression.sparse import aim_by_sensitivity, tensors
 from hat.deploy.building.block_costs import DeviceCosts
 from hat.errors import UsageError
-from hat.experiment.run_directory import RunDirectory, check_trained
+from hat.experiment.run_directory import CACHE, RunDirectory, check_trained
 from hat.models.checkpoint import load_model
 
 MOST = 100.0  # rate that is ever tried
@@ -75,11 +75,15 @@ class Dense:
         return there(self.groups, self.weights)
 
     def check_result(self, name: str) -> None:
-        """Raise UsageError if a result called `name` would take the place of a network that wasn't compressed."""
+        """Raise UsageError if a result called `name` would take the place of a network that another command left."""
         if name == self.name:
             raise UsageError(f"--name {name}: is the network to be compressed; give the result another name")
         directory = self.run.sub(name)
-        if (directory / "done.json").exists() and read_pruned(directory) is None:
+        if not (directory / "done.json").exists():
+            return
+        if (directory / CACHE).exists():
+            raise UsageError(f"--name {name}: {directory} is a result of hat-cache; give this one another name")
+        if read_pruned(directory) is None:
             raise UsageError(f"--name {name}: {directory} was trained without pruning; give the result another name")
 
     def check_bits(self, asked: str) -> None:

@@ -41,6 +41,15 @@ def read_pruned(directory: Path) -> dict[str, Any] | None:
     return files.read_json(path, "compress again") if path.exists() else None
 
 
+def carry_pruned(source: Path, directory: Path) -> None:
+    """Leave in `directory`, whose network has the weights of that in `source`, what lies beside that: maybe nothing."""
+    content = read_pruned(source)
+    if content is None:
+        (directory / PRUNED).unlink(missing_ok=True)
+    else:
+        files.write_json(directory / PRUNED, content)
+
+
 def block_costs_of(directory: Path) -> DeviceCosts:
     """By which bundles of the network in this folder choose what they multiply by blocks."""
     kept = (read_pruned(directory) or {}).get("block_costs")

@@ -21,6 +21,7 @@ RUNS = Path("runs")
 LATEST = RUNS / "latest"
 TOKEN_PREFIX = ".disk-"  # of files that processes on several machines leave for a moment to see whether they share one
 CALLS = ".calls"  # after a device's name, names the file of its real calls, which lies beside its latency samples
+CACHE = "cache.json"  # lies beside a network that hat-cache gave a cache, and says what it found
 FULL = "full"  # name of the full-size Transformer among the sub-trainings of a run
 
 # What trained weights depend on: a run directory keeps these for life. The other sections may change,
@@ -104,10 +105,19 @@ class RunDirectory:
     def latency(self) -> Path:
         return self.path / "latency"
 
+    def device_file(self, name: str) -> Path:
+        """Where the device of that name is described as it was measured, if only a file of the user's describes it."""
+        return self.latency / "devices" / f"{name}.yaml"
+
+    def measured_device(self, name: str) -> str:
+        """What --device takes for the device whose samples lie here under that name: its file here, or the name."""
+        described = self.device_file(name)
+        return str(described) if described.exists() else name
+
     def last_measured_device(self) -> str:
-        """The name of the device whose latency samples are the newest here, or cpu."""
+        """The same for the device whose latency samples are the newest here, or cpu."""
         samples = [path for path in self.latency.glob("*.jsonl") if not path.stem.endswith(CALLS)]
-        return max(samples, key=lambda path: path.stat().st_mtime).stem if samples else "cpu"
+        return self.measured_device(max(samples, key=lambda path: path.stat().st_mtime).stem) if samples else "cpu"
 
     def search(self, name: str) -> Path:
         return self.path / "search" / name

@@ -168,7 +168,8 @@ def _load_best(trainer: HatTrainer, transformer: Any, choices: "list[dict[str, T
         transformer.load_state_dict(weights)
         losses.append(validate(trainer)["mean"])
     best = losses.index(min(losses))
-    transformer.load_state_dict(choices[best])
+    if best != len(choices) - 1:  # the last ones are still loaded
+        transformer.load_state_dict(choices[best])
     return losses[best]
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from hat.config import from_mapping, read_yaml_mapping
+from hat import files
+from hat.config import from_mapping, read_yaml_mapping, to_mapping
 from hat.errors import DeviceError, UsageError
 
 # The user's own devices first, then those that come with the source tree.
@@ -68,6 +69,25 @@ def with_precision(device: Device, precision: str) -> Device:
     if problem:
         raise UsageError(f"device {device.name}: {problem}")
     return changed
+
+
+def keep_device(device: Device, path: Path) -> None:
+    """Leave a device's file at `path` that describes the Device; none where its name alone finds it."""
+    if _has_name(device):
+        path.unlink(missing_ok=True)
+        return
+    if device.ssh_config is not None:
+        device = replace(device, ssh_config=str(Path(device.ssh_config).expanduser().absolute()))
+    left_out = ("name",) if device.host is not None else ("name", "host", *ONLY_REMOTE)
+    files.write_yaml(path, {key: value for key, value in to_mapping(device).items() if key not in left_out})
+
+
+def _has_name(device: Device) -> bool:
+    """Whether `load_device` finds it by its name."""
+    try:
+        return load_device(device.name) == device
+    except (DeviceError, UsageError):
+        return False
 
 
 def why_not(device: Device, precision: str) -> str | None:

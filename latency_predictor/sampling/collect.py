@@ -17,7 +17,7 @@ from latency_predictor.budget import parse_budget
 from latency_predictor.fitting.features import PerLayerFeatures
 from latency_predictor.fitting.pace import Pace, even_latencies_ms
 from latency_predictor.fitting.predictor import LatencyPredictor
-from latency_predictor.link.devices import Device, load_device
+from latency_predictor.link.devices import Device, keep_device, load_device
 from latency_predictor.sampling.history import Fit, append_fit, history_path, read_history
 from latency_predictor.sampling.measure import Measurer, measuring_spec
 from latency_predictor.sampling.parts import FEW_WORDS, measure_parts, parts_path, read_parts, write_parts
@@ -74,6 +74,7 @@ def collect(run: RunDirectory, device_name: str, samples: int | None = None) -> 
     device = load_device(device_name)
     with Measurer(run, device) as measurer:
         collection = Collection(run, device, measurer)
+        keep_device(device, run.device_file(device.name))
         samples = samples or run.config.latency.samples
         if samples is None:
             collection.measure_enough(run.config.latency.most_samples)

@@ -101,6 +101,13 @@ def test_what_it_says_to_do_next_works(run, capsys):
     assert choice["valid_nats"] <= loss(architecture)
 
 
+def test_a_device_of_the_users_own_file_is_named_by_what_was_kept_of_it(run, capsys):
+    run.device_file("cpu").parent.mkdir(parents=True)
+    run.device_file("cpu").touch()
+    find(run)
+    assert f"hat-search --device {run.device_file('cpu')} --latency" in capsys.readouterr().out
+
+
 def test_every_measured_point_is_an_architecture_file(run):
     find(run)
     folder = run.search("cpu-front") / "points"

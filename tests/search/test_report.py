@@ -190,10 +190,27 @@ def test_a_stack_alone_attends_to_itself_only(space):
     assert not [item for item in drawing.iter("path") if item.get("class") == "attends"]
 
 
-def test_drawing_says_how_wide_bins_of_words_are():
-    for space, label in ((LANGUAGE_SPACE, "embedding 16"), (BINS_SPACE, "embedding 16 / 3 / 1")):
+@pytest.mark.parametrize("space", [ENCODER_SPACE, LANGUAGE_SPACE], ids=["encoder", "decoder"])
+def test_a_stack_alone_stands_in_the_middle(space):
+    drawing = ElementTree.fromstring(draw_architecture(space.largest(), space))
+    middle = float(drawing.get("viewBox").split()[2]) / 2
+    boxes = list(drawing.iter("rect"))
+    assert {float(box.get("x")) + float(box.get("width")) / 2 for box in boxes} == {middle}
+
+
+def test_drawing_shows_how_wide_bins_of_words_are():
+    """The label's bars have its widths, one below the other, and it lies below them, within the picture."""
+    labels = {"embedding 16": (LANGUAGE_SPACE, [16]), "embedding 16 / 3 / 1 (bins of words)": (BINS_SPACE, [16, 3, 1])}
+    for label, (space, widths) in labels.items():
         drawing = ElementTree.fromstring(draw_architecture(space.smallest(), space))
-        assert label in [item.text for item in drawing.iter("text")]
+        bars = [item for item in drawing.iter("rect") if item.get("class") == "embedding"]
+        drawn = np.array([float(bar.get("width")) for bar in bars])
+        assert np.allclose(drawn / drawn[0], np.array(widths) / widths[0], rtol=0.02)
+        edges = [float(bar.get(side)) for bar in bars for side in ("y", "height")]
+        tops, ends = np.array(edges[::2]), np.array(edges[::2]) + edges[1::2]
+        assert all(tops[1:] > ends[:-1])
+        (below,) = (float(item.get("y")) for item in drawing.iter("text") if item.text == label)
+        assert ends[-1] + 10 < below < float(drawing.get("viewBox").split()[3])
 
 
 @pytest.mark.parametrize(("busy", "verdicts"), [([], 2), (NAMES[:1], 1), (["full"], 2), (["full", *NAMES], 0)])

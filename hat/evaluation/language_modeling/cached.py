@@ -7,14 +7,13 @@ import numpy as np
 import torch
 
 from hat import files
+from hat.compression.pruned import carry_pruned, read_pruned
 from hat.errors import UsageError
 from hat.evaluation.language_modeling.cache_search import search_cache
-from hat.experiment.run_directory import RunDirectory, check_trained, is_current, mark_done, stamp
+from hat.experiment.run_directory import CACHE, RunDirectory, check_trained, is_current, mark_done, stamp
 from hat.models.checkpoint import MODEL_FILES, load_model, save_model
 from hat.models.language_model import LanguageModel
 from hat.models.language_model_spec import LanguageModelSpec
-
-CACHE = "cache.json"  # lies beside what this stage made, and says what it found
 
 
 def give_cache(run: RunDirectory, name: str, states: int, result: str) -> None:
@@ -26,7 +25,8 @@ def give_cache(run: RunDirectory, name: str, states: int, result: str) -> None:
     """
     source, directory = run.sub(name), run.sub(result)
     _check(run, name, result)
-    inputs = {"network": files.sha256_of_file(source / "model.safetensors"), "states": states, "data": stamp(run.data)}
+    weights, pruned = files.sha256_of_file(source / "model.safetensors"), read_pruned(source)
+    inputs = {"network": weights, "states": states, "data": stamp(run.data)} | ({"pruned": pruned} if pruned else {})
     if is_current(directory, inputs):
         print(f"{result} is up to date: {directory}")
         return
@@ -45,6 +45,7 @@ def give_cache(run: RunDirectory, name: str, states: int, result: str) -> None:
         (directory / "done.json").unlink(missing_ok=True)  # of an earlier one, whose files are replaced one by one
         files.write_yaml(directory / "architecture.yaml", model.architecture.to_dict())
         save_model(directory, cached)
+        carry_pruned(source, directory)
         found: dict[str, Any] = {"network": name, **cache.described(), "valid_nats": loss, "nats_without": without}
         files.write_json(directory / CACHE, found)
         mark_done(directory, inputs, MODEL_FILES, stamp(run.data))

@@ -10,9 +10,14 @@ from deaths import assert_same_result, run_and_die
 from tiny_language_run import TRAINING, trained_run
 
 import hat
+from hat.accounting.micronet import micronet_account
+from hat.accounting.trained import trained_network
 from hat.architecture.complexity import count_parameters
-from hat.cli import evaluate, export, inspect
+from hat.cli import cache, evaluate, export, inspect
+from hat.compression.page import write_page
 from hat.deploy.bundle import open_bundle
+from hat.elastic.cache import NeuralCache
+from hat.evaluation.language_modeling import cached
 from hat.models.checkpoint import load_model
 
 pytestmark = pytest.mark.alone
@@ -88,6 +93,28 @@ def test_its_account_is_that_of_a_smaller_network(run, capsys):
     assert full["total"]["parameters"] - found["total"]["parameters"] == removed
     assert found["parameters"]["counted"] == full["parameters"]["counted"] - removed
     assert found["against"]["operations"] < 1
+
+
+def test_with_a_cache_it_is_as_small(run, capsys, monkeypatch):
+    """It has two parameters more; bundles and the page of all compressed networks say that it was pruned, too."""
+    monkeypatch.setattr(cached, "search_cache", lambda *_: (NeuralCache(9), 1.0, 2.0))
+    name, removed = "full-2x-cache", report(run, "full-2x")["removed_parameters"]
+    cache.main(["full", "--name", name, "--run", str(run.path)])
+    assert not (run.sub(name) / "pruned.json").exists()
+    cache.main(["full-2x", "--run", str(run.path)])
+    assert report(run, name) == report(run, "full-2x")
+    capsys.readouterr()
+    evaluate.main([name, "--no-latency", "--json", "--run", str(run.path)])
+    counted, _ = count_parameters(run.config.search_space.full_transformer(), run.spec())
+    assert json.loads(capsys.readouterr().out)["parameters"] == counted - removed + 2
+    totals = [micronet_account(trained_network(run, each))["total"] for each in ("full-2x", name)]
+    assert [totals[1][key] - totals[0][key] for key in ("parameters", "nonzero")] == [2, 2]
+    export.main([name, "--precision", "fp32", "--run", str(run.path)])
+    built_from = open_bundle(run.export(name) / "fp32").description["built_from"]
+    assert built_from["pruned"]["removed_parameters"] == removed
+    assert f"<td>{name}</td>" in write_page(run).read_text()
+    _, line = refused(capsys, run, "full", "--rate", "2", "--name", name)
+    assert f"{run.sub(name)} is a result of hat-cache; give this one another name" in line
 
 
 @pytest.mark.parametrize("precision", ["int4", "kmeans4"])

@@ -9,14 +9,18 @@ from compressing import call, refused
 from deaths import assert_same_result, run_and_die
 from tiny_language_run import TRAINING, make_run, trained_run
 
+from hat.accounting.micronet import micronet_account
+from hat.accounting.trained import trained_network
 from hat.architecture.complexity import parameter_shapes
 from hat.architecture.groups import single_weights
-from hat.cli import export, inspect
+from hat.cli import cache, export, inspect
 from hat.compression.moving_average import MovingAverage
 from hat.compression.pruning.pruner import Aim, Pruner, there
 from hat.compression.sparse import tensors
+from hat.elastic.cache import NeuralCache
 from hat.elastic.state_rounding import StateRounding
 from hat.errors import UsageError
+from hat.evaluation.language_modeling import cached
 from hat.experiment.language_modeling import LanguageCompressionConfig
 from hat.models.checkpoint import load_model
 
@@ -171,6 +175,16 @@ def test_its_account_counts_zeros_and_bits_beside_the_full_one(run, in_five_bits
     )
     inspect.main(["full-2x-5bit", "--accounting", "micronet", "--against", "full", "--run", str(run.path)])
     assert f"score {sum(shares):.4f} (full: 2)" in capsys.readouterr().out
+
+
+def test_with_a_cache_its_zeros_and_bits_stay(run, in_five_bits, monkeypatch):
+    """The cache's two values are of five bits, each with a scale of its own, and the mask has a bit for each."""
+    monkeypatch.setattr(cached, "search_cache", lambda *_: (NeuralCache(9), 1.0, 2.0))
+    names = ["full-2x-5bit", "full-2x-5bit-cache"]
+    cache.main([names[0], "--run", str(run.path)])
+    assert len({(run.sub(name) / "pruned.json").read_bytes() for name in names}) == 1
+    counted = [micronet_account(trained_network(run, name))["parameters"]["counted"] for name in names]
+    assert counted[1] - counted[0] == pytest.approx(2 * (5 + 1) / 32 + 2)
 
 
 def test_pruning_comes_first(run, in_five_bits, capsys):
