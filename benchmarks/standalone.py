@@ -6,7 +6,7 @@ to learn from, by links. Beside what a run directory holds:
     architectures.jsonl    which architectures: their ids, groups and predicted latencies
     standalone.json        what all trainings have in common (recipe, data...); others are refused
     logs/ID.txt            what a training printed
-    sub/ID/                the trained model, result.json and translations.txt (of the validation split)
+    sub/ID/                the trained model, result.json and answers.json (what it makes of the validation split)
 """
 
 import contextlib
@@ -28,12 +28,10 @@ from hat import files
 from hat.architecture.stacks import Architecture
 from hat.cli.common import add_run_option, positive_int
 from hat.config import from_mapping, to_mapping
-from hat.data.translation.prepared import PreparedData
 from hat.deploy.batching import usable_cores
 from hat.errors import ArtifactError, HatError, UsageError
 from hat.experiment.config import with_tokens_per_update
 from hat.experiment.run_directory import RunDirectory
-from hat.experiment.sections import SubTrainingConfig
 from hat.progress import Progress
 
 SPLIT = "valid"
@@ -96,16 +94,16 @@ class StandaloneTrainings:
     """The trainings of one folder.
 
     `recipe` holds `seed`, `precision` (fp32, bf16) and keys of the config's section sub_training; `origins` are the
-    folders in `run` (a RunDirectory) of the models that the trainings start with or learn from. Raises ArtifactError
-    if one isn't trained, UsageError if the folder's trainings have another recipe, data, model or origins.
+    folders in `run` (a RunDirectory) of the models that the trainings start with or learn from, beside a pretrained
+    one. Raises ArtifactError if one isn't trained, UsageError if the folder's trainings have another recipe, data,
+    model or origins.
     """
 
     def __init__(self, folder, run, recipe, origins=()):
         self.folder, self._run, self._recipe, self._origins = Path(folder), run, recipe, origins
         path = self.folder / "standalone.json"
         self._training = self._read_training(path)
-        weights = {origin: self._weights(origin) for origin in origins}
-        common = {"recipe": recipe, "model": self._model(), "data": self._data(), "origins": weights}
+        common = {"recipe": recipe, "model": self._model(), "data": self._data(), "origins": self._weights()}
         if path.exists():
             _check_same(files.read_json(path, REMEDY), common, path)
         else:
@@ -114,27 +112,35 @@ class StandaloneTrainings:
     def _read_training(self, path):
         keys = {name: value for name, value in self._recipe.items() if name not in ("seed", "precision")}
         keys.setdefault("validate_every", keys["max_update"])
-        return from_mapping(SubTrainingConfig, with_tokens_per_update(keys), f"{path}: recipe")
+        return from_mapping(type(self._run.config.sub_training), with_tokens_per_update(keys), f"{path}: recipe")
 
     def _model(self):
-        prepared = PreparedData(self._run.data)
-        return to_mapping(self._run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary))
+        return to_mapping(self._run.spec())
 
     def _data(self):
-        paths = sorted(path for split in ("train", SPLIT) for path in self._run.data.glob(f"{split}.*.bin"))
+        paths = sorted(path for split in ("train", SPLIT) for path in self._run.data.glob(f"{split}.*"))
         return {path.name: files.sha256_of_file(path) for path in paths}
 
-    def _weights(self, origin):
-        directory = self._run.path / origin
-        if not (directory / "done.json").exists():
-            raise ArtifactError(f"{directory} holds no trained model, which others are to learn from; train it first")
-        return files.sha256_of_file(directory / "model.safetensors")
+    def _weights(self):
+        """Digests of the weights that the trainings start with or learn from."""
+        from hat.training.sub import pretrained_inputs
+
+        found = pretrained_inputs(self._run) if self._training.init == "scratch" else {}
+        for origin in self._origins:
+            directory = self._run.path / origin
+            if not (directory / "done.json").exists():
+                raise ArtifactError(
+                    f"{directory} holds no trained model, which others are to learn from; train it first"
+                )
+            found[origin] = files.sha256_of_file(directory / "model.safetensors")
+        return found
 
     def train(self, architectures, workers):
         """Train those of {id: Architecture} that aren't yet, `workers` at a time; returns {id: result}.
 
-        A result is a dictionary: architecture, validation_loss (nats a token), bleu, chrf, updates, seconds. Killed
-        and called again, it goes on. Raises UsageError if another process trains here, HatError if a training fails.
+        A result is a dictionary: architecture, loss (nats an item of the validation split), scores (what the task's
+        judge says), updates, seconds. Killed and called again, it goes on. Raises UsageError if another process trains
+        here, HatError if a training fails, ArtifactError for results of an earlier version.
         """
         waiting = {name: one for name, one in architectures.items() if not self._result(name).exists()}
         if waiting:
@@ -146,17 +152,18 @@ class StandaloneTrainings:
     def _train(self, waiting, workers, total):
         tasks = {name: (self.folder, name, one.to_dict(), self._recipe["precision"]) for name, one in waiting.items()}
         logs = {name: self.folder / "logs" / f"{name}.txt" for name in tasks}
+        title, key = self._run.task.judge(self._run).columns[0]
         print(f"{self.folder}: {len(waiting)} of {total} architectures are to be trained, {workers} at a time")
         with Progress("standalone", total, "architectures", initial=total - len(waiting)) as progress:
             for name in in_processes(train_one, tasks, logs, workers):
                 found = self._read(name, waiting[name])
-                note = f"{name}: loss {found['validation_loss']:.4f}, BLEU {found['bleu']:.2f}"
+                note = f"{name}: loss {found['loss']:.4f}, {title} {found['scores'][key]:.2f}"
                 progress.advance(1, note)
                 print(f"{note}, {found['seconds']:.0f} s", flush=True)
 
-    def translations(self, name):
-        """The translations of the validation split by a finished training, in the order of the split."""
-        return (self.folder / "sub" / name / "translations.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    def answers(self, name):
+        """What a finished training made of the validation split, in its order: what the task's judge compares."""
+        return files.read_json(self.folder / "sub" / name / "answers.json", REMEDY)
 
     def _result(self, name):
         return self.folder / "sub" / name / "result.json"
@@ -166,6 +173,8 @@ class StandaloneTrainings:
         result = files.read_json(path, REMEDY)
         if result["architecture"] != architecture.to_dict():
             raise ArtifactError(f"{path} is of another architecture than {name} is now; name another folder")
+        if not {"loss", "scores"} <= result.keys():
+            raise ArtifactError(f"{path} is of an earlier version of this benchmark; name another folder")
         return result
 
     @contextlib.contextmanager
@@ -182,6 +191,8 @@ class StandaloneTrainings:
         """Make the folder a run directory with this recipe, and link to what it shares with the run."""
         config = replace(self._run.config, seed=self._recipe["seed"], sub_training=self._training)
         files.write_yaml(self.folder / "config.yaml", config.to_dict())
+        if self._training.distillation:
+            (self._run.path / "distilled").mkdir(exist_ok=True)  # what teachers write there serves all folders
         for name in ("data", "distilled", *self._origins):
             link, target = self.folder / name, self._run.path.resolve() / name
             if link.is_symlink():
@@ -210,50 +221,28 @@ def train_one(folder, name, architecture, precision):
     from hat.training.sub import train_sub
 
     run, architecture = RunDirectory(folder), Architecture.from_dict(architecture)
-    train_sub(run, name, architecture, TrainingOptions(precision=precision, threads=1))
+    options = TrainingOptions(precision=precision, threads=1)
+    train_sub(run, name, architecture, options)
     for leftover in ("checkpoints", "tensorboard"):
         shutil.rmtree(run.sub(name) / leftover, ignore_errors=True)
     last = files.read_json_lines(run.sub(name) / "metrics.jsonl")[-1]
-    scores, translations = _judge(run, name)
-    files.write_text(run.sub(name) / "translations.txt", "".join(line + "\n" for line in translations))
-    result = {"architecture": architecture.to_dict(), **scores, "updates": last["update"], "seconds": last["seconds"]}
+    figures, answers = _judge(run, name, options.resolved_device())
+    files.write_json(run.sub(name) / "answers.json", answers)
+    result = {"architecture": architecture.to_dict(), **figures, "updates": last["update"], "seconds": last["seconds"]}
     files.write_json(run.sub(name) / "result.json", result)
 
 
-def _judge(run, name):
-    """({validation_loss, bleu, chrf...}, translations) of a trained model on the validation split."""
-    from hat.evaluation.targets import find_target
-    from hat.evaluation.translation.scores import score_translations
+def _judge(run, name, device):
+    """({loss, scores}, answers) of a trained model on the validation split."""
     from hat.models.checkpoint import load_model
 
-    prepared = PreparedData(run.data)
-    sources, references = prepared.raw(SPLIT)
-    translations = find_target(run, name).answer(sources)
-    scores = score_translations(translations, references, prepared.target_lang)
-    return {"validation_loss": loss_per_token(load_model(run.sub(name)), load_split(run)), **scores}, translations
-
-
-def load_split(run):
-    """The whole validation split of a RunDirectory as a list of Batch."""
-    from hat.fairseq_plugin.datasets import load_batches
-
-    return load_batches(PreparedData(run.data), SPLIT, run.config.search.max_tokens)
-
-
-def loss_per_token(model, batches):
-    """Negative log-likelihood in nats per target token, without label smoothing, of a Transformer as it is."""
-    import torch
-    from torch.nn import functional as F
-
-    padding, nats, tokens = model.spec.padding, 0.0, 0
-    with torch.inference_mode():
-        for batch in batches:
-            logits = model(batch.src_tokens, batch.prev_output_tokens).flatten(0, 1)
-            nats += F.cross_entropy(logits, batch.target.flatten(), ignore_index=padding, reduction="sum").item()
-            tokens += int((batch.target != padding).sum())
-    if not math.isfinite(nats):
+    model, judge = load_model(run.sub(name)), run.task.judge(run)
+    text = judge.split_text(SPLIT)
+    loss = run.task.validation_loss(run, model, device)
+    if not math.isfinite(loss):
         raise ArtifactError("a validation loss is not a number: the training diverged; lower its rate")
-    return nats / tokens
+    answers = judge.model_answers(model, text.sources)
+    return {"loss": loss, "scores": judge.score(answers, text.references)}, answers
 
 
 def in_processes(function, tasks, logs, workers):

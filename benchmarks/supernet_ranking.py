@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 from standalone import (
+    SPLIT,
     StandaloneTrainings,
     add_options,
     keep_architectures,
-    load_split,
     named_rows,
     read_recipe,
     within,
@@ -34,6 +34,7 @@ from standalone import (
 
 from hat import files
 from hat.architecture.complexity import count_flops, count_parameters
+from hat.architecture.stacks import STACKS, stacks_of
 from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.errors import ArtifactError, UsageError
 from hat.experiment.run_directory import FULL, RunDirectory, stamp
@@ -124,8 +125,8 @@ def describe(run, row, result):
         "parameters_without_embeddings": without_embeddings,
         "flops": count_flops(architecture, spec, *run_lengths(run).middle),
         "decoder_depth": architecture.decoder.layers,
-        "standalone": result["validation_loss"],
-        "bleu": result["bleu"],
+        "standalone": result["loss"],
+        "bleu": result["scores"]["bleu"],
         "seconds": result["seconds"],
     }
 
@@ -134,10 +135,8 @@ def inherited_losses(run, architectures):
     """Validation losses (nats a token) of architectures with the weights of the run's SuperTransformer."""
     import torch
 
-    from hat.evaluation.inherited_loss import InheritedLoss
-    from hat.models.checkpoint import load_model
-
-    loss = InheritedLoss(load_model(run.super_), [load_split(run)], "cuda" if torch.cuda.is_available() else "cpu")
+    every_line = np.arange(run.prepared().sentences[SPLIT])
+    loss = run.task.inherited_loss(run, [every_line], "cuda" if torch.cuda.is_available() else "cpu")
     return [nats / tokens for nats, tokens in (loss(architecture, part=0) for architecture in architectures)]
 
 
@@ -202,6 +201,10 @@ def main(arguments=None):
 
 def rank(options):
     run = RunDirectory.open(options.run)
+    if set(stacks_of(run.config.search_space)) != set(STACKS):
+        raise UsageError(
+            f"{run.path} holds no translators, which alone are ranked here; see benchmarks/winner_against_random.py"
+        )
     trained = stamp(run.super_) is not None
     if options.json and not trained:
         raise ArtifactError(

@@ -2,17 +2,18 @@
 
     python benchmarks/winner_against_random.py --run runs/quickstart --search cpu-40pct --seeds 3 --json winner.json
 
-The random ones have a predicted latency of real calls within 5 % of the winner's, and not above the budget. Winner and
-random ones are trained as the run's sub_training says, each once a seed, in the folder --standalone. Losses (nats a
-token, without label smoothing) and BLEU are of the whole validation split, on which the best of the random ones is
-found with hindsight, and means over the seeds; BLEU of the two is compared by sacreBLEU's paired bootstrap, with the
-first seed's translations.
+For runs of any task. The random ones have a predicted latency of real calls within 5 % of the winner's, and not above
+the budget. Winner and random ones are trained as the run's sub_training says, each once a seed, in the folder
+--standalone. Losses (nats a token, text or word, without label smoothing) and the task's score (BLEU, accuracy or
+perplexity) are of the whole validation split, on which the best of the random ones is found with hindsight, and means
+over the seeds; the scores of the two are compared as hat-evaluate --against does (sacreBLEU's paired bootstrap,
+McNemar's test, a paired t-test of the lines' losses), by the first seed's answers.
 
-The JSON holds `winner` and `random` (a list, best loss first), each with loss, loss_error (its standard error; None of
-one seed), losses (by seed), bleu, parameters and predicted_ms; `rank` of the winner among all by loss and by bleu, 1
-being best, and `rank_range`, the 5 % and 95 % quantiles of that by loss as mean losses vary by their standard error
-(None of one seed); `best_random` (an id) by loss and by bleu, and `difference`, winner minus that one; `paired`, what
-`paired_bootstrap` says of the winner and that one by bleu.
+The JSON holds `score_title`, such as BLEU; `winner` and `random` (a list, best loss first), each with loss, loss_error
+(its standard error; None of one seed), losses (by seed), score, parameters and predicted_ms; `rank` of the winner among
+all by loss and by score, 1 being best, and `rank_range`, the 5 % and 95 % quantiles of that by loss as mean losses vary
+by their standard error (None of one seed); `best_random` (an id) by loss and by score, and `difference`, winner minus
+that one; `paired`, what the task's judge says of the winner and that one by score.
 """
 
 from pathlib import Path
@@ -25,11 +26,10 @@ from hat.architecture.complexity import count_parameters
 from hat.architecture.file import load_architecture
 from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.config import from_mapping
-from hat.data.translation.prepared import PreparedData
 from hat.errors import ArtifactError
-from hat.evaluation.translation.significance import paired_bootstrap
 from hat.experiment.run_directory import RunDirectory, stamp
 from hat.experiment.sections import SUPER
+from hat.progress import format_ms
 from latency_predictor.fitting.conversion import Conversion
 
 SEED = 2  # of the random architectures, whatever the run's seed is
@@ -97,11 +97,14 @@ def rank_range(rows):
     return [int(rank) for rank in np.quantile(ranks, [0.05, 0.95])]
 
 
-def compare(rows):
-    """Rank of the first row, the winner, among all, the best of the others, and the difference to it."""
+def compare(rows, higher_is_better):
+    """Rank of the first row, the winner, among all, the best of the others, and the difference to it.
+
+    By loss, and by score, of which more may be better.
+    """
     winner, *others = rows
     found = {"rank": {}, "rank_range": rank_range(rows), "best_random": {}, "difference": {}}
-    for key, sign in (("loss", 1), ("bleu", -1)):
+    for key, sign in (("loss", 1), ("score", -1 if higher_is_better else 1)):
         best = min(others, key=lambda row, key=key, sign=sign: sign * row[key])
         found["rank"][key] = 1 + sum(sign * row[key] < sign * winner[key] for row in others)
         found["best_random"][key] = best["id"]
@@ -109,25 +112,22 @@ def compare(rows):
     return found
 
 
-def report(rows, found):
-    """Lines of text: all rows, best loss first, and how the winner stands."""
-    lines = [f"{'':10} {'loss':>8} {'error':>7} {'BLEU':>7} {'parameters':>12} {'predicted':>11}"]
+def report(rows, found, comparison):
+    """Lines of text: all rows, best loss first, and how the winner stands; `comparison` is what the judge says."""
+    title = found["score_title"]
+    lines = [f"{'':10} {'loss':>8} {'error':>7} {title:>7} {'parameters':>12} {'predicted':>11}"]
     for row in sorted(rows, key=lambda row: row["loss"]):
         error = "-" if row["loss_error"] is None else f"{row['loss_error']:.4f}"
         lines.append(
-            f"{row['id']:10} {row['loss']:8.4f} {error:>7} {row['bleu']:7.2f} {row['parameters'] / 1e6:10.2f} M "
-            f"{row['predicted_ms']:8.2f} ms"
+            f"{row['id']:10} {row['loss']:8.4f} {error:>7} {row['score']:7.2f} {row['parameters'] / 1e6:10.2f} M "
+            f"{format_ms(row['predicted_ms']):>11}"
         )
-    best, difference, rank, paired = (found[key] for key in ("best_random", "difference", "rank", "paired"))
+    best, difference, rank = (found[key] for key in ("best_random", "difference", "rank"))
     ranks = "" if found["rank_range"] is None else " ({} to {} with nine in ten)".format(*found["rank_range"])
-    lines.append(f"\nwinner: {rank['loss']} of {len(rows)} by loss{ranks}, {rank['bleu']} by BLEU")
+    lines.append(f"\nwinner: {rank['loss']} of {len(rows)} by loss{ranks}, {rank['score']} by {title}")
     lines.append(f"  loss {difference['loss']:+.4f} beside {best['loss']}, the best of the random ones by loss")
-    lines.append(
-        f"  BLEU {difference['bleu']:+.2f} beside {best['bleu']}, the best by BLEU (p {paired['p_value']:.3f}; "
-        f"{paired['bleu_mean']:.2f} +- {paired['bleu_ci95']:.2f} and "
-        f"{paired['baseline_bleu_mean']:.2f} +- {paired['baseline_bleu_ci95']:.2f})"
-    )
-    return lines
+    lines.append(f"  {title} {difference['score']:+.2f} beside {best['score']}, the best by {title}")
+    return [*lines, f"  the first seed's two: {comparison}"]
 
 
 def find_origins(run):
@@ -151,14 +151,14 @@ def main(arguments=None):
     run_command(parser, judge, arguments)
 
 
-def average(results):
-    """The figures of a row that come of one architecture's results, one a seed."""
-    losses = [result["validation_loss"] for result in results]
+def average(results, score):
+    """The figures of a row that come of one architecture's results, one a seed; `score` is the key of what counts."""
+    losses = [result["loss"] for result in results]
     return {
         "loss": float(np.mean(losses)),
         "loss_error": float(np.std(losses, ddof=1) / len(losses) ** 0.5) if len(losses) > 1 else None,
         "losses": losses,
-        "bleu": float(np.mean([result["bleu"] for result in results])),
+        "score": float(np.mean([result["scores"][score] for result in results])),
     }
 
 
@@ -181,21 +181,21 @@ def judge(options):
     trainings = prepare_trainings(folder, run, options)
     architectures = {row["id"]: row["architecture"] for row in chosen}
     results = [each.train(architectures, options.workers) for each in trainings]
-    prepared = PreparedData(run.data)
-    spec = run.config.model_spec(prepared.source_vocabulary, prepared.target_vocabulary)
+    task_judge = run.task.judge(run)
+    title, score = task_judge.columns[0]
     rows = [
         {
             "id": row["id"],
-            **average([result[row["id"]] for result in results]),
-            "parameters": count_parameters(row["architecture"], spec)[0],
+            **average([result[row["id"]] for result in results], score),
+            "parameters": count_parameters(row["architecture"], run.spec())[0],
             "predicted_ms": row["predicted_ms"],
         }
         for row in chosen
     ]
-    found = compare(rows)
-    translations = [trainings[0].translations(name) for name in (WINNER, found["best_random"]["bleu"])]
-    found["paired"] = paired_bootstrap(*translations, prepared.raw(SPLIT)[1], prepared.target_lang)
-    print("\n".join(report(rows, found)))
+    found = {"score_title": title, **compare(rows, task_judge.higher_is_better)}
+    answers = [trainings[0].answers(name) for name in (WINNER, found["best_random"]["score"])]
+    found["paired"] = task_judge.compare(*answers, task_judge.split_text(SPLIT).references)
+    print("\n".join(report(rows, found, task_judge.comparison(found["paired"]))))
     if options.json:
         random = sorted(rows[1:], key=lambda row: row["loss"])
         files.write_json(options.json, {"winner": rows[0], "random": random, **found})

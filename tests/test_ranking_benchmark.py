@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from search_toys import latency
 from tiny import TINY_SPACE
+from tiny_classifier import make_run as make_classifier
 from tiny_run import make_run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))  # its modules import each other by name
@@ -184,8 +185,8 @@ def test_what_is_kept_is_small_and_whole(finished):
     for name in ("largest", "band2"):
         kept = {path.name for path in (folder / "sub" / name).iterdir()}
         assert not kept & {"checkpoints", "tensorboard"}
-        assert {"model.safetensors", "result.json", "translations.txt"} < kept
-        assert len((folder / "sub" / name / "translations.txt").read_text().splitlines()) == 20
+        assert {"model.safetensors", "result.json", "answers.json"} < kept
+        assert len(json.loads((folder / "sub" / name / "answers.json").read_text())) == 20
     assert RunDirectory(folder).config.sub_training.init == "scratch"
     assert RunDirectory(folder).config.sub_training.max_tokens == run.config.super_training.max_tokens
 
@@ -194,7 +195,7 @@ def test_goes_on_where_it_was_killed(made):
     """Killed (SIGKILL) in a training, its processes end with it; another run does what is left, to the same losses."""
     run, folder = made
     before = {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("sub/*/result.json")}
-    losses = {name: files.read_json(folder / "sub" / name / "result.json", "")["validation_loss"] for name in before}
+    losses = {name: files.read_json(folder / "sub" / name / "result.json", "")["loss"] for name in before}
     for name in ("full", "band2"):
         shutil.rmtree(folder / "sub" / name)
     script = ROOT / "benchmarks" / "supernet_ranking.py"
@@ -209,7 +210,7 @@ def test_goes_on_where_it_was_killed(made):
     benchmark("--run", run.path)
     for path in folder.glob("sub/*/result.json"):
         name = path.parent.name
-        assert files.read_json(path, "")["validation_loss"] == pytest.approx(losses[name], abs=1e-6)
+        assert files.read_json(path, "")["loss"] == pytest.approx(losses[name], abs=1e-6)
         assert (path.stat().st_mtime_ns == before[name]) == (name not in ("full", "band2"))
 
 
@@ -278,6 +279,12 @@ def test_wrong_options(made, capsys, arguments, status, message):
     assert found[0] == status
     assert message in found[1]
     assert not Path("new").exists()
+
+
+def test_runs_of_other_tasks_are_refused(tmp_path, capsys):
+    status, message = failure(capsys, "--run", make_classifier(tmp_path).path)
+    assert status == 2
+    assert "holds no translators, which alone are ranked here" in message
 
 
 def test_other_text_is_told(made, capsys):

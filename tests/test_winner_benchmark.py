@@ -1,34 +1,31 @@
 """The benchmark of a search's winner: the random architectures it meets, its figures by hand, a run from end to end."""
 
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from search_toys import latency
 from tiny_run import make_run
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))  # its modules import each other by name
-
-import winner_against_random as benchmark
+from torch.nn import functional as F
+from winners import FACTOR, OVERHEAD_MS, benchmark, finish_search, judge_winner
 
 from hat import files
 from hat.architecture.stacks import Architecture
 from hat.config import from_mapping
 from hat.errors import UsageError
 from hat.experiment.config import load_experiment
-from hat.experiment.run_directory import RunDirectory, mark_done
+from hat.experiment.run_directory import RunDirectory
 from hat.experiment.sections import SubTrainingConfig
+from hat.fairseq_plugin.datasets import load_split
+from hat.models.checkpoint import load_model
 from hat.training.sub import train_sub
 from hat.training.super import train_super
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACE = load_experiment(ROOT / "configs" / "quickstart.yaml").search_space
-
-
-OVERHEAD_MS, FACTOR = 0.5, 1.6
 
 
 def call_ms(architecture):
@@ -59,10 +56,10 @@ def test_too_few_of_the_same_latency_are_told():
 
 
 ROWS = [
-    {"id": "winner", "loss": 0.20, "losses": [0.20], "bleu": 85.0},
-    {"id": "random1", "loss": 0.18, "losses": [0.18], "bleu": 84.0},
-    {"id": "random2", "loss": 0.25, "losses": [0.25], "bleu": 84.5},
-    {"id": "random3", "loss": 0.30, "losses": [0.30], "bleu": 70.0},
+    {"id": "winner", "loss": 0.20, "losses": [0.20], "score": 85.0},
+    {"id": "random1", "loss": 0.18, "losses": [0.18], "score": 84.0},
+    {"id": "random2", "loss": 0.25, "losses": [0.25], "score": 84.5},
+    {"id": "random3", "loss": 0.30, "losses": [0.30], "score": 70.0},
 ]
 
 
@@ -72,26 +69,34 @@ def seeds(spread):
 
 
 def test_rank_and_difference_are_those_computed_by_hand():
-    found = benchmark.compare(ROWS)
+    found = benchmark.compare(ROWS, higher_is_better=True)
     assert found["rank_range"] is None
-    assert found["rank"] == {"loss": 2, "bleu": 1}
-    assert found["best_random"] == {"loss": "random1", "bleu": "random2"}
-    assert found["difference"] == pytest.approx({"loss": 0.02, "bleu": 0.5})
+    assert found["rank"] == {"loss": 2, "score": 1}
+    assert found["best_random"] == {"loss": "random1", "score": "random2"}
+    assert found["difference"] == pytest.approx({"loss": 0.02, "score": 0.5})
+
+
+def test_of_a_perplexity_less_is_better():
+    found = benchmark.compare(ROWS, higher_is_better=False)
+    assert found["rank"] == {"loss": 2, "score": 4}
+    assert found["best_random"] == {"loss": "random1", "score": "random3"}
+    assert found["difference"] == pytest.approx({"loss": 0.02, "score": 15.0})
 
 
 def test_the_rank_is_as_sure_as_the_losses_are():
-    assert benchmark.compare(seeds(0.0001))["rank_range"] == [2, 2]
+    assert benchmark.compare(seeds(0.0001), True)["rank_range"] == [2, 2]
     error = 0.02  # of a mean, as far as winner and random1 are apart: these change places with 24 %, others with 4 %
-    assert benchmark.compare(seeds(error * 3**0.5))["rank_range"] == [1, 2]
-    assert benchmark.compare(seeds(1.0))["rank_range"] == [1, 4]
+    assert benchmark.compare(seeds(error * 3**0.5), True)["rank_range"] == [1, 2]
+    assert benchmark.compare(seeds(1.0), True)["rank_range"] == [1, 4]
 
 
 def test_figures_over_seeds_are_those_computed_by_hand():
-    found = benchmark.average([{"validation_loss": loss, "bleu": 100 * loss} for loss in (0.1, 0.2, 0.6)])
+    results = [{"loss": loss, "scores": {"bleu": 100 * loss, "chrf": 7.0}} for loss in (0.1, 0.2, 0.6)]
+    found = benchmark.average(results, "bleu")
     assert found["losses"] == [0.1, 0.2, 0.6]
     assert found["loss_error"] == pytest.approx(0.07**0.5 / 3**0.5)
-    assert (found["loss"], found["bleu"]) == (pytest.approx(0.3), pytest.approx(30.0))
-    assert benchmark.average([{"validation_loss": 0.2, "bleu": 80.0}])["loss_error"] is None
+    assert (found["loss"], found["score"]) == (pytest.approx(0.3), pytest.approx(30.0))
+    assert benchmark.average(results[:1], "bleu")["loss_error"] is None
 
 
 @pytest.mark.parametrize(
@@ -117,13 +122,8 @@ def finished(tmp_path_factory):
     run = make_run(folder, sub_training={"init": "inherit", "distillation": distillation})
     train_super(run)
     train_sub(run, "full", run.config.search_space.full_transformer())
-    directory = run.search("pick")
     winner = run.config.search_space.sample(np.random.default_rng(3))
-    files.write_yaml(directory / "architecture.yaml", winner.to_dict())
-    conversion = {"overhead_ms": OVERHEAD_MS, "factor": FACTOR, "spread": 0.0, "count": 5}
-    choice = {"device": "cpu", "quantile": 0.5, "conversion": conversion, "budget_ms": 1.1 * call_ms(winner)}
-    files.write_json(directory / "choice.json", choice)
-    mark_done(directory, {}, [])
+    finish_search(run, winner, 1.1 * call_ms(winner))
     return run
 
 
@@ -131,13 +131,20 @@ def finished(tmp_path_factory):
 def judged(finished, tmp_path, monkeypatch):
     """A function that runs the benchmark with a made-up predictor."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("latency_predictor.fitting.fit.load_or_fit", lambda *_: SimpleNamespace(predict=predict))
     monkeypatch.setattr(benchmark, "NEAR", 0.2)
+    return lambda *arguments: judge_winner(monkeypatch, finished, predict, "--count", "1", *arguments)
 
-    def judge(*arguments):
-        benchmark.main(["--run", str(finished.path), "--search", "pick", "--count", "1", *arguments])
 
-    return judge
+def loss_by_sentence(run, name):
+    """Nats a token of the validation split, each sentence alone."""
+    model, nats, tokens = load_model(run.sub(name)), 0.0, 0
+    for pair in load_split(run.prepared(), "valid"):
+        target = pair["target"]
+        read = torch.cat([target[-1:], target[:-1]])
+        with torch.no_grad():
+            nats += F.cross_entropy(model(pair["source"][None], read[None])[0], target, reduction="sum").item()
+        tokens += len(target)
+    return nats / tokens
 
 
 def test_from_end_to_end(finished, judged, capsys):
@@ -151,15 +158,17 @@ def test_from_end_to_end(finished, judged, capsys):
     assert found["rank_range"][0] <= found["rank"]["loss"] <= found["rank_range"][1]
     printed = capsys.readouterr().out
     assert "by loss" in printed
+    assert f"the first seed's two: BLEU {found['paired']['bleu']:.2f} (" in printed
     trained = RunDirectory(finished.path / "random" / "pick")
     assert trained.config.sub_training == finished.config.sub_training
     logs = [files.read_json_lines(trained.sub(name) / "metrics.jsonl") for name in ("winner", "random1")]
     assert [rows[-1]["update"] for rows in logs] == [12] * 2
     assert found["difference"]["loss"] == pytest.approx(found["winner"]["loss"] - found["random"][0]["loss"])
     assert 0 < found["paired"]["p_value"] <= 1
-    first = {path.parent.name: files.read_json(path, "")["bleu"] for path in trained.path.glob("sub/*/result.json")}
-    assert found["paired"]["bleu"] == pytest.approx(first["winner"])
-    assert found["paired"]["baseline_bleu"] == pytest.approx(first[found["best_random"]["bleu"]])
+    first = {path.parent.name: files.read_json(path, "") for path in trained.path.glob("sub/*/result.json")}
+    assert found["paired"]["bleu"] == pytest.approx(first["winner"]["scores"]["bleu"])
+    assert found["paired"]["baseline_bleu"] == pytest.approx(first[found["best_random"]["score"]]["scores"]["bleu"])
+    assert found["winner"]["losses"][0] == pytest.approx(loss_by_sentence(trained, "winner"), rel=1e-5)
     times = [path.stat().st_mtime_ns for path in trained.path.glob("sub/*/result.json")]
     judged()
     assert [path.stat().st_mtime_ns for path in trained.path.glob("sub/*/result.json")] == times
@@ -178,6 +187,11 @@ def test_what_is_wrong_is_told(finished, judged, capsys):
     judged()
     capsys.readouterr()
     assert "has 1 random architectures; give --count 1" in failure("--count", "5")[1]
+    result = finished.path / "random" / "pick" / "sub" / "random1" / "result.json"
+    kept = files.read_json(result, "")
+    files.write_json(result, {"architecture": kept["architecture"], "validation_loss": 0.2, "bleu": 80.0})
+    assert "random1/result.json is of an earlier version of this benchmark; name another folder" in failure()[1]
+    files.write_json(result, kept)
     weights = finished.super_ / "model.safetensors"
     before = weights.read_bytes()
     weights.write_bytes(before + b"other")

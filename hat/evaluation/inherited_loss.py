@@ -1,9 +1,12 @@
-"""The loss that the search minimises: validation NLL with weights inherited from the SuperTransformer."""
+"""The loss that the search minimises: validation NLL with weights inherited from the SuperTransformer.
+
+That of a network trained by itself is computed alike.
+"""
 
 import abc
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +32,8 @@ class _Inherited(abc.ABC):
     isn't finite.
     """
 
-    def __init__(self, supertransformer: Any, parts: Iterable[Iterable[Any]], device: str = "cpu") -> None:
-        self._model = supertransformer.to(device).eval()
+    def __init__(self, network: Any, parts: Iterable[Iterable[Any]], device: str = "cpu") -> None:
+        self._model = network.to(device).eval()
         self._parts = [[self._scored(batch, device) for batch in part] for part in parts]
 
     @abc.abstractmethod
@@ -46,13 +49,22 @@ class _Inherited(abc.ABC):
         if not batches:
             return 0.0, 0
         self._model.activate(architecture)
-        with torch.inference_mode():
-            nats = torch.stack([self._nats(batch) for batch in batches]).double().sum().item()
+        nats, items = self._sums(batches)
         if not math.isfinite(nats):
             raise ArtifactError(
                 "the SuperTransformer's validation loss is not a number: its training diverged; "
                 "train it again in a new run directory with a lower super_training.lr"
             )
+        return nats, items
+
+    def mean(self) -> float:
+        """Nats an item over all parts, finite or not, by the network as it is: also of one that lends no weights."""
+        nats, items = self._sums([batch for part in self._parts for batch in part])
+        return nats / items
+
+    def _sums(self, batches: Sequence[Any]) -> tuple[float, int]:
+        with torch.inference_mode():
+            nats = torch.stack([self._nats(batch) for batch in batches]).double().sum().item()
         return nats, sum(len(batch.target) for batch in batches)
 
     def twin(self) -> "_Inherited":

@@ -174,11 +174,12 @@ class Classification(Task):
 
         return ClassificationJudge(run)
 
-    def inherited_loss(self, run: "RunDirectory", parts: "Sequence[np.ndarray]", device: str) -> "InheritedLabelLoss":
+    def network_loss(
+        self, run: "RunDirectory", network: Any, parts: "Sequence[np.ndarray]", device: str
+    ) -> "InheritedLabelLoss":
         from hat.evaluation.inherited_loss import InheritedLabelLoss
         from hat.fairseq_plugin.classification_data import load_labelled_batches
-        from hat.models.checkpoint import load_model
 
         most = run.config.search.max_tokens
         batches = [load_labelled_batches(run.prepared(), "valid", most, part) for part in parts]
-        return InheritedLabelLoss(load_model(run.super_), batches, device)
+        return InheritedLabelLoss(network, batches, device)

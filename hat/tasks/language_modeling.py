@@ -181,11 +181,22 @@ class LanguageModeling(Task):
 
         return GraphsSize(build_language_model_graphs, run.spec(), precision, run.prepared().words_file)
 
-    def inherited_loss(self, run: "RunDirectory", parts: "Sequence[np.ndarray]", device: str) -> "InheritedWordLoss":
+    def network_loss(
+        self, run: "RunDirectory", network: Any, parts: "Sequence[np.ndarray]", device: str
+    ) -> "InheritedWordLoss":
         from hat.evaluation.inherited_loss import InheritedWordLoss
         from hat.fairseq_plugin.language_model_data import load_line_batches
-        from hat.models.checkpoint import load_model
 
         most, seen = run.config.search.max_tokens, run.config.search_space.decoder.context[-1] - 1
         batches = [load_line_batches(run.prepared(), "valid", most, part, seen) for part in parts]
-        return InheritedWordLoss(load_model(run.super_), batches, device)
+        return InheritedWordLoss(network, batches, device)
+
+    def validation_loss(self, run: "RunDirectory", network: "LanguageModel", device: str) -> float:
+        """Of each word after all before it: a cache, and all layers together, see more than a line's batch has."""
+        import numpy as np
+        import torch
+
+        from hat.evaluation.language_modeling.judge import word_losses
+
+        words = torch.from_numpy(np.asarray(run.prepared().stream("valid"), np.int64))
+        return float(word_losses(network.to(device).eval(), words.to(device)).double().mean())

@@ -180,8 +180,21 @@ class Task(abc.ABC):
     def bundle_size(self, run: "RunDirectory", precision: str) -> Callable[[Architecture], int]:
         """Architecture -> bytes of the bundle that hat-export would make of it."""
 
-    @abc.abstractmethod
     def inherited_loss(self, run: "RunDirectory", parts: "Sequence[np.ndarray]", device: str) -> Any:
         """(Architecture, part) -> (validation loss in nats, number of items it is summed over), with the weights of the
         run's SuperTransformer, on `device`. `parts` are arrays of line numbers of the validation split.
         """
+        from hat.models.checkpoint import load_model
+
+        return self.network_loss(run, load_model(run.super_), parts, device)
+
+    @abc.abstractmethod
+    def network_loss(self, run: "RunDirectory", network: Any, parts: "Sequence[np.ndarray]", device: str) -> Any:
+        """What `inherited_loss` gives, with the weights of `network`; its `mean()` is the loss of one trained alone."""
+
+    def validation_loss(self, run: "RunDirectory", network: Any, device: str) -> float:
+        """Nats an item over the validation split, without label smoothing, of a network trained alone."""
+        import numpy as np
+
+        every_line = np.arange(run.prepared().sentences["valid"])
+        return self.network_loss(run, network, [every_line], device).mean()

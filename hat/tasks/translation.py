@@ -150,11 +150,12 @@ class Translation(Task):
 
         return BundleSize(run, precision)
 
-    def inherited_loss(self, run: "RunDirectory", parts: "Sequence[np.ndarray]", device: str) -> "InheritedLoss":
+    def network_loss(
+        self, run: "RunDirectory", network: Any, parts: "Sequence[np.ndarray]", device: str
+    ) -> "InheritedLoss":
         from hat.evaluation.inherited_loss import InheritedLoss
         from hat.fairseq_plugin.datasets import load_batches
-        from hat.models.checkpoint import load_model
 
         most = run.config.search.max_tokens
         batches = [load_batches(run.prepared(), "valid", most, part) for part in parts]
-        return InheritedLoss(load_model(run.super_), batches, device)
+        return InheritedLoss(network, batches, device)

@@ -19,9 +19,13 @@ BATCH_TOKENS = 4096
 
 
 class ClassificationJudge:
-    """Of the models and bundles of a run. `columns` are (title, key of an evaluation) of what a table shows."""
+    """Of the models and bundles of a run. `columns` are (title, key of an evaluation) of what a table shows.
+
+    The first of them counts; `higher_is_better` is said of that one.
+    """
 
     columns = (("acc.", "accuracy"), ("F1", "f1"))
+    higher_is_better = True
 
     def __init__(self, run: RunDirectory) -> None:
         self._run = run

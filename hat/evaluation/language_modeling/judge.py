@@ -23,9 +23,13 @@ EXAMPLE_WORDS = 30  # of an answer in the report, at most
 
 
 class LanguageJudge:
-    """Of the models and bundles of a run. `columns` are (title, key of an evaluation) of what a table shows."""
+    """Of the models and bundles of a run. `columns` are (title, key of an evaluation) of what a table shows.
+
+    The first of them counts; `higher_is_better` is said of that one.
+    """
 
     columns = (("ppl", "perplexity"), ("nats", "nats_per_word"))
+    higher_is_better = False
 
     def __init__(self, run: RunDirectory) -> None:
         self._run = run

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
 
 class TranslationJudge:
-    """Of the models and bundles of a run. `columns` are (title, key of an evaluation) of what a table shows."""
+    """Of the models and bundles of a run. `columns` are (title, key of an evaluation) of what a table shows.
+
+    The first of them counts; `higher_is_better` is said of that one.
+    """
 
     columns = (("BLEU", "bleu"), ("chrF", "chrf"))
+    higher_is_better = True
 
     def __init__(self, run: RunDirectory) -> None:
         self._run, self._settings = run, run.config.evaluation

@@ -59,11 +59,14 @@ def test_sums_are_those_of_the_extracted_model(seed):
         (sum(nats_alone(extracted, *pair) for pair in part), sum(len(target) for _, target in part))
         for part in (SENTENCES[:2], SENTENCES[2:], [])
     ]
-    loss = InheritedLoss(supertransformer, [[batch(SENTENCES[:1]), batch(SENTENCES[1:2])], [batch(SENTENCES[2:])], []])
+    parts = [[batch(SENTENCES[:1]), batch(SENTENCES[1:2])], [batch(SENTENCES[2:])], []]
+    loss = InheritedLoss(supertransformer, parts)
     for part, sums in enumerate(expected):
         assert loss(architecture, part) == pytest.approx(sums, rel=1e-5)
     loss(SPACE.largest(), 0)
     assert loss(architecture, 1) == pytest.approx(expected[1], rel=1e-5)  # whatever was active before
+    nats, tokens = map(sum, zip(*expected, strict=True))
+    assert InheritedLoss(extracted, parts).mean() == pytest.approx(nats / tokens, rel=1e-5)
 
 
 # Operations whose result the process waits for.
