@@ -226,6 +226,25 @@ def test_what_was_measured_at_another_pace_is_measured_once_more(run, measure_wi
     assert len(measurer.measured) == count  # a device that has become slower for good isn't measured for ever
 
 
+def test_a_median_that_second_visits_move_leaves_nothing_to_the_next_call(run, measure_with):
+    """1.25 is near the median pace of 1.1, but not near that of 1.0 which is left of it."""
+    measurer, planned = MadeUp(run), planned_architectures(SPACE, run.config.seed, 12)
+    first_paces = dict(zip(planned, [1.0] * 3 + [1.1] * 4 + [1.25] + [1.6] * 4, strict=True))
+
+    def measure(architecture):
+        measurer.measured.append(architecture)
+        return made_up_sample(run, architecture, latency(architecture), pace=first_paces.pop(architecture, 1.0))
+
+    measurer.measure = measure
+    measure_with(measurer)
+    samples = read_samples(collect(run, "cpu"), SPACE)
+    assert [sample.visits for sample in samples] == [1] * 7 + [2] * 5
+    assert measurer.measured[:17] == [*planned, *planned[8:], planned[7]]
+    count = len(measurer.measured)
+    collect(run, "cpu")
+    assert len(measurer.measured) == count
+
+
 def test_where_the_time_goes_is_measured_once(run, measure_with):
     measurer = measure_with(MadeUp(run))
     path = collect(run, "cpu")
