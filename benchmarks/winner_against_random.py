@@ -3,11 +3,12 @@
     python benchmarks/winner_against_random.py --run runs/quickstart --search cpu-40pct --seeds 3 --json winner.json
 
 For runs of any task. The random ones have a predicted latency of real calls within 5 % of the winner's, and not above
-the budget. Winner and random ones are trained as the run's sub_training says, each once a seed, in the folder
---standalone. Losses (nats a token, text or word, without label smoothing) and the task's score (BLEU, accuracy or
-perplexity) are of the whole validation split, on which the best of the random ones is found with hindsight, and means
-over the seeds; the scores of the two are compared as hat-evaluate --against does (sacreBLEU's paired bootstrap,
-McNemar's test, a paired t-test of the lines' losses), by the first seed's answers.
+the budget, or the winner's where that one was measured to be faster than predicted. Winner and random ones are trained
+as the run's sub_training says, each once a seed, in the folder --standalone. Losses (nats a token, text or word,
+without label smoothing) and the task's score (BLEU, accuracy or perplexity) are of the whole validation split, on which
+the best of the random ones is found with hindsight, and means over the seeds; the scores of the two are compared as
+hat-evaluate --against does (sacreBLEU's paired bootstrap, McNemar's test, a paired t-test of the lines' losses), by the
+first seed's answers.
 
 The JSON holds `score_title`, such as BLEU; `winner` and `random` (a list, best loss first), each with loss, loss_error
 (its standard error; None of one seed), losses (by seed), score, parameters and predicted_ms; `rank` of the winner among
@@ -76,7 +77,7 @@ def choose_architectures(space, predict, winner, budget_ms, count):
     rng = np.random.default_rng(SEED)
     drawn = [one for one in dict.fromkeys(space.sample(rng) for _ in range(DRAWS)) if one != winner]
     winner_ms = float(predict([winner])[0])
-    high_ms = min(winner_ms * (1 + NEAR), budget_ms)
+    high_ms = min(winner_ms * (1 + NEAR), max(winner_ms, budget_ms))
     alike = within(drawn, predict, winner_ms * (1 - NEAR), high_ms, count)
     named = {winner: WINNER} | {one: f"random{number}" for number, one in enumerate(alike, start=1)}
     return named_rows("same latency", named, predict)
