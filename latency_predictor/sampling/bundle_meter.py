@@ -39,7 +39,7 @@ class BundleMeter:
         """Latency keys of an evaluation for each (folder, precision), which the device can run."""
         precisions = {precision for _, precision in bundles}
         full_size = {precision: full for precision in precisions if (full := self._full_size(precision))}
-        folders = [*(folder for folder, _ in bundles), *full_size.values()]
+        folders = list(dict.fromkeys([*(folder for folder, _ in bundles), *full_size.values()]))
         rounds = latencies_of(self._run, self._device, folders, list(LATENCY_KEYS))
         timed = dict(zip(folders, rounds, strict=True))
         return [

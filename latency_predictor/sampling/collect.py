@@ -149,22 +149,17 @@ class Collection:
 
         That may move the median, so others are looked for until there are none: nothing is left to the next call.
         """
-        while doubtful := self._off_pace():
-            pace = self._pace()
+        while True:
+            pace = Pace.of(list(self._samples.values()), self._space, self._measurer.lengths)
+            doubtful = [sample for sample in self._samples.values() if sample.visits == 1 and not pace.is_near(sample)]
+            if not doubtful:
+                return
             with Progress(f"Measuring again on {self._device.name}", len(doubtful), "architectures") as progress:
                 for sample in doubtful:
                     better = pace.better(sample, self._measurer.measure(sample.architecture))
                     self._samples[sample.architecture] = better
                     write_samples(self.path, self._samples.values())
                     progress.advance()
-
-    def _pace(self) -> Pace:
-        return Pace.of(list(self._samples.values()), self._space, self._measurer.lengths)
-
-    def _off_pace(self) -> list[LatencySample]:
-        """Those measured once, and not at about the median pace."""
-        pace = self._pace()
-        return [sample for sample in self._samples.values() if sample.visits == 1 and not pace.is_near(sample)]
 
     def report(self) -> None:
         """One line on all samples, one on those that something disturbed."""

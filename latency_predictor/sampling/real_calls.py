@@ -18,11 +18,12 @@ from latency_predictor.budget import LatencyBudget
 from latency_predictor.latency import Latency
 from latency_predictor.link.connection import Connection
 from latency_predictor.link.devices import Device
+from latency_predictor.on_device.call_bench import BLOCK
 
 SPLIT = "valid"  # the sentences most like those to be translated
 SENTENCES = 100  # of them
 BEYOND = 5  # so many at least must take longer than the share that a budget is about
-AT_ONCE = 20  # sentences in one request, which mustn't take too long on a slow device
+AT_ONCE = 4 * BLOCK  # sentences in one request, which mustn't take too long on a slow device: whole blocks
 CHUNK_BYTES = 4 << 20  # of a file, sent at a time
 
 

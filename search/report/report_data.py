@@ -186,7 +186,8 @@ def _points(path: Path) -> list[tuple[float, float, str]]:
 def _full(run: RunDirectory, predictor: LatencyPredictor, choices: Sequence[dict[str, Any]]) -> System:
     full, choice = run.config.search_space.full_transformer(), choices[0]
     conversion = from_mapping(Conversion, choice["conversion"], "choice.json: conversion")
-    measured, _ = _as_deployed(run, FULL, choice) or (_searched(choice, "full"), None)
+    deployed = _as_deployed(run, FULL, choice)
+    measured = deployed[0] if deployed else _searched(choice, "full")
     return _system(
         run,
         FULL,
