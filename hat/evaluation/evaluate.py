@@ -33,6 +33,7 @@ NOT_MEASURED = dict.fromkeys(
         "full_latency_p90_range_ms",
         "latency_taken",
         "latency_busy",
+        "latency_rounds",
         "latency_with_text",
         "no_latency",
         "device",
@@ -63,16 +64,17 @@ def evaluate_together(
     latency: bool = True,
     again: bool = False,
 ) -> list[dict[str, Any]]:
-    """The evaluations of all `targets`: those that are kept if all are still true, else all are made anew.
+    """The evaluations of all `targets`: those that are kept if all are still true and were timed together.
 
-    So latencies in one table are of the same rounds.
+    Else all are made anew. So latencies in one table are of the same rounds, also after an interruption.
     """
     text = run.task.judge(run).split_text(split)
     found = [find_target(run, target) for target in targets]
     if not again:
         kept = [_current(run, target, text, meter, latency) for target in found]
         current = [evaluation for evaluation in kept if evaluation is not None]
-        if len(current) == len(found):
+        rounds = {evaluation.get("latency_rounds") for evaluation in current if evaluation["latency_ms"] is not None}
+        if len(current) == len(found) and len(rounds) <= 1:
             return current
     return [evaluation for evaluation, _answers in _evaluations(run, found, [text], meter, latency)]
 

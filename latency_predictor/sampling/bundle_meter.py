@@ -1,5 +1,6 @@
 """The latency of bundles as their user sees it on a device: what evaluations tell of them."""
 
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,17 @@ class BundleMeter:
         return why_not(self._device, precision)
 
     def measure(self, bundles: Sequence[tuple[Path, str]]) -> list[dict[str, Any]]:
-        """Latency keys of an evaluation for each (folder, precision), which the device can run."""
+        """Latency keys of an evaluation for each (folder, precision), which the device can run.
+
+        Those that were timed together have the same `latency_rounds`.
+        """
         precisions = {precision for _, precision in bundles}
         full_size = {precision: full for precision in precisions if (full := self._full_size(precision))}
         folders = list(dict.fromkeys([*(folder for folder, _ in bundles), *full_size.values()]))
-        rounds = latencies_of(self._run, self._device, folders, list(LATENCY_KEYS))
-        timed = dict(zip(folders, rounds, strict=True))
+        latencies = latencies_of(self._run, self._device, folders, list(LATENCY_KEYS))
+        timed, rounds = dict(zip(folders, latencies, strict=True)), {"latency_rounds": secrets.token_hex(8)}
         return [
-            self._described(precision, timed[folder], timed.get(full_size.get(precision)))
+            self._described(precision, timed[folder], timed.get(full_size.get(precision))) | rounds
             for folder, precision in bundles
         ]
 

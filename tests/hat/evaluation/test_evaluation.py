@@ -299,6 +299,17 @@ def test_what_is_shown_together_is_timed_together(run, full_size, measured):
     assert len(measured) == 2
 
 
+def test_what_was_timed_apart_is_timed_again_together(run, full_size):
+    """As an interruption leaves it, or hat-evaluate of one of them."""
+    bundles, meter = [full_size, run.export("small") / "fp32"], BundleMeter(run, "cpu")
+    for bundle in bundles:
+        evaluate(run, bundle, meter, again=True)
+    rows = evaluate_together(run, bundles, meter)
+    assert rows[0]["latency_ms"] == rows[1]["full_latency_ms"]
+    assert evaluate_together(run, bundles, meter) == rows
+    assert evaluate(run, bundles[1], meter) == rows[1]
+
+
 def test_without_a_full_size_bundle_there_is_no_latency_of_one(run):
     row = evaluate(run, "small", BundleMeter(run, "cpu"), again=True)
     assert row["latency_ms"] > 0
