@@ -1,18 +1,22 @@
 """Updates a second of a SuperTransformer's training in 1, 2 and 4 processes of this machine, and what they exchange.
 
-    python benchmarks/processes.py --run DIR [--processes 1 2 4] [--updates 10] [--json FILE]
+    python benchmarks/processes.py --run DIR [--processes 1 2 4] [--updates 10] [--rounds 3] [--json FILE]
 
 DIR is a run directory with prepared data, whose recipe is trained from the start in a folder of its own; nothing in DIR
-changes. Every process has one thread, so as many cores must be idle. Bytes are those of the tensors that a process
-gives to all_reduce (gradients, and the sums that are logged) in an update; a ring sends and receives 2 (N - 1) / N
-times as many.
+changes. Every process has one thread, so as many cores must be idle. Beside them, in turns, as many processes train
+without exchanging anything, each with its share of the tokens: what the machine allows. `of apart` is the one over the
+other, `of linear` the one over as many times the first row. Medians of the rounds. Bytes are those of the tensors that
+a process gives to all_reduce (gradients, and the sums that are logged) in an update; a ring sends and receives
+2 (N - 1) / N times as many.
 """
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import os
 import socket
+import statistics
 import tempfile
 import time
 from dataclasses import replace
@@ -45,68 +49,98 @@ class CountedReduction:
         return self._reduce(tensor, *arguments, **options)
 
 
-def measure(path, folder, updates):
-    """{updates_per_second, bytes_per_update} of this process, one of those that are joined."""
+def measure(path, folder, training, updates, barrier):
+    """{updates_per_second, bytes_per_update} of this process, one of those that begin together at `barrier`."""
     run, reduction = RunDirectory(path), CountedReduction()
-    training = replace(run.config.super_training, validate_every=10**9, save_every=10**9)
+    directory = Path(tempfile.mkdtemp(dir=folder))
+    training = replace(training, validate_every=10**9, save_every=10**9)
     with processes.joined("cpu"):
         arguments = ["--arch", "hat_supertransformer"]
-        trainer = make_trainer(run, PreparedData(run.data), training, arguments, OPTIONS, folder)
-        loop = TrainingLoop(trainer, training, Path(folder), {"max_update": training.max_update}, "updates")
+        trainer = make_trainer(run, PreparedData(run.data), training, arguments, OPTIONS, directory)
+        loop = TrainingLoop(trainer, training, directory, {"max_update": training.max_update}, "updates")
         loop.run(WARMUP)
-        processes.barrier()
+        barrier.wait()
         distributed.all_reduce, start = reduction, time.monotonic()
         loop.run(WARMUP + updates)
-        processes.barrier()
         seconds = time.monotonic() - start
     return {"updates_per_second": updates / seconds, "bytes_per_update": reduction.bytes / updates}
 
 
-def measure_in(count, path, updates):
-    """What the first of `count` processes measured."""
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        port = found.getsockname()[1]
+def measure_in(environments, path, training, updates):
+    """The means of what processes with these environments measured at the same time."""
     context = multiprocessing.get_context("spawn")
-    results = context.Queue()
+    results, barrier = context.Queue(), context.Barrier(len(environments))
     with tempfile.TemporaryDirectory() as folder:
-        ranks = [{"WORLD_SIZE": count, "RANK": rank, "LOCAL_RANK": rank, "MASTER_PORT": port} for rank in range(count)]
-        children = [context.Process(target=_child, args=(each, results, path, folder, updates)) for each in ranks]
+        shared = (path, folder, training, updates, barrier)
+        children = [context.Process(target=_child, args=(each, results, *shared)) for each in environments]
         for child in children:
             child.start()
         for child in children:
             child.join()
         if any(child.exitcode for child in children):
             raise SystemExit("a process failed, for the reason that it printed")
-        return results.get()
+        rows = [results.get() for _ in children]
+    return {name: statistics.mean(row[name] for row in rows) for name in rows[0]}
 
 
-def _child(environment, results, path, folder, updates):
+def _child(environment, results, *arguments):
     os.environ.update({name: str(value) for name, value in environment.items()}, MASTER_ADDR="localhost")
     torch.set_num_threads(1)
-    measured = measure(path, folder, updates)
-    if processes.is_first():
-        results.put(measured)
+    results.put(measure(*arguments))
 
 
-def main():
+def together(count, path, training, updates):
+    """What `count` processes do that train one SuperTransformer."""
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        port = found.getsockname()[1]
+    ranks = [{"WORLD_SIZE": count, "RANK": rank, "LOCAL_RANK": rank, "MASTER_PORT": port} for rank in range(count)]
+    return measure_in(ranks, path, training, updates)
+
+
+def apart(count, path, training, updates):
+    """What as many do that train one each, with the tokens that one of `count` has."""
+    batches = UpdateBatches.of(training, count)
+    share = replace(training, max_tokens=batches.tokens, tokens_per_update=batches.count * batches.tokens)
+    return measure_in([{"WORLD_SIZE": 1}] * count, path, share, updates)
+
+
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--processes", type=positive_int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--updates", type=positive_int, default=10)
+    parser.add_argument("--rounds", type=positive_int, default=3)
     parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    training, rows = RunDirectory(options.run).config.super_training, []
-    print("| processes | batches an update | updates/s | MB reduced an update |\n| --- | --- | --- | --- |")
-    for count in options.processes:
-        batches = UpdateBatches.of(training, count)
-        row = {"processes": count, **measure_in(count, options.run, options.updates)}
-        rows.append(row)
-        size = f"{count} x {batches.count} x {batches.tokens:,}"
-        figures = f"{row['updates_per_second']:.3f} | {row['bytes_per_update'] / 1e6:.3f}"
-        print(f"| {count} | {size} | {figures} |", flush=True)
+    options = parser.parse_args(arguments)
+    training = RunDirectory(options.run).config.super_training
+    given = options.run, training, options.updates
+    measured = {count: {together: [], apart: []} for count in options.processes}
+    for _, (count, ways) in itertools.product(range(options.rounds), measured.items()):
+        for way, rows in ways.items():
+            rows.append(way(count, *given))
+    rows = [_row(count, **{way.__name__: found for way, found in ways.items()}) for count, ways in measured.items()]
+    linear = rows[0]["updates_per_second"] / rows[0]["processes"]
+    print("\n".join(_table(rows, training, linear)))
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+        options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+
+
+def _row(count, together, apart):
+    rates = {"updates_per_second": together, "apart_updates_per_second": apart}
+    medians = {name: statistics.median(each["updates_per_second"] for each in found) for name, found in rates.items()}
+    return {"processes": count, **medians, "bytes_per_update": together[0]["bytes_per_update"]}
+
+
+def _table(rows, training, linear):
+    yield "| processes | batches an update | updates/s | apart | of apart | of linear | MB reduced an update |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for row in rows:
+        count, rate, ceiling = row["processes"], row["updates_per_second"], row["apart_updates_per_second"]
+        batches = UpdateBatches.of(training, count)
+        shares = f"{rate / ceiling:.2f} | {rate / (count * linear):.2f}"
+        size = f"{count} x {batches.count} x {batches.tokens:,}"
+        yield f"| {count} | {size} | {rate:.3f} | {ceiling:.3f} | {shares} | {row['bytes_per_update'] / 1e6:.2f} |"
 
 
 if __name__ == "__main__":

@@ -32,7 +32,14 @@ DEADLINE = 300  # seconds: the machine may be busy
 END = 60  # seconds until all have ended after a death
 STILL = {"dropout": 0.0, "attention_dropout": 0.0}  # ranks draw other masks than one process does
 UPDATES = 24
-TRAINING = {"max_update": UPDATES, "tokens_per_update": 1600, "validate_every": UPDATES, "save_every": 2}
+TOKENS = 400  # a batch
+BATCHES = 16  # an update: it takes so long that a training isn't over before it is killed
+TRAINING = {
+    "max_update": UPDATES,
+    "tokens_per_update": BATCHES * TOKENS,
+    "validate_every": UPDATES,
+    "save_every": 2,
+}
 ARGUMENTS = ["tiny.yaml", "--run", "named", "--device", "cpu"]
 
 
@@ -180,7 +187,7 @@ def test_a_command_with_processes_ends_with_all_of_them_and_goes_on(tmp_path, al
         assert started.wait() != 0
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
-    assert "an update: 2 processes x 2 batches of 400 tokens" in done.stdout
+    assert f"an update: 2 processes x {BATCHES // 2} batches of {TOKENS} tokens" in done.stdout
     assert_near(alone[0], folder / "named/super")
 
 
