@@ -8,7 +8,7 @@ from forked_ranks import together
 from hypothesis import given
 from hypothesis import strategies as st
 from near_models import assert_near
-from tiny_run import make_interrupted_run
+from tiny_run import make_interrupted_run, make_run
 
 from hat.errors import ArtifactError
 from hat.experiment.run_directory import RunDirectory
@@ -81,6 +81,17 @@ def test_two_processes_go_on_from_one_and_one_from_two(run, trained, tmp_path, c
     assert "2 processes came to update 6, 1 go on with the same batches" in told
     train_super(other, TrainingOptions(max_update=9))
     assert_near(other.super_, run.super_)
+
+
+def test_two_processes_that_drop_out_go_on_to_the_same_bits(tmp_path):
+    weights = []
+    for name, ends in (("whole", (9,)), ("parts", (6, 9))):
+        (tmp_path / name).mkdir()
+        run = make_run(tmp_path / name, model={"dropout": 0.3}, super_training={"warmup_updates": 1})
+        for end in ends:
+            together(*[lambda run=run, end=end: train_super(run, TrainingOptions(max_update=end))] * 2)
+        weights.append((run.super_ / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
 
 
 def test_another_precision_is_told(run, capsys):
