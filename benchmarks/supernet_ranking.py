@@ -12,8 +12,10 @@ model. The defaults of the recipe suit the quickstart (under an hour of two core
 Losses are nats a token over the whole validation split, without label smoothing. The JSON holds, for `all` and `band`:
 tau_PREDICTOR and spearman_PREDICTOR (Kendall's tau-b and Spearman's rho of a predictor and the loss of the trained,
 signed so that 1 is a perfect ranking) and bleu_tau_..., bleu_spearman_... of the same and BLEU; PREDICTOR is inherited
-(loss), or what it has to beat: parameters, parameters_without_embeddings, flops, decoder_depth. `regret` is what the
-best by inherited loss loses to the best there is, as a share of its loss; `gap` inherited minus standalone loss.
+(loss), what it has to beat: parameters, parameters_without_embeddings, flops, decoder_depth; or, with --again,
+trained_again: the losses of the same trainings with the next seed, which rank as well as training alone agrees with
+itself. `regret` is what the best by inherited loss loses to the best there is, as a share of its loss; `gap` inherited
+minus standalone loss.
 """
 
 import itertools
@@ -57,7 +59,14 @@ SAME_MATHEMATICS = (  # the keys of a training section that say how an update is
     "label_smoothing",
     "clip_norm",
 )
-PREDICTORS = {"inherited": -1, "parameters": 1, "parameters_without_embeddings": 1, "flops": 1, "decoder_depth": 1}
+PREDICTORS = {
+    "inherited": -1,
+    "trained_again": -1,
+    "parameters": 1,
+    "parameters_without_embeddings": 1,
+    "flops": 1,
+    "decoder_depth": 1,
+}
 
 
 def find_architectures(folder, run):
@@ -196,6 +205,9 @@ def main(arguments=None):
     parser.add_argument("--updates", type=positive_int, help=recipe.format(DEFAULTS["max_update"]))
     parser.add_argument("--lr", type=float, help="peak rate " + recipe.format(DEFAULTS["lr"]))
     parser.add_argument("--warmup", type=positive_int, help="updates " + recipe.format(DEFAULTS["warmup_updates"]))
+    parser.add_argument(
+        "--again", action="store_true", help="train all once more with the next seed, and judge how well that ranks"
+    )
     run_command(parser, rank, arguments)
 
 
@@ -212,9 +224,15 @@ def rank(options):
         )
     folder = Path(options.standalone or run.path.resolve().parent / f"standalone-{run.config.name}")
     chosen = find_architectures(folder, run)
-    trainings = StandaloneTrainings(folder, run, choose_recipe(run, options, folder))
-    results = trainings.train({row["id"]: row["architecture"] for row in chosen}, options.workers)
+    architectures = {row["id"]: row["architecture"] for row in chosen}
+    recipe = choose_recipe(run, options, folder)
+    results = StandaloneTrainings(folder, run, recipe).train(architectures, options.workers)
     rows = [describe(run, row, results[row["id"]]) for row in chosen]
+    if options.again:
+        seed = recipe["seed"] + 1
+        again = StandaloneTrainings(folder / f"seed{seed}", run, recipe | {"seed": seed})
+        found = again.train(architectures, options.workers)
+        rows = [row | {"trained_again": found[row["id"]]["loss"]} for row in rows]
     if trained:
         for row, loss in zip(rows, inherited_losses(run, [row["architecture"] for row in chosen]), strict=True):
             row["inherited"] = loss

@@ -180,6 +180,17 @@ def test_finished_trainings_are_reused_and_judged(made, monkeypatch):
     assert found["all"]["regret"] == pytest.approx((chosen - lowest) / lowest)
 
 
+def test_trainings_of_another_seed_are_ranked_against_too(made):
+    run, folder = made
+    benchmark("--run", run.path, "--again", "--json", "out.json")
+    found = json.loads(Path("out.json").read_text())
+    assert RunDirectory(folder / "seed2").config.seed == 2
+    for one in found["architectures"]:
+        last = files.read_json_lines(folder / "seed2" / "sub" / one["id"] / "metrics.jsonl")[-1]["valid"]["mean"]
+        assert one["trained_again"] == pytest.approx(last, abs=2e-5) != one["standalone"]
+    assert -1 <= found["all"]["tau_trained_again"] <= 1
+
+
 def test_what_is_kept_is_small_and_whole(finished):
     run, folder = finished
     for name in ("largest", "band2"):
