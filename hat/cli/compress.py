@@ -162,18 +162,21 @@ def _device(options: argparse.Namespace) -> "Device":
 
 
 def _in_blocks(dense: "Dense", options: argparse.Namespace, share: float) -> "Dense":
-    """`dense` with blocks of the height that pays on the device if about this share of what is there is to be left."""
+    """`dense` with blocks of the height that pays on the device if about this share of what is there is to be left.
+
+    Where blocks were never measured there, of the height that pays on an x86 server.
+    """
     from hat.compression.block_height import best_height
     from hat.compression.dense import Dense
 
     config = dense.run.config.compressing
-    if config.structure != "columns" or config.block_rows is not None or not dense.costs.device:
+    if config.structure != "columns" or config.block_rows is not None:
         return dense
     left, precision = min(1.0, share) / dense.earlier_rate, _device(options).precision
     rows, time = best_height(dense.shapes, left, dense.costs.at(precision))
     print(
         f"blocks of {rows} rows: with {left:.0%} of the columns left, {precision} products take about {time:.0%} of "
-        f"the whole ones' time on {dense.costs.device}"
+        f"the whole ones' time on {dense.costs.device or 'an x86 server'}"
     )
     return Dense(dense.run, dense.name, rows, dense.costs)
 

@@ -173,11 +173,11 @@ class CompressionConfig(TrainingConfig):
     rest is trained alone. `method`: "reweighted" is group lasso whose weights are renewed `renewals` times (Li et al.
     2020, arXiv 2009.08065), "lasso" the plain one, "gradual" removes the smallest along a cubic course (Zhu and Gupta
     2017), "one_shot" all of them before the first update. `structure`: "whole" heads and FFN neurons, "columns" within
-    blocks of `block_rows` rows (None: as many as pay on the device, 32 where that wasn't measured), or a language
-    model's single "weights". What is kept of others is decided `over_all` or in each place alike. The plain lasso's
-    shrinking adds up to `strength` times the size of the smallest group that is to stay; `epsilon` is added to the root
-    mean square that a renewed weight is the inverse of. The dense network's outputs take the share `distillation` of
-    the references' place.
+    blocks of `block_rows` rows (None: as many as pay on the device, or on an x86 server where that wasn't measured),
+    or a language model's single "weights". What is kept of others is decided `over_all` or in each place alike. The
+    plain lasso's shrinking adds up to `strength` times the size of the smallest group that is to stay; `epsilon` is
+    added to the root mean square that a renewed weight is the inverse of. The dense network's outputs take the share
+    `distillation` of the references' place.
     """
 
     section: ClassVar = "compression"

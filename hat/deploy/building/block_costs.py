@@ -1,7 +1,7 @@
 """How long products by blocks of a matrix's rows take beside whole ones: by it graphs and pruning choose blocks."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 from hat.config import Between
@@ -14,11 +14,11 @@ class BlockCosts:
     """The costs of a product by blocks, in units of what one weight of a whole matrix costs.
 
     Every product costs `call`; one by blocks also `weight` for each weight in them, `column` for each column that a
-    block keeps, whose inputs must be gathered, and `block` for each block. The defaults are of an x86 server.
+    block keeps, whose inputs must be gathered, and `block` for each block.
     """
 
-    weight: Cost = 1.1
-    column: Cost = 38.0
+    weight: Cost
+    column: Cost = 0.0
     block: Cost = 0.0
     call: Cost = 0.0
 
@@ -37,12 +37,17 @@ class BlockCosts:
 class StackCosts:
     """The BlockCosts of an encoder's products, which multiply many rows at once, and of a decoder's, which few do."""
 
-    encoder: BlockCosts = field(default_factory=BlockCosts)
-    decoder: BlockCosts = field(default_factory=BlockCosts)
+    encoder: BlockCosts
+    decoder: BlockCosts
 
     def of(self, weight: str) -> BlockCosts:
         """Those of the weight of that name, which begins with its stack's."""
         return self.decoder if weight.startswith("decoder.") else self.encoder
+
+
+# What hat-measure-latency --blocks found on an x86 server (AVX-512 with VNNI), rounded.
+SERVER_FP32 = StackCosts(BlockCosts(1.1, 25.0, 3300.0, 15600.0), BlockCosts(1.2, 96.0, 18700.0, 85700.0))
+SERVER_INT8 = StackCosts(BlockCosts(1.7, 41.0, 20700.0, 83000.0), BlockCosts(2.1, 288.0, 95500.0, 400000.0))
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ class DeviceCosts:
     """The StackCosts of the `device` of that name, by precision; without a name nothing was measured."""
 
     device: str = ""
-    fp32: StackCosts = field(default_factory=StackCosts)
-    int8: StackCosts = field(default_factory=StackCosts)
+    fp32: StackCosts = SERVER_FP32
+    int8: StackCosts = SERVER_INT8
 
     def at(self, precision: str) -> StackCosts:
         """Those of bundles of a precision: all but int8 multiply in float32."""

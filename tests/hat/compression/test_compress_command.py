@@ -239,15 +239,17 @@ def blocks_of(run, name):
 
 def test_blocks_follow_what_was_measured_on_the_device(columns, capsys):
     call(columns, "full", "--rate", "3", "--name", "unmeasured", "--precision", "fp32")
-    assert "blocks were never measured on cpu" in capsys.readouterr().out
-    heights, few = blocks_of(columns, "unmeasured")
-    assert heights == {16}
+    told = capsys.readouterr().out
+    assert "blocks were never measured on cpu" in told
+    assert "take about 100% of the whole ones' time on an x86 server" in told  # so small are these matrices
+    heights, none = blocks_of(columns, "unmeasured")
+    assert (heights, none) == ({8}, 0)
     measured(columns, weight=1.0, column=0.0)
     call(columns, "full", "--rate", "3", "--name", "low", "--device", "cpu")
     assert "blocks of 8 rows: with 33% of the columns left" in capsys.readouterr().out
     heights, by_blocks = blocks_of(columns, "low")
     assert heights == {8}
-    assert by_blocks > few
+    assert by_blocks > none
     measured(columns, weight=1.0, column=20.0)
     call(columns, "full", "--rate", "3", "--name", "high")
     assert blocks_of(columns, "high")[0] == {16}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hat.architecture.stacks import Architecture, EncoderArchitecture
 from hat.compression.rounding import GRIDS, Rounder, lay_grids
-from hat.deploy.building.block_costs import StackCosts
+from hat.deploy.building.block_costs import BlockCosts, StackCosts
 from hat.deploy.building.column_blocks import ColumnBlocks
 from hat.deploy.building.compaction import with_column_blocks, without_removed
 from hat.deploy.building.quantisation import MIDDLE, codebook_of, nearest_codes, quantise_blocks
@@ -76,7 +76,7 @@ def test_blocks_of_columns_are_stored_without_a_loss():
     weights[name] = drawn(1, 96, 16)
     for block in range(2):
         weights[name][48 * block : 48 * block + 48, np.random.default_rng(block).permutation(16)[:12]] = 0
-    assert isinstance(with_column_blocks(weights, StackCosts())[name], ColumnBlocks)
+    assert isinstance(with_column_blocks(weights, StackCosts(BlockCosts(1.0), BlockCosts(1.0)))[name], ColumnBlocks)
     learnt = learnt_from(architecture, weights, name)
     for rows in (slice(48), slice(48, 96)):
         left = learnt[rows][:, weights[name][rows].any(axis=0)]
