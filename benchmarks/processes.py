@@ -11,7 +11,6 @@ a process gives to all_reduce (gradients, and the sums that are logged) in an up
 """
 
 import argparse
-import itertools
 import json
 import multiprocessing
 import os
@@ -115,21 +114,26 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     training = RunDirectory(options.run).config.super_training
     given = options.run, training, options.updates
-    measured = {count: {together: [], apart: []} for count in options.processes}
-    for _, (count, ways) in itertools.product(range(options.rounds), measured.items()):
-        for way, rows in ways.items():
-            rows.append(way(count, *given))
-    rows = [_row(count, **{way.__name__: found for way, found in ways.items()}) for count, ways in measured.items()]
+    measured = {count: ([], []) for count in options.processes}
+    for _ in range(options.rounds):
+        for count, (joined, alone) in measured.items():
+            joined.append(together(count, *given))
+            alone.append(apart(count, *given))
+    rows = [_row(count, *rounds) for count, rounds in measured.items()]
     linear = rows[0]["updates_per_second"] / rows[0]["processes"]
     print("\n".join(_table(rows, training, linear)))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
-def _row(count, together, apart):
-    rates = {"updates_per_second": together, "apart_updates_per_second": apart}
-    medians = {name: statistics.median(each["updates_per_second"] for each in found) for name, found in rates.items()}
-    return {"processes": count, **medians, "bytes_per_update": together[0]["bytes_per_update"]}
+def _row(count, joined, alone):
+    rates = [statistics.median(each["updates_per_second"] for each in found) for found in (joined, alone)]
+    return {
+        "processes": count,
+        "updates_per_second": rates[0],
+        "apart_updates_per_second": rates[1],
+        "bytes_per_update": joined[0]["bytes_per_update"],
+    }
 
 
 def _table(rows, training, linear):

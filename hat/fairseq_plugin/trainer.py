@@ -26,7 +26,8 @@ from hat.tasks import TASKS
 class HatTrainer(Trainer):
     """fairseq's, but each rank draws numbers of its own, and all ranks end where one runs out of memory.
 
-    fairseq would leave the batch out in one process, and in several zero the gradients of those before it too.
+    fairseq would leave the batch out in one process, and in several zero the gradients of those before it too. Where an
+    epoch's last batches don't go round, it would count none of a rank's tokens if the last of its batches is empty.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -42,9 +43,10 @@ class HatTrainer(Trainer):
 
     def train_step(self, samples: list[Any], raise_oom: bool = True) -> Any:
         """One update; None if float16 overflowed. What `ran_out_of_memory` knows is raised on all ranks."""
+        filled = [sample for sample in samples if sample] or samples[:1]
         self._is_computing = True  # gradients, and no rank has asked the others yet
         try:
-            return super().train_step(samples, raise_oom)
+            return super().train_step(filled, raise_oom)
         except RuntimeError as error:
             if self._is_computing and ran_out_of_memory(error):
                 self._has_any_run_out(True)

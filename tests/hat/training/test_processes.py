@@ -17,12 +17,13 @@ from hat.training.super import train_super
 STILL = {"dropout": 0.0, "attention_dropout": 0.0}  # ranks draw other masks than one process does
 
 
-def test_two_processes_equal_one_that_accumulates_twice_as_much(tmp_path):
+@pytest.mark.parametrize("tokens", [1600, 6400], ids=["2 and 1 batches", "an epoch's 5 at once, 3 and 2 a process"])
+def test_two_processes_equal_one_that_accumulates_twice_as_much(tmp_path, tokens):
     runs = {}
     for count in (1, 2):
         folder = tmp_path / str(count)
         folder.mkdir()
-        updates = {"max_update": 6, "tokens_per_update": 1600, "validate_every": 6}
+        updates = {"max_update": 6, "tokens_per_update": tokens, "validate_every": 6}
         runs[count] = make_run(folder, model=STILL, super_training=updates)
         together(*[lambda run=runs[count]: train_super(run)] * count)
     assert_near(*(runs[count].super_ for count in (1, 2)))
