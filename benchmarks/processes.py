@@ -82,10 +82,14 @@ def measure_in(environments, path, training, updates):
     return {name: statistics.mean(row[name] for row in rows) for name in rows[0]}
 
 
-def _child(environment, results, *arguments):
+def _child(environment, results, path, folder, training, updates, barrier):
     os.environ.update({name: str(value) for name, value in environment.items()}, MASTER_ADDR="localhost")
     torch.set_num_threads(1)
-    results.put(measure(*arguments))
+    try:
+        results.put(measure(path, folder, training, updates, barrier))
+    except BaseException:
+        barrier.abort()  # nobody waits for a process that has failed
+        raise
 
 
 def together(count, path, training, updates):

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
 from safetensors.numpy import load_file
 from tiny_run import make_run
 
@@ -33,3 +34,10 @@ def test_two_processes_exchange_every_gradient_once_and_alone_none(tmp_path, cap
     assert two["apart_updates_per_second"] > 0
     assert sorted(path.name for path in run.path.rglob("*")) == before
     assert capsys.readouterr().out.splitlines()[-1].startswith("| 2 | 2 x 1 x 400 | ")
+
+
+def test_a_process_that_fails_is_not_waited_for(tmp_path):
+    run = make_run(tmp_path)
+    environments = [{"WORLD_SIZE": 1}, {"WORLD_SIZE": "no number"}]
+    with pytest.raises(SystemExit, match="a process failed, for the reason that it printed"):
+        benchmark.measure_in(environments, run.path, run.config.super_training, 2)
