@@ -202,6 +202,11 @@ class StandaloneTrainings:
                 link.symlink_to(target)
 
 
+def trainings_of_seed(folder, run, recipe, seed, origins=()):
+    """StandaloneTrainings beside those of `recipe` in `folder`, which differ in the seed: in a folder in it."""
+    return StandaloneTrainings(Path(folder) / f"seed{seed}", run, recipe | {"seed": seed}, origins)
+
+
 def _check_same(recorded, wanted, path):
     for section, values in recorded.items():
         # Keys of the model that HAT has learnt since don't count: without them all is as it was.

@@ -31,6 +31,7 @@ from standalone import (
     keep_architectures,
     named_rows,
     read_recipe,
+    trainings_of_seed,
     within,
 )
 
@@ -229,10 +230,9 @@ def rank(options):
     results = StandaloneTrainings(folder, run, recipe).train(architectures, options.workers)
     rows = [describe(run, row, results[row["id"]]) for row in chosen]
     if options.again:
-        seed = recipe["seed"] + 1
-        again = StandaloneTrainings(folder / f"seed{seed}", run, recipe | {"seed": seed})
-        found = again.train(architectures, options.workers)
-        rows = [row | {"trained_again": found[row["id"]]["loss"]} for row in rows]
+        again = trainings_of_seed(folder, run, recipe, recipe["seed"] + 1).train(architectures, options.workers)
+        for row in rows:
+            row["trained_again"] = again[row["id"]]["loss"]
     if trained:
         for row, loss in zip(rows, inherited_losses(run, [row["architecture"] for row in chosen]), strict=True):
             row["inherited"] = loss

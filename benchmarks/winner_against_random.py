@@ -20,7 +20,15 @@ that one; `paired`, what the task's judge says of the winner and that one by sco
 from pathlib import Path
 
 import numpy as np
-from standalone import SPLIT, StandaloneTrainings, add_options, keep_architectures, named_rows, within
+from standalone import (
+    SPLIT,
+    StandaloneTrainings,
+    add_options,
+    keep_architectures,
+    named_rows,
+    trainings_of_seed,
+    within,
+)
 
 from hat import files
 from hat.architecture.complexity import count_parameters
@@ -165,14 +173,12 @@ def average(results, score):
 
 def prepare_trainings(folder, run, options):
     """StandaloneTrainings for each seed, the run's own in `folder` and the others in folders in it."""
-    recipe = {"precision": options.precision or "fp32", **run.sections("sub_training")["sub_training"]}
-    first = run.config.seed
-    return [
-        StandaloneTrainings(
-            folder if seed == first else folder / f"seed{seed}", run, {"seed": seed, **recipe}, find_origins(run)
-        )
-        for seed in range(first, first + options.seeds)
-    ]
+    first, origins = run.config.seed, find_origins(run)
+    keys = run.sections("sub_training")["sub_training"]
+    recipe = {"seed": first, "precision": options.precision or "fp32", **keys}
+    later = range(first + 1, first + options.seeds)
+    others = [trainings_of_seed(folder, run, recipe, seed, origins) for seed in later]
+    return [StandaloneTrainings(folder, run, recipe, origins), *others]
 
 
 def judge(options):
