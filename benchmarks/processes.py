@@ -10,7 +10,6 @@ a process gives to all_reduce (gradients, and the sums that are logged) in an up
 2 (N - 1) / N times as many.
 """
 
-import argparse
 import json
 import multiprocessing
 import os
@@ -24,7 +23,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from hat.cli.common import positive_int
+from hat.cli.common import ArgumentParser, positive_int, run_command
 from hat.data.translation.prepared import PreparedData
 from hat.experiment.run_directory import RunDirectory
 from hat.training import processes
@@ -109,14 +108,17 @@ def apart(count, path, training, updates):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--processes", type=positive_int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--updates", type=positive_int, default=10)
     parser.add_argument("--rounds", type=positive_int, default=3)
     parser.add_argument("--json", type=Path)
-    options = parser.parse_args(arguments)
-    training = RunDirectory(options.run).config.super_training
+    run_command(parser, _main, arguments)
+
+
+def _main(options):
+    training = RunDirectory.open(options.run).config.super_training
     given = options.run, training, options.updates
     measured = {count: ([], []) for count in options.processes}
     for _ in range(options.rounds):

@@ -41,3 +41,12 @@ def test_a_process_that_fails_is_not_waited_for(tmp_path):
     environments = [{"WORLD_SIZE": 1}, {"WORLD_SIZE": "no number"}]
     with pytest.raises(SystemExit, match="a process failed, for the reason that it printed"):
         benchmark.measure_in(environments, run.path, run.config.super_training, 2)
+
+
+def test_a_wrong_path_is_told_in_a_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        benchmark.main(["--run", str(tmp_path / "nowhere")])
+    assert end.value.code == 4
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "nowhere is not a run directory" in message
