@@ -7,57 +7,78 @@ import numpy as np
 from decoder_models import PADDING, VOCABULARY
 
 MOST_POSITIONS = 512
+VERSION = 3.0  # of the layout of weights that fairseq writes today
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 
 
 class FairseqModel:
-    """fairseq's own transformer in eager mode, searched by its SequenceGenerator."""
+    """fairseq's own transformer in eager mode, searched by its SequenceGenerator.
 
-    def __init__(self, architecture, weights):
+    `architecture` is one whose attention is as wide as its layers, as fairseq's is, and all of whose layers are alike.
+    """
+
+    def __init__(self, architecture, spec, weights):
         import torch
         from fairseq.data import Dictionary
 
-        self._dictionary = Dictionary()
-        for token in range(len(SPECIAL), VOCABULARY):
-            self._dictionary.add_symbol(word(token))
-        self.model = _fairseq_transformer(architecture, self._dictionary).eval()
+        dictionaries = []
+        for size in (spec.source_vocabulary, spec.target_vocabulary):
+            dictionaries.append(Dictionary())
+            for token in range(len(SPECIAL), size):
+                dictionaries[-1].add_symbol(word(token))
+        if spec.share_all_embeddings:
+            dictionaries[1] = dictionaries[0]
+        self._dictionary, self._generators = dictionaries[1], {}
+        self.model = _fairseq_transformer(architecture, spec, *dictionaries).eval()
         state = {name: torch.from_numpy(weight) for name, weight in _fairseq_weights(weights).items()}
+        # Without a version fairseq takes the weights for old ones, and drops the norm after the last layer.
+        state |= {f"{side}.version": torch.tensor([VERSION]) for side in ("encoder", "decoder")}
         missing, unexpected = self.model.load_state_dict(state, strict=False)
-        if unexpected or not all("version" in name or "_float_tensor" in name for name in missing):
+        if unexpected or not all("_float_tensor" in name for name in missing):
             raise ValueError(f"not fairseq's weights: missing {missing}, unexpected {unexpected}")
 
     def translate(self, sources, beam, forced_steps=None):
         """fairseq's hypotheses, best first, for each source of one batch."""
         import torch
-        from fairseq.sequence_generator import SequenceGenerator
 
-        lengths = {"max_len_a": 1.2, "max_len_b": 10}
-        if forced_steps:
-            lengths = {"max_len_a": 0, "max_len_b": forced_steps - 1, "min_len": forced_steps - 1}
-        generator = SequenceGenerator([self.model], self._dictionary, beam_size=beam, **lengths)
+        if (beam, forced_steps) not in self._generators:
+            self._generators[beam, forced_steps] = self._generator(beam, forced_steps)
+        generator = self._generators[beam, forced_steps]
         width = max(map(len, sources))
         tokens = torch.tensor([[PADDING] * (width - len(source)) + list(source) for source in sources])
         sample = {"src_tokens": tokens, "src_lengths": torch.tensor([len(source) for source in sources])}
         with torch.inference_mode():
             return generator.generate([self.model], {"net_input": sample})
 
+    def _generator(self, beam, forced_steps):
+        from fairseq.sequence_generator import SequenceGenerator
 
-def _fairseq_transformer(architecture, dictionary):
+        lengths = {"max_len_a": 1.2, "max_len_b": 10}
+        if forced_steps:
+            lengths = {"max_len_a": 0, "max_len_b": forced_steps - 1, "min_len": forced_steps - 1}
+        return SequenceGenerator([self.model], self._dictionary, beam_size=beam, **lengths)
+
+
+def _fairseq_transformer(architecture, spec, source_dictionary, target_dictionary):
     from fairseq.models.transformer import TransformerModel, base_architecture
 
     settings = argparse.Namespace(max_source_positions=MOST_POSITIONS, max_target_positions=MOST_POSITIONS)
+    for name in ("share_all_embeddings", "share_decoder_input_output_embed"):
+        setattr(settings, name, getattr(spec, name))
+    settings.activation_fn = spec.activation
     for side, stack in (("encoder", architecture.encoder), ("decoder", architecture.decoder)):
         setattr(settings, f"{side}_embed_dim", stack.embed_dim)
         setattr(settings, f"{side}_ffn_embed_dim", stack.ffn_dim[0])
         setattr(settings, f"{side}_layers", stack.layers)
         setattr(settings, f"{side}_attention_heads", stack.self_attention_heads[0])
+        setattr(settings, f"{side}_normalize_before", spec.normalize_before)
     base_architecture(settings)
-    task = argparse.Namespace(source_dictionary=dictionary, target_dictionary=dictionary)
+    task = argparse.Namespace(source_dictionary=source_dictionary, target_dictionary=target_dictionary)
     return TransformerModel.build_model(settings, task)
 
 
 def _fairseq_weights(weights):
-    """The weights under fairseq's names: query, key and value apart."""
+    """The weights under fairseq's names: query, key and value apart, and shared ones under each of their names."""
     renamed = {}
     for name, weight in weights.items():
         for stacked, parts in ((".qkv_proj.", "qkv"), (".kv_proj.", "kv")):
@@ -67,6 +88,8 @@ def _fairseq_weights(weights):
                 break
         else:
             renamed[name] = weight
+    shared = renamed.setdefault("decoder.embed_tokens.weight", renamed["encoder.embed_tokens.weight"])
+    renamed.setdefault("decoder.output_projection.weight", shared)
     return renamed
 
 

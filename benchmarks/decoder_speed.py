@@ -87,10 +87,10 @@ class CTranslate2:
 class Fairseq:
     """fairseq's SequenceGenerator in eager mode."""
 
-    def __init__(self, architecture, weights):
+    def __init__(self, architecture, spec, weights):
         from decoder_peers import FairseqModel
 
-        self._model = FairseqModel(architecture, weights)
+        self._model = FairseqModel(architecture, spec, weights)
 
     def one(self, source, beam, forced, shortlist=None):
         self._model.translate([source], beam, STEPS if forced else None)
@@ -125,7 +125,7 @@ class Benchmark:
         for name, quantization in (("ctranslate2", None), ("ctranslate2.int8", "int8")):
             write_ctranslate2_model(folder / name, architecture, weights, range(4, 4 + SHORTLIST), quantization)
         self._contestants = {
-            "fairseq": Fairseq(architecture, weights),
+            "fairseq": Fairseq(architecture, spec, weights),
             "CTranslate2 fp32": CTranslate2(folder / "ctranslate2", "float32"),
             "CTranslate2 int8": CTranslate2(folder / "ctranslate2.int8", "int8"),
             "HAT fp32": Hat(folder / "fp32"),

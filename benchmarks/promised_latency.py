@@ -87,12 +87,16 @@ def _promises(run):
             }
 
 
-def call_in_turns(bundles, sentences):
-    """({bundle: milliseconds of each call}, share of the time that other work had the processor)."""
+def call_in_turns(bundles, sentences, peers=None):
+    """({bundle or peer: milliseconds of each call}, share of the time that other work had the processor).
+
+    `peers` are {name: call(sentence, None)}, which take turns with the bundles.
+    """
     from latency_predictor.on_device.bundle_calls import bundle_call
 
     os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])
     calls = {bundle: bundle_call(bundle, threads=1, accelerator="cpu")[0] for bundle in sorted(bundles)}
+    calls |= peers or {}
     calls_ms = {bundle: [] for bundle in calls}
     busy, start = time.process_time(), time.perf_counter()
     for at in range(0, len(sentences), BLOCK):

@@ -23,18 +23,18 @@ COUNT = 24
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """(weights, sources, folder with an fp32 bundle) of a small model."""
+    """(spec, weights, sources, folder with an fp32 bundle) of a small model."""
     folder = tmp_path_factory.mktemp("models")
     sources = decoder_speed.random_sources(np.random.default_rng(3), COUNT)
     spec, weights, model = decoder_models.make_model(ARCHITECTURE, 3, sources)
     decoder_models.write_hat_bundle(folder / "fp32", model, ARCHITECTURE, spec, weights, "fp32", sources)
-    return weights, sources, folder
+    return spec, weights, sources, folder
 
 
 @pytest.mark.parametrize("beam", [1, 5])
 def test_fairseq_translates_as_the_bundle_does(made, beam):
-    weights, sources, folder = made
-    fairseq = decoder_peers.FairseqModel(ARCHITECTURE, weights)
+    spec, weights, sources, folder = made
+    fairseq = decoder_peers.FairseqModel(ARCHITECTURE, spec, weights)
     for source, found in zip(sources, Translator(folder / "fp32", beam=beam).translate_ids(sources), strict=True):
         expected = fairseq.translate([source], beam)[0][0]
         assert found[0].tokens == expected["tokens"].tolist()
@@ -45,7 +45,7 @@ def test_fairseq_translates_as_the_bundle_does(made, beam):
 def test_ctranslate2_translates_as_the_bundle_does(made, beam):
     """Its beam search ends otherwise at times, so not each hypothesis of a beam is the same."""
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed; the benchmark alone needs it")
-    weights, sources, folder = made
+    _, weights, sources, folder = made
     path = folder / f"ctranslate2.{beam}"
     decoder_peers.write_ctranslate2_model(path, ARCHITECTURE, weights, range(4, 10))
     translator = decoder_peers.open_ctranslate2(path, "float32")
@@ -59,7 +59,7 @@ def test_ctranslate2_translates_as_the_bundle_does(made, beam):
 
 
 def test_translations_end_by_themselves(made):
-    _, sources, folder = made
+    _, _, sources, folder = made
     for hypotheses, source in zip(Translator(folder / "fp32").translate_ids(sources), sources, strict=True):
         assert 1 < len(hypotheses[0].tokens) <= int(1.2 * len(source) + 10) + 1
     lengths = [len(pool[0].tokens) for pool in Translator(folder / "fp32").translate_ids(sources)]
