@@ -75,8 +75,14 @@ class Fairseq:
         from hat.models.checkpoint import load_weights
 
         architecture, spec, weights = load_weights(run.sub(FULL))
-        if {architecture.qkv_dim} != {architecture.encoder.embed_dim, architecture.decoder.embed_dim}:
+        encoder, decoder = architecture.encoder, architecture.decoder
+        if {architecture.qkv_dim} != {encoder.embed_dim, decoder.embed_dim}:
             raise UsageError(f"{run.sub(FULL)}: fairseq has no model whose attention isn't as wide as its layers")
+        if decoder.cross_attention_heads != decoder.self_attention_heads or set(decoder.cross_attention_span) != {1}:
+            raise UsageError(
+                f"{run.sub(FULL)}: fairseq has no model whose decoder attends to the encoder with another number of "
+                "heads than to itself, or to more than its last layer"
+            )
         self._model, self._beam = FairseqModel(architecture, spec, weights), run.config.evaluation.beam
         self._tokenizers = Tokenizers(open_bundle(bundle))
 
