@@ -23,7 +23,7 @@ from hat.compression.stage import compress
 from hat.config import to_mapping
 from hat.evaluation.evaluate import evaluate
 from hat.experiment.run_directory import RunDirectory
-from hat.training.options import TrainingOptions
+from hat.training.options import add_computing_options, chosen_options
 
 METHODS = ("reweighted", "lasso", "gradual", "one_shot")
 RATES = (1.5, 2.0, 3.0, 5.0)
@@ -38,7 +38,7 @@ def main(arguments=None):
     parser.add_argument("--rates", nargs="+", type=float, default=list(RATES), metavar="R")
     parser.add_argument("--seeds", type=positive_int, default=2, metavar="N", help="1 to N")
     parser.add_argument("--updates", type=positive_int, help="of each training (default: the config's)")
-    parser.add_argument("--threads", type=positive_int, default=1)
+    add_computing_options(parser)
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     run_command(parser, _main, arguments)
 
@@ -47,9 +47,10 @@ def _main(options):
     run = RunDirectory.open(options.run)
     dense = _quality(run, options.network)
     print(f"{options.network}: {dense:.2f}", flush=True)
-    rows = []
+    rows, training = [], chosen_options(options)
     for seed, rate, method in itertools.product(range(1, options.seeds + 1), options.rates, options.methods):
-        rows.append({"method": method, "rate": rate, "seed": seed} | _compressed(options, run, seed, rate, method))
+        compressed = _compressed(options, run, training, seed, rate, method)
+        rows.append({"method": method, "rate": rate, "seed": seed} | compressed)
         print(f"{method} {rate:g}x seed {seed}: {rows[-1]['quality']:.2f}", flush=True)
     means = {
         method: {f"{rate:g}": _mean(rows, method, rate, dense) for rate in options.rates} for method in options.methods
@@ -65,7 +66,7 @@ def _quality(run, name):
     return evaluate(run, name, None, latency=False, again=True)[key]
 
 
-def _compressed(options, run, seed, rate, method):
+def _compressed(options, run, training, seed, rate, method):
     """{"quality", "valid_nats", "seconds"}"""
     settings = run.config.compressing
     updates = options.updates or settings.max_update
@@ -79,7 +80,7 @@ def _compressed(options, run, seed, rate, method):
     config = run.config.to_dict() | {"seed": seed, "compression": to_mapping(changed)}
     work = _work_run(Path(options.work) / f"seed-{seed}", run, options.network, config)
     dense, name, began = Dense(work, options.network), f"{method}-{rate:g}x-{updates}", time.monotonic()
-    compress(dense, dense.at_rate(rate), name, TrainingOptions(threads=options.threads, device="cpu"))
+    compress(dense, dense.at_rate(rate), name, training)
     losses = files.read_json_lines(work.sub(name) / "metrics.jsonl")[-1]
     return {
         "quality": _quality(work, name),
