@@ -39,6 +39,7 @@ def main(arguments=None):
     parser.add_argument("--seeds", type=positive_int, default=2, metavar="N", help="1 to N")
     parser.add_argument("--updates", type=positive_int, help="of each training (default: the config's)")
     add_computing_options(parser)
+    parser.set_defaults(threads=1)  # several of these commands side by side take a core each
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     run_command(parser, _main, arguments)
 

@@ -174,10 +174,10 @@ class CompressionConfig(TrainingConfig):
     2020, arXiv 2009.08065), "lasso" the plain one, "gradual" removes the smallest along a cubic course (Zhu and Gupta
     2017), "one_shot" all of them before the first update. `structure`: "whole" heads and FFN neurons, "columns" within
     blocks of `block_rows` rows (None: as many as pay on the device, or on an x86 server where that wasn't measured),
-    or a language model's single "weights". What is kept of others is decided `over_all` or in each place alike. The
-    plain lasso's shrinking adds up to `strength` times the size of the smallest group that is to stay; `epsilon` is
-    added to the root mean square that a renewed weight is the inverse of. The dense network's outputs take the share
-    `distillation` of the references' place.
+    or a language model's single "weights". What is kept of others is decided `over_all` or in each place alike. Both
+    lassos shrink what is to go as (1 - share of those updates) ** `strength`, whatever gradients do; which groups these
+    are is decided anew whenever weights are renewed. `epsilon` is added to the root mean square that a weight is the
+    inverse of. The dense network's outputs take the share `distillation` of the references' place.
     """
 
     section: ClassVar = "compression"
@@ -188,7 +188,7 @@ class CompressionConfig(TrainingConfig):
     ranking: Literal["over_all", "in_each"] = "over_all"
     removal: ShareBelowOne = 0.5
     renewals: CountOrNone = 4
-    strength: Positive = 0.3
+    strength: Positive = 1.0
     epsilon: Positive = 1e-3
     distillation: Share = 0.5
     average_checkpoints: Count = 1

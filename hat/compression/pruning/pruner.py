@@ -1,10 +1,14 @@
 """Removes groups of weights while a network is trained: what happens after each of its updates.
 
 Group lasso adds lambda * sum over groups g of w_g * sqrt(n_g) * ||W_g|| to the loss, n_g being the parameters of g. Its
-proximal step is taken after the optimiser's: a group's root mean square shrinks by a fixed amount times w_g, whatever
-the optimiser makes of gradients, down to next to nothing. Plain: w_g = 1. Reweighted (Li et al. 2020, after Candes
-et al. 2008): w_g = t / (root mean square + epsilon), renewed at milestones, with t the root mean square of the smallest
-group that is to stay: what is small vanishes sooner, what is large is hardly touched.
+proximal step is taken after the optimiser's: a group's root mean square shrinks by an amount times w_g, down to next to
+nothing. Plain: w_g = 1. Reweighted (Li et al. 2020, after Candes XX are trimmed (Yun
+et al. 2019): w_g = 0 for what would stay if the rest were removed now. At milestones all of this is decided anew.
+
+No fixed lambda suits both short and long trainings, as what gradients do against it grows with the updates. So the
+amount is chosen anew for each update: `strength` times what would take away all that are to go, as they are now, in the
+updates that are left. Without gradients the last of them falls as (1 - update / end) ** strength; with them, what they
+regain is taken as well, and next to nothing is there to be removed in the end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +28,7 @@ from hat.training import processes
 STEPS = 20  # of the gradual removal
 LASSO = ("reweighted", "lasso")
 PENALTIES = "penalty_{}.safetensors"  # the weights w_g that are in force from an update on
-LEAST = 0.01  # of the threshold: no group becomes smaller before it is removed
+LEAST = 0.01  # of the smallest that is to stay: no group becomes smaller before it is removed
 RANKINGS = {"over_all": keep_over_all, "in_each": keep_in_each}
 
 
@@ -108,9 +112,9 @@ class Pruner:
         """To be called after each update of the optimiser with the number of updates done."""
         config, end = self._config, self._config.removal_update
         if config.method in LASSO and update <= end:
-            if config.method == "reweighted" and update in self._milestones:
+            if update in self._milestones:
                 self._renew(update)
-            self._shrink()
+            self._shrink(end - update + 1)
         if update == end and config.method in LASSO:
             self._remove(self._aim)
         elif config.method == "gradual" and update <= end and (update % self._interval == 0 or update == end):
@@ -154,18 +158,25 @@ class Pruner:
         """New weights w_g, kept in a file for a training that goes on."""
         sizes = self._root_mean_squares()
         if self._config.method == "reweighted":
-            self._penalties = [self._threshold / (rms + self._config.epsilon) for rms in sizes]
+            penalties = [1 / (rms + self._config.epsilon) for rms in sizes]
         else:
-            self._penalties = [torch.ones_like(rms) for rms in sizes]
+            penalties = [torch.ones_like(rms) for rms in sizes]
+        kept = chosen(self._groups, self._weights, self._aim, self._config.ranking)
+        self._penalties = [penalty * ~stays for penalty, stays in zip(penalties, kept, strict=True)]
         if not processes.is_first():
             return
-        penalties = {each.place: penalty for each, penalty in zip(self._groups, self._penalties, strict=True)}
+        named = {each.place: penalty for each, penalty in zip(self._groups, self._penalties, strict=True)}
         with files.replacing(self._folder / PENALTIES.format(f"{update:07d}")) as temporary:
-            temporary.write_bytes(save({**penalties, "threshold": self._threshold}))
+            temporary.write_bytes(save({**named, "threshold": self._threshold}))
 
-    def _shrink(self) -> None:
-        amount = self._config.strength * self._threshold / self._config.removal_update
-        for groups, rms, penalty in zip(self._groups, self._root_mean_squares(), self._penalties, strict=True):
+    def _shrink(self, updates_left: int) -> None:
+        sizes = self._root_mean_squares()
+        all_sizes, all_penalties = torch.cat(sizes), torch.cat(self._penalties)
+        leaving = (all_sizes > 0) & (all_penalties > 0)
+        if not leaving.any():
+            return
+        amount = self._config.strength * (all_sizes[leaving] / all_penalties[leaving]).max() / updates_left
+        for groups, rms, penalty in zip(self._groups, sizes, self._penalties, strict=True):
             least = rms.minimum(LEAST * self._threshold)  # zero would be for ever: it has no gradient
             left = (rms - amount * penalty).maximum(least)
             scale(groups, self._weights, torch.where(rms > 0, left / rms, 0.0))

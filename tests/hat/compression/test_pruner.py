@@ -10,7 +10,7 @@ from classifiers import classifier_spec
 from hat.architecture.complexity import parameter_shapes
 from hat.architecture.groups import columns_in_blocks, heads_and_neurons
 from hat.architecture.stacks import Architecture, EncoderArchitecture
-from hat.compression.pruning.pruner import Aim, Pruner, scale, there
+from hat.compression.pruning.pruner import Aim, Pruner, chosen, root_mean_squares, scale, sizes_of, there
 from hat.errors import UsageError
 from hat.experiment.sections import CompressionConfig
 
@@ -72,11 +72,18 @@ def test_no_weight_belongs_to_two_groups(architecture):
         assert all(weight.max() <= 2 for weight in weights.values())
 
 
+def largest_that_goes(weights, groups, parameters):
+    """Root mean square of the largest group that would be removed if it were done now."""
+    going = [~stays for stays in chosen(groups, weights, Aim(parameters))]
+    sizes = root_mean_squares(groups, weights, sizes_of(groups, weights))
+    return max(float(size[gone].max()) for size, gone in zip(sizes, going, strict=True) if gone.any())
+
+
 def test_the_shrinking_is_the_proximal_step_of_group_lasso(tmp_path):
     """min over V of ||V - W||^2 / 2 + a * sqrt(n) * ||V|| for each group, by its known solution."""
     weights, groups = make_weights(BY_HEAD), whole(BY_HEAD)
     pruner = make_pruner(weights, groups, PLAIN, total(groups, BY_HEAD) // 2, tmp_path)
-    amount = 0.8 * float(pruner._threshold) / 10
+    amount = 0.8 * largest_that_goes(weights, groups, total(groups, BY_HEAD) // 2) / 10
     before = {name: weight.clone() for name, weight in weights.items()}
     pruner.after(1)
     neuron = torch.cat([before[f"encoder.layers.0.fc1.{kind}"][5].flatten() for kind in ("weight", "bias")])
@@ -89,22 +96,47 @@ def test_the_shrinking_is_the_proximal_step_of_group_lasso(tmp_path):
     assert torch.equal(weights[same], before[same])
 
 
-def test_reweighting_spares_the_large_and_hastens_the_small(tmp_path):
-    groups, config = whole(BY_HEAD), dataclasses.replace(PLAIN, method="reweighted")
-    shares = {}
+@pytest.mark.parametrize("updates", [60, 600])
+@pytest.mark.parametrize("method", ["reweighted", "lasso"])
+def test_what_goes_is_next_to_nothing_before_it_is_removed_though_gradients_regain_it(tmp_path, method, updates):
+    """However long the training is: each update of the optimiser makes every weight larger by the same amount."""
+    groups, weights = whole(BY_HEAD), make_weights(BY_HEAD)
+    config = dataclasses.replace(PLAIN, method=method, max_update=2 * updates, strength=2.0)
+    parameters = total(groups, BY_HEAD) // 2
+    pruner = make_pruner(weights, groups, config, parameters, tmp_path)
+    at_first = largest_that_goes(weights, groups, parameters)
+    for update in range(1, updates):
+        for weight in weights.values():
+            weight += 0.01 * weight.sign()
+        pruner.after(update)
+    assert largest_that_goes(weights, groups, parameters) < 0.1 * at_first
+
+
+@pytest.mark.parametrize("method", ["reweighted", "lasso"])
+def test_what_stays_is_not_shrunk(tmp_path, method):
+    groups, weights = whole(BY_HEAD), make_weights(BY_HEAD)
+    parameters = total(groups, BY_HEAD) // 2
+    kept, before = chosen(groups, weights, Aim(parameters)), [each.squared_norms(weights) for each in groups]
+    make_pruner(weights, groups, dataclasses.replace(PLAIN, method=method), parameters, tmp_path).after(1)
+    for each, stays, norms in zip(groups, kept, before, strict=True):
+        assert torch.equal(each.squared_norms(weights)[stays], norms[stays])
+        assert (each.squared_norms(weights) < norms)[~stays].all()
+
+
+def test_reweighting_hastens_the_small_and_spares_the_large_of_what_goes(tmp_path):
+    groups = whole(BY_HEAD)
+    lost = {}
     for method in ("lasso", "reweighted"):
         weights = make_weights(BY_HEAD)
-        weights["encoder.layers.0.fc1.weight"][:8] *= 4
         weights["encoder.layers.0.fc1.weight"][8:16] *= 0.3
         weights["encoder.layers.0.fc2.weight"][:, 8:16] *= 0.3
         before = groups[1].squared_norms(weights).sqrt()
-        changed = dataclasses.replace(config, method=method)
-        pruner = make_pruner(weights, groups, changed, total(groups, BY_HEAD) // 2, tmp_path)
-        pruner.after(1)
-        lost = before - groups[1].squared_norms(weights).sqrt()
-        shares[method] = float(lost[:8].mean()), float(lost[8:16].mean())
-    assert shares["reweighted"][0] < 0.7 * shares["lasso"][0]
-    assert shares["reweighted"][1] > 1.3 * shares["lasso"][1]
+        changed = dataclasses.replace(PLAIN, method=method)
+        make_pruner(weights, groups, changed, total(groups, BY_HEAD) // 3, tmp_path).after(1)
+        share = 1 - groups[1].squared_norms(weights).sqrt() / before
+        lost[method] = float(share[8:16].mean()), float(share[share > 1e-6].min())
+    assert lost["reweighted"][0] > 1.3 * lost["lasso"][0]
+    assert lost["reweighted"][1] == pytest.approx(lost["lasso"][1], rel=0.3)
 
 
 @pytest.mark.parametrize("structure", ["whole", "columns"])
