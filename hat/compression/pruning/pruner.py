@@ -2,8 +2,9 @@
 
 Group lasso adds lambda * sum over groups g of w_g * sqrt(n_g) * ||W_g|| to the loss, n_g being the parameters of g. Its
 proximal step is taken after the optimiser's: a group's root mean square shrinks by an amount times w_g, down to next to
-nothing. Plain: w_g = 1. Reweighted (Li et al. 2020, after Candes XX are trimmed (Yun
-et al. 2019): w_g = 0 for what would stay if the rest were removed now. At milestones all of this is decided anew.
+nothing. Plain: w_g = 1. Reweighted (Li et al. 2020, after Candes et al. 2008): w_g = 1 / (root mean square + epsilon),
+so that what is small vanishes sooner. Both are trimmed (Yun et al. 2019): w_g = 0 for what would stay if the rest were
+removed now. At milestones all of this is decided anew.
 
 No fixed lambda suits both short and long trainings, as what gradients do against it grows with the updates. So the
 amount is chosen anew for each update: `strength` times what would take away all that are to go, as they are now, in the
@@ -113,7 +114,7 @@ class Pruner:
         config, end = self._config, self._config.removal_update
         if config.method in LASSO and update <= end:
             if update in self._milestones:
-                self._renew(update)
+                self._renew(update, self._staying(self._aim))
             self._shrink(end - update + 1)
         if update == end and config.method in LASSO:
             self._remove(self._aim)
@@ -138,12 +139,12 @@ class Pruner:
         if self._config.method == "one_shot":
             self._remove(self._aim)
         elif self._config.method in LASSO:
-            kept = chosen(self._groups, self._weights, self._aim, self._config.ranking)
+            kept = self._staying(self._aim)
             sizes = [
                 rms[stays].min() for rms, stays in zip(self._root_mean_squares(), kept, strict=True) if stays.any()
             ]
             self._threshold = torch.stack(sizes).median()
-            self._renew(0)
+            self._renew(0, kept)
 
     def _go_on(self, update: int) -> None:
         if self._config.method in LASSO and update < self._config.removal_update:
@@ -154,14 +155,16 @@ class Pruner:
         else:
             self._kept = [rms > 0 for rms in self._root_mean_squares()]
 
-    def _renew(self, update: int) -> None:
-        """New weights w_g, kept in a file for a training that goes on."""
+    def _staying(self, aim: Aim) -> list[Tensor]:
+        return chosen(self._groups, self._weights, aim, self._config.ranking)
+
+    def _renew(self, update: int, kept: Sequence[Tensor]) -> None:
+        """New weights w_g, 0 for what is `kept`; they are written to a file for a training that goes on."""
         sizes = self._root_mean_squares()
         if self._config.method == "reweighted":
             penalties = [1 / (rms + self._config.epsilon) for rms in sizes]
         else:
             penalties = [torch.ones_like(rms) for rms in sizes]
-        kept = chosen(self._groups, self._weights, self._aim, self._config.ranking)
         self._penalties = [penalty * ~stays for penalty, stays in zip(penalties, kept, strict=True)]
         if not processes.is_first():
             return
@@ -182,7 +185,7 @@ class Pruner:
             scale(groups, self._weights, torch.where(rms > 0, left / rms, 0.0))
 
     def _remove(self, aim: Aim) -> None:
-        self._kept = chosen(self._groups, self._weights, aim, self._config.ranking)
+        self._kept = self._staying(aim)
         self._mask()
 
     def _mask(self) -> None:
