@@ -53,12 +53,15 @@ class Groups:
 
     def squared_norms(self, weights: Mapping[str, Any]) -> Any:
         """(groups,) of {name: numpy array or torch tensor}; exactly 0 where all that a group owns is."""
+        return self.inner_products(weights, weights)
+
+    def inner_products(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> Any:
+        """(groups,): of what each group owns of two {name: numpy array or torch tensor} of the same shapes."""
         total = 0.0
         for part in self.slices:
-            weight = weights[part.weight][part.rows]
-            squares = weight * weight
-            others = tuple(axis for axis in range(squares.ndim) if axis != part.axis)
-            along = squares.sum(others) if others else squares
+            products = left[part.weight][part.rows] * right[part.weight][part.rows]
+            others = tuple(axis for axis in range(products.ndim) if axis != part.axis)
+            along = products.sum(others) if others else products
             total = total + along[part.index].sum(1)
         return total
 
@@ -84,9 +87,8 @@ class SingleWeights(Groups):
     def size(self, shapes: Shapes) -> int:
         return 1
 
-    def squared_norms(self, weights: Mapping[str, Any]) -> Any:
-        weight = weights[self.place].reshape(-1)
-        return weight * weight
+    def inner_products(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> Any:
+        return (left[self.place] * right[self.place]).reshape(-1)
 
     def scale(self, weights: Mapping[str, Any], factors: Any) -> None:
         weight = weights[self.place]

@@ -68,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _compress(options: argparse.Namespace) -> None:
     training_options = chosen_options(options)
+    import torch
+
     from hat.compression.dense import Dense, Plan
     from hat.compression.page import write_page
     from hat.compression.stage import compress, learn_rounded
@@ -80,6 +82,8 @@ def _compress(options: argparse.Namespace) -> None:
         plan = from_mapping(Plan, json.loads(options.plan), "--plan")
         compress(Dense.planned(run, options.dense, plan), plan.aim, options.name, training_options)
         return
+    if training_options.threads:
+        torch.set_num_threads(training_options.threads)  # also for what is measured before the training
     structure, pruning = run.config.compressing.structure, options.weights is None and options.bits is None
     _check_options(options, run.config)
     costs = _measured_costs(run, options) if structure == "columns" and pruning else None
@@ -182,8 +186,6 @@ def _in_blocks(dense: "Dense", options: argparse.Namespace, share: float) -> "De
 
 
 def _to_rate(dense: "Dense", options: argparse.Namespace, training: "TrainingOptions") -> None:
-    import torch
-
     from hat.compression.stage import compress
 
     name = options.name or f"{dense.name}-{options.rate:g}x"
@@ -192,8 +194,6 @@ def _to_rate(dense: "Dense", options: argparse.Namespace, training: "TrainingOpt
             dense = _in_blocks(dense, options, 1 / options.rate)
         compress(dense, dense.at_rate(options.rate), name, training)
         return
-    if training.threads:
-        torch.set_num_threads(training.threads)
     plan = _kept(dense, name, [options.rate], lambda: dense.sparse_plan(options.rate, dense.run.sub(name)))
     compress(dense, plan.aim, name, training)
     print("zeros of single weights make no bundle smaller or faster: see hat-inspect --accounting micronet")

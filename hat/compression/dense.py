@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from hat.architecture.complexity import Shapes, parameter_shapes
 from hat.architecture.groups import Groups, columns_in_blocks, heads_and_neurons, rows_in_common
+from hat.compression.importance import kept_importance
 from hat.compression.pruned import block_costs_of, read_pruned
 from hat.compression.pruning.pruner import Aim, chosen, scale, there
 from hat.compression.sparse import aim_by_sensitivity, tensors
@@ -70,6 +73,13 @@ class Dense:
         return columns_in_blocks(self.shapes, self.block_rows)
 
     @functools.cached_property
+    def importance(self) -> list[Tensor] | None:
+        """(groups,) of each of the groups, measured once and kept beside the network; None where size decides."""
+        if self.is_sparse or self.config.importance == "size":
+            return None
+        return kept_importance(self)
+
+    @functools.cached_property
     def before(self) -> Aim:
         """What is there of the groups."""
         return there(self.groups, self.weights)
@@ -101,7 +111,7 @@ class Dense:
         """The Aim that 1 / `rate` of the groups' parameters are left; raises UsageError if a place would be empty."""
         aim = Aim(self._parameters_at(rate))
         try:
-            chosen(self.groups, self.weights, aim, self.config.ranking)
+            self._chosen(aim)
         except UsageError as error:
             raise UsageError(f"--rate {rate:g} {error}") from None
         return aim
@@ -139,8 +149,7 @@ class Dense:
 
     def shaped(self, rate: float) -> Aim:
         """`at_rate`, with the groups of each place counted that stay where all are removed at once."""
-        kept = chosen(self.groups, self.weights, self.at_rate(rate), self.config.ranking)
-        return there(self.groups, self._masked(kept))
+        return there(self.groups, self._masked(self._chosen(self.at_rate(rate))))
 
     def plan(self, rate: float) -> Plan:
         """The Plan of what is `shaped`."""
@@ -153,10 +162,13 @@ class Dense:
     def pruned(self, aim: Aim) -> Any:
         """A copy of the network, pruned at once and not trained."""
         model = copy.deepcopy(self.model)
-        model.load_state_dict(self._masked(chosen(self.groups, self.weights, aim, self.config.ranking)))
+        model.load_state_dict(self._masked(self._chosen(aim)))
         return model
 
-    def _masked(self, kept: list[Any]) -> dict[str, Any]:
+    def _chosen(self, aim: Aim) -> list[Tensor]:
+        return chosen(self.groups, self.weights, aim, self.config.ranking, self.importance)
+
+    def _masked(self, kept: list[Tensor]) -> dict[str, Any]:
         weights = {name: weight.clone() for name, weight in self.weights.items()}
         for groups, stays in zip(self.groups, kept, strict=True):
             scale(groups, weights, stays.float())

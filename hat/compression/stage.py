@@ -158,7 +158,10 @@ class _Pruning(_Compression):
     def begin(self, loop: TrainingLoop) -> None:
         trainer, dense = loop.trainer, self._dense
         weights = float32_weights(trainer)
-        pruner = Pruner(dense.groups, weights, dense.config, dense.before, self._aim, loop.directory, loop.update)
+        importance = processes.from_first(lambda: dense.importance)
+        pruner = Pruner(
+            dense.groups, weights, dense.config, dense.before, self._aim, loop.directory, loop.update, importance
+        )
         # fairseq hasn't counted the update yet
         torch_optimizer(trainer).register_step_post_hook(lambda *_: pruner.after(trainer.get_num_updates() + 1))
 

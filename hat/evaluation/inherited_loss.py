@@ -42,7 +42,7 @@ class _Inherited(abc.ABC):
 
     @abc.abstractmethod
     def _nats(self, batch: Any) -> Tensor:
-        """Summed over the batch's items, left on the device."""
+        """Summed over the batch's items, left on the device; it can be differentiated where gradients are enabled."""
 
     def __call__(self, architecture: Architecture, part: int) -> tuple[float, int]:
         batches = self._parts[part]
@@ -61,6 +61,17 @@ class _Inherited(abc.ABC):
         """Nats an item over all parts, finite or not, by the network as it is: also of one that lends no weights."""
         nats, items = self._sums([batch for part in self._parts for batch in part])
         return nats / items
+
+    def gradients(self, part: int) -> dict[str, Tensor]:
+        """{name of a weight: the gradient, by it, of nats an item over a part}, of the network as it is."""
+        weights = dict(self._model.named_parameters())
+        with torch.enable_grad():
+            for batch in self._parts[part]:
+                self._nats(batch).backward()
+        items = sum(len(batch.target) for batch in self._parts[part])
+        found = {name: weight.grad / items for name, weight in weights.items() if weight.grad is not None}
+        self._model.zero_grad()
+        return found
 
     def _sums(self, batches: Sequence[Any]) -> tuple[float, int]:
         with torch.inference_mode():
@@ -86,7 +97,7 @@ class InheritedLoss(_Inherited):
         encoder, decoder = self._model.encoder, self._model.decoder
         encoded = encoder(batch.src_tokens, padded=batch.source_padded)
         features = decoder.features(batch.prev_output_tokens, encoded).flatten(0, 1).index_select(0, batch.kept)
-        return SmoothedLoss.apply(features, decoder.output_weight(), batch.target, 0.0, False)[1]
+        return SmoothedLoss.apply(features, decoder.output_weight(), batch.target, 0.0, torch.is_grad_enabled())[0]
 
 
 class InheritedLabelLoss(_Inherited):

@@ -174,10 +174,11 @@ class CompressionConfig(TrainingConfig):
     2020, arXiv 2009.08065), "lasso" the plain one, "gradual" removes the smallest along a cubic course (Zhu and Gupta
     2017), "one_shot" all of them before the first update. `structure`: "whole" heads and FFN neurons, "columns" within
     blocks of `block_rows` rows (None: as many as pay on the device, or on an x86 server where that wasn't measured),
-    or a language model's single "weights". What is kept of others is decided `over_all` or in each place alike. Both
-    lassos shrink what is to go as (1 - share of those updates) ** `strength`, whatever gradients do; which groups these
-    are is decided anew whenever weights are renewed. `epsilon` is added to the root mean square that a weight is the
-    inverse of. The dense network's outputs take the share `distillation` of the references' place.
+    or a language model's single "weights". What is kept of others is decided `over_all` or in each place alike: what
+    counts most by the `importance` "gradients" (Molchanov et al. 2019, arXiv 1906.10771), or the largest ("size"). Both
+    lassos shrink what is to go as (1 - share of those updates) ** `strength`, whatever gradients do; by size, which
+    groups these are is decided anew whenever weights are renewed. `epsilon` is added to the root mean square that a
+    weight is the inverse of. The dense network's outputs take the share `distillation` of the references' place.
     """
 
     section: ClassVar = "compression"
@@ -186,6 +187,7 @@ class CompressionConfig(TrainingConfig):
     structure: Literal["whole", "columns", "weights"] = "whole"
     block_rows: Count | None = None
     ranking: Literal["over_all", "in_each"] = "over_all"
+    importance: Literal["gradients", "size"] = "gradients"
     removal: ShareBelowOne = 0.5
     renewals: CountOrNone = 4
     strength: Positive = 1.0

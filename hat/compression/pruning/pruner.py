@@ -4,7 +4,7 @@ Group lasso adds lambda * sum over groups g of w_g * sqrt(n_g) * ||W_g|| to the 
 proximal step is taken after the optimiser's: a group's root mean square shrinks by an amount times w_g, down to next to
 nothing. Plain: w_g = 1. Reweighted (Li et al. 2020, after Candes et al. 2008): w_g = 1 / (root mean square + epsilon),
 so that what is small vanishes sooner. Both are trimmed (Yun et al. 2019): w_g = 0 for what would stay if the rest were
-removed now. At milestones all of this is decided anew.
+removed now. At milestones all of this is decided anew, for the sizes of then.
 
 No fixed lambda suits both short and long trainings, as what gradients do against it grows with the updates. So the
 amount is chosen anew for each update: `strength` times what would take away all that are to go, as they are now, in the
@@ -67,17 +67,22 @@ def there(groups: Sequence[Groups], weights: Mapping[str, Tensor]) -> Aim:
 
 
 def chosen(
-    groups: Sequence[Groups], weights: Mapping[str, Tensor], aim: Aim, ranking: str = "over_all"
+    groups: Sequence[Groups],
+    weights: Mapping[str, Tensor],
+    aim: Aim,
+    ranking: str = "over_all",
+    importance: Sequence[Tensor] | None = None,
 ) -> list[Tensor]:
     """Booleans (groups,) for each of the Groups: what stays of those not yet removed.
 
+    Those of the highest `importance` (groups,), all above 0, stay; without it, those of the largest root mean square.
     `ranking` is a key of RANKINGS; an Aim with counts has no use for it. Raises UsageError if a place would be empty.
     """
     sizes = sizes_of(groups, weights)
-    scores = root_mean_squares(groups, weights, sizes)
-    places = [
-        Place(each.kind, size, score.cpu().numpy()) for each, size, score in zip(groups, sizes, scores, strict=True)
-    ]
+    scores = [rms.cpu() for rms in root_mean_squares(groups, weights, sizes)]
+    if importance is not None:
+        scores = [score.where(rms > 0, 0.0) for score, rms in zip(importance, scores, strict=True)]
+    places = [Place(each.kind, size, score.numpy()) for each, size, score in zip(groups, sizes, scores, strict=True)]
     kept = keep_counts(places, aim.counts) if aim.counts else RANKINGS[ranking](places, aim.parameters)
     return [torch.from_numpy(stays) for stays in kept]
 
@@ -85,8 +90,8 @@ def chosen(
 class Pruner:
     """Removes all of the Groups but what `aim` leaves from `weights` {name: tensor}, in place, as the config says.
 
-    `before` is what was there when the training began. `update` is how many updates were done before: 0, or where a
-    killed training goes on. What then can't be told from the weights lies in `folder`.
+    `before` is what was there when the training began, `importance` that of `chosen`. `update` is how many updates were
+    done before: 0, or where a killed training goes on. What then can't be told from the weights lies in `folder`.
     """
 
     def __init__(
@@ -98,9 +103,10 @@ class Pruner:
         aim: Aim,
         folder: Path,
         update: int = 0,
+        importance: Sequence[Tensor] | None = None,
     ) -> None:
         self._groups, self._weights, self._config = groups, weights, config
-        self._before, self._aim = before, aim
+        self._before, self._aim, self._importance = before, aim, importance
         self._folder = folder
         self._sizes = sizes_of(groups, weights)
         self._kept: list[Tensor] | None = None
@@ -156,7 +162,7 @@ class Pruner:
             self._kept = [rms > 0 for rms in self._root_mean_squares()]
 
     def _staying(self, aim: Aim) -> list[Tensor]:
-        return chosen(self._groups, self._weights, aim, self._config.ranking)
+        return chosen(self._groups, self._weights, aim, self._config.ranking, self._importance)
 
     def _renew(self, update: int, kept: Sequence[Tensor]) -> None:
         """New weights w_g, 0 for what is `kept`; they are written to a file for a training that goes on."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from search_toys import SPACE
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -67,6 +68,20 @@ def test_sums_are_those_of_the_extracted_model(seed):
     assert loss(architecture, 1) == pytest.approx(expected[1], rel=1e-5)  # whatever was active before
     nats, tokens = map(sum, zip(*expected, strict=True))
     assert InheritedLoss(extracted, parts).mean() == pytest.approx(nats / tokens, rel=1e-5)
+
+
+def test_gradients_are_those_of_the_mean_over_a_parts_tokens():
+    extracted = SuperTransformer(SPACE, SPEC).extract(SPACE.sample(np.random.default_rng(1))).eval()
+    loss = InheritedLoss(extracted, [[batch(SENTENCES[:2]), batch(SENTENCES[2:])], [batch(SENTENCES[1:])]])
+    for part, sentences in enumerate((SENTENCES, SENTENCES[1:])):
+        found, nats = loss.gradients(part), 0.0
+        for source, target in sentences:
+            logits = extracted(torch.tensor([source]), torch.tensor([[END, *target[:-1]]]))[0]
+            nats = nats + functional.cross_entropy(logits, torch.tensor(target), reduction="sum")
+        weights = dict(extracted.named_parameters())
+        by_hand = torch.autograd.grad(nats / sum(len(target) for _, target in sentences), list(weights.values()))
+        for name, gradient in zip(weights, by_hand, strict=True):
+            torch.testing.assert_close(found[name], gradient, atol=1e-6, rtol=1e-4)
 
 
 # Operations whose result the process waits for.
