@@ -1,6 +1,7 @@
 """Importance of groups of weights: against what leaving each out does, and where it is kept."""
 
 import copy
+import dataclasses
 
 import pytest
 import tiny_classifier
@@ -113,3 +114,6 @@ def test_it_is_measured_once_for_each_network_and_again_where_the_file_is_damage
     path.write_bytes(path.read_bytes()[:40])
     assert all(torch.equal(*pair) for pair in zip(first, Dense(run, "full").importance, strict=True))
     assert seen == ["full"] * 2
+    by_size = Dense(run, "full")
+    by_size.config = dataclasses.replace(by_size.config, importance="size")
+    assert by_size.importance is None
