@@ -117,7 +117,7 @@ def lives(process):
     try:
         with open(f"/proc/{process}/stat") as handle:
             return handle.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter where it ends between open and read
         return False
 
 
