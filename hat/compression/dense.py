@@ -111,7 +111,7 @@ class Dense:
         """The Aim that 1 / `rate` of the groups' parameters are left; raises UsageError if a place would be empty."""
         aim = Aim(self._parameters_at(rate))
         try:
-            self._chosen(aim)
+            chosen(self.groups, self.weights, aim, self.config.ranking)  # by size: how few are too few is the same
         except UsageError as error:
             raise UsageError(f"--rate {rate:g} {error}") from None
         return aim

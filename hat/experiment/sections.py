@@ -175,10 +175,11 @@ class CompressionConfig(TrainingConfig):
     2017), "one_shot" all of them before the first update. `structure`: "whole" heads and FFN neurons, "columns" within
     blocks of `block_rows` rows (None: as many as pay on the device, or on an x86 server where that wasn't measured),
     or a language model's single "weights". What is kept of others is decided `over_all` or in each place alike: what
-    counts most by the `importance` "gradients" (Molchanov et al. 2019, arXiv 1906.10771), or the largest ("size"). Both
-    lassos shrink what is to go as (1 - share of those updates) ** `strength`, whatever gradients do; by size, which
-    groups these are is decided anew whenever weights are renewed. `epsilon` is added to the root mean square that a
-    weight is the inverse of. The dense network's outputs take the share `distillation` of the references' place.
+    counts most by the `importance` "gradients" (Molchanov et al. 2019, arXiv 1906.10771), or the largest ("size"), as
+    of single weights always. Both lassos shrink what is to go as (1 - share of those updates) ** `strength`, whatever
+    gradients do; by size, which groups these are is decided anew whenever weights are renewed. `epsilon` is added to
+    the root mean square that a weight is the inverse of. The dense network's outputs take the share `distillation` of
+    the references' place.
     """
 
     section: ClassVar = "compression"

@@ -51,6 +51,7 @@ def test_half_of_the_weights_still_know_the_task_and_are_all_that_the_bundle_hol
     counted = [place["parameters_each"] * place[which] for which in ("groups", "kept") for place in report["places"]]
     designed, left = sum(counted[: len(counted) // 2]), sum(counted[len(counted) // 2 :])
     assert 0.45 * designed < left <= 0.5 * designed
+    assert report["rate"] == pytest.approx(designed / left)
     assert sizes[0] - sizes[1] == pytest.approx(4 * (designed - left), rel=0.1)
 
 

@@ -14,6 +14,7 @@ from hat.compression import importance
 from hat.compression.dense import Dense
 from hat.compression.importance import LEAST, importance_of
 from hat.compression.pruning.pruner import Aim, chosen, scale, sizes_of
+from hat.errors import UsageError
 from hat.evaluation.inherited_loss import InheritedLabelLoss
 from hat.fairseq_plugin.classification_data import LabelledBatch
 from hat.models.classification import Classifier
@@ -99,7 +100,7 @@ def test_a_dead_neuron_counts_least_but_is_there(model):
     groups = groups_of(FIXED_HEADS, "whole")
     with torch.no_grad():
         model.encoder.layers[0].fc1.bias[5] = -1e3
-    assert float(measured(model, groups, [texts(1)])[1][5]) == pytest.approx(float(LEAST))
+    assert float(measured(model, groups, [texts(1)])[1][5]) == LEAST
 
 
 @pytest.mark.alone
@@ -107,6 +108,9 @@ def test_it_is_measured_once_for_each_network_and_again_where_the_file_is_damage
     run, seen = tiny_classifier.trained_run(tmp_path), []
     plain = importance._measured
     monkeypatch.setattr(importance, "_measured", lambda dense: seen.append(dense.name) or plain(dense))
+    with pytest.raises(UsageError, match="leaves a layer empty"):
+        Dense(run, "full").at_rate(1000)
+    assert seen == []  # it is told at once
     first, again = (Dense(run, "full").importance for _ in range(2))
     assert seen == ["full"]
     assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
