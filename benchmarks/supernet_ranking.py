@@ -111,6 +111,7 @@ def choose_recipe(run, options, folder):
         "max_update": options.updates,
         "lr": options.lr,
         "warmup_updates": options.warmup,
+        "tokens_per_update": options.tokens,
         "precision": options.precision,
     }
     recipe |= {name: value for name, value in given.items() if value is not None}
@@ -206,6 +207,7 @@ def main(arguments=None):
     parser.add_argument("--updates", type=positive_int, help=recipe.format(DEFAULTS["max_update"]))
     parser.add_argument("--lr", type=float, help="peak rate " + recipe.format(DEFAULTS["lr"]))
     parser.add_argument("--warmup", type=positive_int, help="updates " + recipe.format(DEFAULTS["warmup_updates"]))
+    parser.add_argument("--tokens", type=positive_int, help="of an update " + recipe.format("the SuperTransformer's"))
     parser.add_argument(
         "--again", action="store_true", help="train all once more with the next seed, and judge how well that ranks"
     )

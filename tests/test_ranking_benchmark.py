@@ -278,6 +278,7 @@ def test_a_key_that_configs_gain_later_does_not_void_what_is_trained(made, monke
     [
         (["--updates", "13"], 2, "another recipe (max_update: 12 instead of 13); name another folder"),
         (["--lr", "0"], 2, "lr: 0.0 is not between"),
+        (["--tokens", "7"], 2, "another recipe (tokens_per_update: "),
         (["--bf16"], 2, "another recipe (precision: fp32 instead of bf16)"),
         (["--warmup", "12"], 2, "--warmup 12 is not below --updates 12"),
         (["--workers", "0"], 2, "--workers"),
