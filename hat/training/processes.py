@@ -135,10 +135,14 @@ def from_first(function: Callable[[], Any]) -> Any:
 
 @contextlib.contextmanager
 def entered_by_first(context: AbstractContextManager[Any]) -> Iterator[None]:
-    """Keep the first process in a context manager for the time of the block; where it raises, none goes on."""
+    """Keep the first process in a context manager for the time of the block; where it raises, none goes on.
+
+    Nor does any leave the block before all have come to its end: if one ends well, the first has written its result.
+    """
     with contextlib.ExitStack() as stack:
         agreed(lambda: stack.enter_context(context) if is_first() else None)
         yield
+        barrier()
 
 
 def agreed(function: Callable[[], Any]) -> Any:

@@ -107,7 +107,7 @@ def wait_for(condition, seconds=DEADLINE):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
 def saved_update(folder):
@@ -153,12 +153,14 @@ def test_two_machines_with_disks_of_their_own_survive_deaths_and_equal_one_proce
     assert [(folder / "named/data/done.json").exists() for folder in folders] == [True, True]
 
     machines = start_and_train(folders)
-    orphan = rank_process(machines[1].torchrun.pid, 2)
+    first, orphan = rank_process(machines[0].torchrun.pid, 0), rank_process(machines[1].torchrun.pid, 2)
+    os.kill(first, signal.SIGSTOP)  # else the training may be over before an orphan looks for its parent
     machines[1].torchrun.kill()
+    wait_for(lambda: has_ended(orphan), END)
+    os.kill(first, signal.SIGCONT)
     check_end(machines)
     assert processes.LOST in machines[0].told()
     assert "torchrun has ended" in machines[1].told()
-    wait_for(lambda: has_ended(orphan), END)
 
     machines = start_and_train(folders)
     os.kill(rank_process(machines[0].torchrun.pid, 0), signal.SIGKILL)

@@ -1,6 +1,9 @@
 """Two processes with half the batches each train what one process with twice the accumulation trains."""
 
+import os
 import shutil
+import time
+from contextlib import nullcontext
 
 import pytest
 from forked_ranks import together
@@ -9,7 +12,7 @@ from tiny_run import make_run
 
 from hat import files
 from hat.experiment.run_directory import RunDirectory
-from hat.training import machines
+from hat.training import machines, processes
 from hat.training.options import TrainingOptions
 from hat.training.sub import train_sub
 from hat.training.super import train_super
@@ -51,3 +54,16 @@ def test_a_subtransformer_inherits_from_what_only_the_first_machine_has(tmp_path
     assert "model.safetensors" in found[0]
     assert found[1] == ["architecture.yaml"]
     assert_near(alone.sub("small"), near.sub("small"))
+
+
+def test_no_process_ends_well_where_the_first_dies_before_it_has_written_its_result():
+    def train(write):
+        with processes.entered_by_first(nullcontext()):
+            write()
+
+    def die_late():
+        time.sleep(1)
+        os._exit(1)
+
+    found = together(lambda: train(die_late), lambda: train(lambda: None))
+    assert found == [None, ("ProcessError", processes.LOST)]
