@@ -3,7 +3,8 @@
     python benchmarks/winner_against_random.py --run runs/quickstart --search cpu-40pct --seeds 3 --json winner.json
 
 For runs of any task. The random ones have a predicted latency of real calls within 5 % of the winner's, and not above
-the budget, or the winner's where that one was measured to be faster than predicted. Winner and random ones are trained
+the budget, or the winner's where that one was measured to be faster than predicted; the search's limits of parameters
+and bytes hold for them, too. Winner and random ones are trained
 as the run's sub_training says, each once a seed, in the folder --standalone. Losses (nats a token, text or word,
 without label smoothing) and the task's score (BLEU, accuracy or perplexity) are of the whole validation split, on which
 the best of the random ones is found with hindsight, and means over the seeds; the scores of the two are compared as
@@ -40,6 +41,7 @@ from hat.experiment.run_directory import RunDirectory, stamp
 from hat.experiment.sections import SUPER
 from hat.progress import format_ms
 from latency_predictor.fitting.conversion import Conversion
+from search.limits import Limits
 
 SEED = 2  # of the random architectures, whatever the run's seed is
 NEAR = 0.05  # of the winner's latency
@@ -67,7 +69,7 @@ def find_architectures(folder, run, name, count):
         def predict(architectures):
             return conversion.latency_ms(predictor.predict(architectures))
 
-        return choose_architectures(space, predict, winner, choice["budget_ms"], count)
+        return choose_architectures(space, predict, winner, choice["budget_ms"], count, allowed_by_limits(run, choice))
 
     rows = keep_architectures(folder, space, choose)
     if rows[0]["architecture"] != winner:
@@ -77,13 +79,27 @@ def find_architectures(folder, run, name, count):
     return rows
 
 
-def choose_architectures(space, predict, winner, budget_ms, count):
+def allowed_by_limits(run, choice):
+    """architecture -> whether it meets the limits beside latency of the search whose choice.json this is."""
+    limits, spec = from_mapping(Limits, choice["limits"], "choice.json: limits"), run.spec()
+    size_bytes = None if limits.size_bytes is None else run.task.bundle_size(run, choice["precision"])
+
+    def allowed(architecture):
+        if limits.parameters is not None and count_parameters(architecture, spec)[0] > limits.parameters:
+            return False
+        return size_bytes is None or size_bytes(architecture) <= limits.size_bytes
+
+    return allowed
+
+
+def choose_architectures(space, predict, winner, budget_ms, count, allowed):
     """Rows for `keep_architectures`, the winner first; raises UsageError where the space has too few.
 
-    `predict` maps architectures to milliseconds of real calls, as `budget_ms` is.
+    `predict` maps architectures to milliseconds of real calls, as `budget_ms` is; `allowed` says of one whether it
+    meets all other limits.
     """
     rng = np.random.default_rng(SEED)
-    drawn = [one for one in dict.fromkeys(space.sample(rng) for _ in range(DRAWS)) if one != winner]
+    drawn = [one for one in dict.fromkeys(space.sample(rng) for _ in range(DRAWS)) if one != winner and allowed(one)]
     winner_ms = float(predict([winner])[0])
     high_ms = min(winner_ms * (1 + NEAR), max(winner_ms, budget_ms))
     alike = within(drawn, predict, winner_ms * (1 - NEAR), high_ms, count)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from winners import FACTOR, OVERHEAD_MS, benchmark, finish_search, judge_winner
 
 from hat import files
+from hat.architecture.complexity import count_parameters
 from hat.architecture.stacks import Architecture
 from hat.config import from_mapping
 from hat.errors import UsageError
@@ -37,24 +38,30 @@ def predict(architectures):
     return np.array([latency(architecture) for architecture in architectures])
 
 
+def choose(winner, budget_ms, count, allowed=lambda architecture: True):
+    return benchmark.choose_architectures(SPACE, predict, winner, budget_ms, count, allowed)
+
+
 def test_the_random_ones_take_as_long_and_never_above_the_budget():
     winner = SPACE.sample(np.random.default_rng(7))
     winner_ms = latency(winner)
-    rows = benchmark.choose_architectures(SPACE, predict, winner, 1.02 * winner_ms, 12)
+    rows = choose(winner, 1.02 * winner_ms, 12)
     assert rows[0]["architecture"] == winner
     assert len({row["architecture"] for row in rows}) == len({row["id"] for row in rows}) == 13
     milliseconds = [latency(row["architecture"]) for row in rows[1:]]
     assert 0.95 * winner_ms <= min(milliseconds) < 0.99 * winner_ms
     assert winner_ms < max(milliseconds) <= 1.02 * winner_ms
-    unlimited = benchmark.choose_architectures(SPACE, predict, winner, 9e9, 12)
+    unlimited = choose(winner, 9e9, 12)
     assert max(latency(row["architecture"]) for row in unlimited) <= 1.05 * winner_ms
-    faster_than_predicted = benchmark.choose_architectures(SPACE, predict, winner, 0.9 * winner_ms, 6)
+    faster_than_predicted = choose(winner, 0.9 * winner_ms, 6)
     assert max(latency(row["architecture"]) for row in faster_than_predicted) <= winner_ms
+    shallow = choose(winner, 9e9, 6, lambda architecture: len(architecture.encoder.ffn_dim) == 2)
+    assert {len(row["architecture"].encoder.ffn_dim) for row in shallow[1:]} == {2}
 
 
 def test_too_few_of_the_same_latency_are_told():
     with pytest.raises(UsageError, match=r"random architectures, \d+ take .* ms, where 12 are needed"):
-        benchmark.choose_architectures(SPACE, predict, SPACE.largest(), 1.0, 12)
+        choose(SPACE.largest(), 1.0, 12)
 
 
 ROWS = [
@@ -135,6 +142,22 @@ def judged(finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(benchmark, "NEAR", 0.2)
     return lambda *arguments: judge_winner(monkeypatch, finished, predict, "--count", "1", *arguments)
+
+
+@pytest.mark.parametrize("limit", ["parameters", "size_bytes"])
+def test_the_random_ones_meet_what_else_the_search_had_to(finished, limit):
+    measures = {
+        "parameters": lambda architecture: count_parameters(architecture, finished.spec())[0],
+        "size_bytes": finished.task.bundle_size(finished, "int8"),
+    }
+    rng = np.random.default_rng(0)
+    drawn = [finished.config.search_space.sample(rng) for _ in range(20)]
+    taken = [measures[limit](architecture) for architecture in drawn]
+    most = sorted(taken)[10]
+    limits = {"parameters": None, "size_bytes": None, limit: most}
+    allowed = benchmark.allowed_by_limits(finished, {"precision": "int8", "limits": limits})
+    assert [allowed(architecture) for architecture in drawn] == [each <= most for each in taken]
+    assert not all(allowed(architecture) for architecture in drawn)
 
 
 def loss_by_sentence(run, name):

@@ -22,6 +22,7 @@ def finish_search(run, winner, budget_ms):
     files.write_yaml(directory / "architecture.yaml", winner.to_dict())
     conversion = {"overhead_ms": OVERHEAD_MS, "factor": FACTOR, "spread": 0.0, "count": 5}
     choice = {"device": "cpu", "quantile": 0.5, "conversion": conversion, "budget_ms": budget_ms}
+    choice |= {"precision": "fp32", "limits": {"parameters": None, "size_bytes": None}}
     files.write_json(directory / "choice.json", choice)
     mark_done(directory, {}, [])
 
