@@ -11,6 +11,7 @@ to learn from, by links. Beside what a run directory holds:
 
 import contextlib
 import fcntl
+import itertools
 import json
 import math
 import multiprocessing
@@ -72,16 +73,21 @@ def named_rows(group, named, predict):
     ]
 
 
-def within(architectures, predict, low_ms, high_ms, count):
-    """The first `count` of architectures with a predicted latency in this range; UsageError if they are fewer."""
-    milliseconds = predict(architectures) if architectures else []
-    found = [one for one, ms in zip(architectures, milliseconds, strict=True) if low_ms <= ms <= high_ms]
+def within(architectures, predict, low_ms, high_ms, count, allowed=None):
+    """The first `count` of architectures with a predicted latency in this range; UsageError if they are fewer.
+
+    `allowed` says of one that has it whether it meets the search's other limits.
+    """
+    timed = zip(architectures, predict(architectures) if architectures else [], strict=True)
+    alike = (one for one, ms in timed if low_ms <= ms <= high_ms and (allowed is None or allowed(one)))
+    found = list(itertools.islice(alike, count))
     if len(found) < count:
+        limited = "" if allowed is None else " that meet the search's other limits"
         raise UsageError(
             f"search_space: of {len(architectures)} random architectures, {len(found)} take {low_ms:.3g} to "
-            f"{high_ms:.3g} ms, where {count} are needed"
+            f"{high_ms:.3g} ms, where {count} are needed{limited}"
         )
-    return found[:count]
+    return found
 
 
 def read_recipe(folder):

@@ -4,12 +4,11 @@
 
 For runs of any task. The random ones have a predicted latency of real calls within 5 % of the winner's, and not above
 the budget, or the winner's where that one was measured to be faster than predicted; the search's limits of parameters
-and bytes hold for them, too. Winner and random ones are trained
-as the run's sub_training says, each once a seed, in the folder --standalone. Losses (nats a token, text or word,
-without label smoothing) and the task's score (BLEU, accuracy or perplexity) are of the whole validation split, on which
-the best of the random ones is found with hindsight, and means over the seeds; the scores of the two are compared as
-hat-evaluate --against does (sacreBLEU's paired bootstrap, McNemar's test, a paired t-test of the lines' losses), by the
-first seed's answers.
+and bytes hold for them, too. Winner and random ones are trained as the run's sub_training says, each once a seed, in
+the folder --standalone. Losses (nats a token, text or word, without label smoothing) and the task's score (BLEU,
+accuracy or perplexity) are of the whole validation split, on which the best of the random ones is found with hindsight,
+and means over the seeds; the scores of the two are compared as hat-evaluate --against does (sacreBLEU's paired
+bootstrap, McNemar's test, a paired t-test of the lines' losses), by the first seed's answers.
 
 The JSON holds `score_title`, such as BLEU; `winner` and `random` (a list, best loss first), each with loss, loss_error
 (its standard error; None of one seed), losses (by seed), score, parameters and predicted_ms; `rank` of the winner among
@@ -18,6 +17,7 @@ by their standard error (None of one seed); `best_random` (an id) by loss and by
 that one; `paired`, what the task's judge says of the winner and that one by score.
 """
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,7 @@ from hat.experiment.run_directory import RunDirectory, stamp
 from hat.experiment.sections import SUPER
 from hat.progress import format_ms
 from latency_predictor.fitting.conversion import Conversion
+from search.constraints import ceilings
 from search.limits import Limits
 
 SEED = 2  # of the random architectures, whatever the run's seed is
@@ -81,15 +82,10 @@ def find_architectures(folder, run, name, count):
 
 def allowed_by_limits(run, choice):
     """architecture -> whether it meets the limits beside latency of the search whose choice.json this is."""
-    limits, spec = from_mapping(Limits, choice["limits"], "choice.json: limits"), run.spec()
-    size_bytes = None if limits.size_bytes is None else run.task.bundle_size(run, choice["precision"])
-
-    def allowed(architecture):
-        if limits.parameters is not None and count_parameters(architecture, spec)[0] > limits.parameters:
-            return False
-        return size_bytes is None or size_bytes(architecture) <= limits.size_bytes
-
-    return allowed
+    limits = from_mapping(Limits, choice["limits"], "choice.json: limits")
+    size_bytes = functools.cache(lambda: run.task.bundle_size(run, choice["precision"]))  # it may take a minute
+    found = ceilings(limits, run.spec(), lambda architecture: size_bytes()(architecture))
+    return lambda architecture: all(ceiling.met_by(architecture) for ceiling in found)
 
 
 def choose_architectures(space, predict, winner, budget_ms, count, allowed):
@@ -99,10 +95,10 @@ def choose_architectures(space, predict, winner, budget_ms, count, allowed):
     meets all other limits.
     """
     rng = np.random.default_rng(SEED)
-    drawn = [one for one in dict.fromkeys(space.sample(rng) for _ in range(DRAWS)) if one != winner and allowed(one)]
+    drawn = [one for one in dict.fromkeys(space.sample(rng) for _ in range(DRAWS)) if one != winner]
     winner_ms = float(predict([winner])[0])
     high_ms = min(winner_ms * (1 + NEAR), max(winner_ms, budget_ms))
-    alike = within(drawn, predict, winner_ms * (1 - NEAR), high_ms, count)
+    alike = within(drawn, predict, winner_ms * (1 - NEAR), high_ms, count, allowed)
     named = {winner: WINNER} | {one: f"random{number}" for number, one in enumerate(alike, start=1)}
     return named_rows("same latency", named, predict)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hat.architecture.complexity import count_parameters
+from hat.architecture.complexity import Spec, count_parameters
 from hat.architecture.space import SearchSpace
 from hat.architecture.stacks import Architecture
 from hat.errors import BudgetError
@@ -26,6 +26,10 @@ class Ceiling:
     of: Callable
     text: Callable
 
+    def met_by(self, architecture: Architecture) -> bool:
+        """Whether an architecture has no more than that."""
+        return bool(self.of(architecture) <= self.most)
+
     def check(self, smallest: Architecture) -> None:
         """Raise BudgetError, saying what is possible, if even the smallest architecture is above."""
         least = self.of(smallest)
@@ -36,17 +40,17 @@ class Ceiling:
             )
 
 
-def ceilings(limits: Limits, instruments: Instruments) -> list[Ceiling]:
-    """The Ceilings that Limits mean."""
+def ceilings(limits: Limits, spec: Spec, size_bytes: Callable) -> list[Ceiling]:
+    """The Ceilings that Limits mean; `size_bytes`, architecture -> bytes, is called only where they limit these."""
     found = []
     if limits.parameters is not None:
 
         def parameters(architecture: Architecture) -> int:
-            return count_parameters(architecture, instruments.spec)[0]
+            return count_parameters(architecture, spec)[0]
 
         found.append(Ceiling("--max-parameters", " parameters", limits.parameters, parameters, count_text))
     if limits.size_bytes is not None:
-        found.append(Ceiling("--max-size", "", limits.size_bytes, instruments.size_bytes, size_text))
+        found.append(Ceiling("--max-size", "", limits.size_bytes, size_bytes, size_text))
     return found
 
 
@@ -58,13 +62,13 @@ class Constraints:
 
     def __init__(self, limits: Limits, limit_ms: float, fastest: Architecture, instruments: Instruments) -> None:
         self._limit_ms, self._fastest, self._predict = limit_ms, fastest, instruments.predict
-        self._ceilings = ceilings(limits, instruments)
+        self._ceilings = ceilings(limits, instruments.spec, instruments.size_bytes)
 
     def allow(self, architectures: Sequence[Architecture]) -> list[bool]:
         """Whether each of the architectures meets all: a list of booleans."""
         return [
             (milliseconds <= self._limit_ms or architecture == self._fastest)
-            and all(ceiling.of(architecture) <= ceiling.most for ceiling in self._ceilings)
+            and all(ceiling.met_by(architecture) for ceiling in self._ceilings)
             for architecture, milliseconds in zip(architectures, self._predict(architectures), strict=True)
         ]
 

@@ -1,4 +1,4 @@
-"""Two processes with half the batches each train what one process with twice the accumulation trains."""
+"""Processes that train together equal one with their batches, and none ends well before the result is written."""
 
 import os
 import shutil
